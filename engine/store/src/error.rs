@@ -1,0 +1,24 @@
+//! What can go wrong below the tables.
+
+use crate::seam::SpaceId;
+
+/// Failure of the store. Callers tell conflicts, which are worth a retry, from the rest, which are not.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another transaction changed a key first.
+    #[error("another transaction changed a key of space {} since this one read it", space.0)]
+    Conflict { space: SpaceId, key: Vec<u8> },
+    /// An earlier write or sync failed; nothing is accepted until the store is reopened.
+    #[error("the store stopped accepting writes after an earlier failure: {reason}; restart the server")]
+    Poisoned { reason: String },
+    /// The files on disk are of another format.
+    #[error("the data directory has format version {found}, this binary reads {supported}")]
+    FormatVersion { found: u32, supported: u32 },
+    /// Stored bytes do not decode: corruption, never a user's mistake.
+    #[error("stored data is corrupt: {0}")]
+    Corrupt(String),
+    /// The operating system or the storage library failed.
+    #[error("storage failed: {0}")]
+    Io(String),
+}

@@ -1,0 +1,3 @@
+pub mod error;
+pub mod seam;
+pub mod types;

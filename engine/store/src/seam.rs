@@ -1,0 +1,142 @@
+//! The narrow seam between tables and whatever keeps their bytes.
+//!
+//! Everything above speaks of ordered *spaces* of versioned keys; everything below keeps them durable. The
+//! rules of the seam:
+//!
+//! - A [`StoreSnapshot`] shows one commit position for as long as it lives and never blocks a writer.
+//! - [`TableStore::commit`] is the only way to change anything. It checks every expectation of the batch
+//!   against the newest state, applies the batch and its log entries as one unit, and returns only when they
+//!   are durable. No write transaction of the implementation outlives that call.
+//! - A version is the position of the commit that wrote the key. First committer wins: a batch names the
+//!   version it read of every key it writes or relies on, and is refused when one has changed.
+//! - A failed write or sync is final: the store refuses every later commit until it is reopened.
+
+use std::sync::Arc;
+
+use crate::error::StoreError;
+
+/// Position of a commit in the order of all commits. 0 is the state before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct CommitSeq(pub u64);
+
+/// One ordered keyspace: the rows of a table, an index, or a system collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct SpaceId(pub u64);
+
+impl SpaceId {
+    /// Store-wide facts: format version, identifier counters.
+    pub const META: SpaceId = SpaceId(0);
+    /// Databases, schemas, tables, views.
+    pub const CATALOG: SpaceId = SpaceId(1);
+    /// User accounts by id.
+    pub const USERS: SpaceId = SpaceId(2);
+    /// API keys by id.
+    pub const API_KEYS: SpaceId = SpaceId(3);
+    /// Login sessions by id.
+    pub const SESSIONS: SpaceId = SpaceId(4);
+    /// First space handed to a table or index; smaller ids are reserved for the system.
+    pub const FIRST_USER: SpaceId = SpaceId(1024);
+}
+
+/// A value together with the commit that wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    pub version: CommitSeq,
+    pub value: Vec<u8>,
+}
+
+/// Bounds of a scan, in key order. `after` and `from` are alternatives: the greater start wins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyRange {
+    /// First key, included.
+    pub from: Option<Vec<u8>>,
+    /// Start behind this key: how a caller goes on after a page.
+    pub after: Option<Vec<u8>>,
+    /// End of the range, excluded.
+    pub until: Option<Vec<u8>>,
+}
+
+/// Size of a space, exact at its snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpaceStats {
+    pub entries: u64,
+    /// Sum of key and value bytes as stored, without the store's own overhead.
+    pub bytes: u64,
+    /// Commit that last changed the space; 0 when none has.
+    pub modified: CommitSeq,
+    /// When that commit was made, microseconds since the Unix epoch; 0 when none has.
+    pub modified_at_us: i64,
+}
+
+/// One change to one key. `value: None` removes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    pub space: SpaceId,
+    pub key: Vec<u8>,
+    /// The version the writer saw; `None` means that it saw no such key.
+    pub expected: Option<CommitSeq>,
+    pub value: Option<Vec<u8>>,
+}
+
+/// A key the batch relies on without writing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    pub space: SpaceId,
+    pub key: Vec<u8>,
+    pub expected: Option<CommitSeq>,
+}
+
+/// All that one transaction does at its commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteBatch {
+    pub writes: Vec<Write>,
+    pub guards: Vec<Guard>,
+    /// Spaces to remove whole, with every key and their statistics; applied before `writes`.
+    pub dropped_spaces: Vec<SpaceId>,
+    /// Change-log entries in order, opaque to the store, durable with the batch.
+    pub log: Vec<Vec<u8>>,
+}
+
+/// One entry of the change log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    pub commit: CommitSeq,
+    /// Place within its commit, from 0.
+    pub index: u32,
+    /// When the commit was made, microseconds since the Unix epoch.
+    pub committed_at_us: i64,
+    pub payload: Vec<u8>,
+}
+
+/// Keeps spaces of versioned keys, durably.
+pub trait TableStore: Send + Sync + 'static {
+    /// The newest durable state.
+    fn snapshot(&self) -> Result<Arc<dyn StoreSnapshot>, StoreError>;
+
+    /// Checks, applies and makes durable; blocks the calling thread until then.
+    ///
+    /// Fails with [`StoreError::Conflict`] naming the first key whose version is not the expected one, and
+    /// then nothing of the batch is kept. An empty batch answers the newest position without writing.
+    fn commit(&self, batch: WriteBatch) -> Result<CommitSeq, StoreError>;
+
+    /// Log entries of commits after `after`, oldest first, whole commits only: at least one commit when there
+    /// is one, and no further commit once `entries_max` is reached.
+    fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError>;
+}
+
+/// One consistent state.
+pub trait StoreSnapshot: Send + Sync {
+    fn seq(&self) -> CommitSeq;
+
+    fn get(&self, space: SpaceId, key: &[u8]) -> Result<Option<Versioned>, StoreError>;
+
+    /// At most `entries_max` entries of the range in key order; fewer means that the range is exhausted.
+    fn scan(
+        &self,
+        space: SpaceId,
+        range: &KeyRange,
+        entries_max: usize,
+    ) -> Result<Vec<(Vec<u8>, Versioned)>, StoreError>;
+
+    fn space_stats(&self, space: SpaceId) -> Result<SpaceStats, StoreError>;
+}
