@@ -60,7 +60,7 @@ pub type Row = Vec<Datum>;
 pub struct RowKey(pub Vec<u8>);
 
 /// Identifier of a catalog object, never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct ObjectId(pub u64);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,9 @@ pub struct ColumnDef {
     pub nullable: bool,
     /// Default as SQL text, evaluated for each row inserted without the column.
     pub default: Option<String>,
+    /// What rows written before the column existed read as, in the JSON form of values; `None` means NULL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,9 +96,11 @@ pub struct TableDef {
     pub unique: Vec<UniqueDef>,
     /// Where the rows live.
     pub space: SpaceId,
-    /// Counts the changes of this definition, from 1.
+    /// Counts the changes of this definition's columns and keys, from 1.
     pub schema_version: u32,
     pub created_at_us: i64,
+    /// When the table was last created, replaced or truncated, microseconds since the Unix epoch.
+    pub altered_at_us: i64,
 }
 
 /// A view as the catalog keeps it.
@@ -109,5 +114,22 @@ pub struct ViewDef {
     pub query: String,
     /// Tables and views of the same database that the query reads, by name.
     pub depends_on: Vec<String>,
+    pub created_at_us: i64,
+}
+
+/// A database as the catalog keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseDef {
+    pub id: ObjectId,
+    pub name: String,
+    pub created_at_us: i64,
+}
+
+/// A schema as the catalog keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaDef {
+    pub id: ObjectId,
+    pub database: String,
+    pub name: String,
     pub created_at_us: i64,
 }

@@ -1,0 +1,103 @@
+//! What can go wrong with tables, rows and transactions.
+
+use crate::error::StoreError;
+use crate::transactions::EndReason;
+use crate::types::ColumnType;
+
+/// Answer of everything in the table layer.
+pub type Result<T, E = TableError> = std::result::Result<T, E>;
+
+/// Failure of the table layer. Names the value and what to do; nothing of the failed statement is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    #[error("database \"{name}\" does not exist")]
+    DatabaseNotFound { name: String },
+    #[error("database \"{name}\" already exists")]
+    DatabaseExists { name: String },
+    #[error("database \"{name}\" can't be dropped: it is where every session starts")]
+    DatabaseProtected { name: String },
+    #[error("schema \"{schema}\" does not exist in database \"{database}\"")]
+    SchemaNotFound { database: String, schema: String },
+    #[error("table \"{name}\" does not exist in database \"{database}\"")]
+    TableNotFound { database: String, name: String },
+    /// A table or view has the name; both share one name space.
+    #[error("\"{name}\" already exists in database \"{database}\"")]
+    TableExists { database: String, name: String },
+    #[error("view \"{name}\" does not exist in database \"{database}\"")]
+    ViewNotFound { database: String, name: String },
+    #[error("\"{name}\" is a {found}, not a {wanted}")]
+    WrongKind { name: String, found: &'static str, wanted: &'static str },
+    /// The definition in the caller's hand is not the one this transaction sees; read it again.
+    #[error("the definition of table \"{table}\" has changed since it was read; look it up again")]
+    StaleDefinition { table: String },
+    #[error("column \"{column}\" does not exist in table \"{table}\"")]
+    ColumnNotFound { table: String, column: String },
+    #[error("table \"{table}\" has no row with the key {key}")]
+    RowNotFound { table: String, key: String },
+    #[error("a row of table \"{table}\" has {expected} values, not {found}")]
+    ColumnCount { table: String, expected: usize, found: usize },
+    #[error("column \"{column}\" of table \"{table}\" must not be null; give a value")]
+    NotNullViolation { table: String, column: String },
+    #[error(
+        "table \"{table}\" already has a row with ({}) = {value}; it would break the constraint \"{constraint}\"",
+        columns.join(", ")
+    )]
+    UniqueViolation { table: String, constraint: String, columns: Vec<String>, value: String },
+    #[error("{value} is out of range for column \"{column}\" of table \"{table}\", which is {data_type}")]
+    OutOfRange { table: String, column: String, value: String, data_type: ColumnType },
+    #[error("column \"{column}\" of table \"{table}\" is {expected}, the value is {found}")]
+    TypeMismatch { table: String, column: String, expected: ColumnType, found: &'static str },
+    #[error("{value} is not valid for column \"{column}\" of table \"{table}\": {reason}")]
+    InvalidValue { table: String, column: String, value: String, reason: String },
+    #[error("{what} of table \"{table}\" takes {bytes} bytes; at most {bytes_max} are allowed")]
+    TooLarge { table: String, what: String, bytes: usize, bytes_max: usize },
+    /// Another transaction committed first; the whole transaction may be tried again.
+    #[error("another transaction changed {object} first; try the transaction again")]
+    WriteConflict { object: String },
+    #[error("\"{name}\" is needed by {}; drop or change them first", quoted(dependents))]
+    DependentObjects { name: String, dependents: Vec<String> },
+    #[error("invalid definition of \"{name}\": {reason}")]
+    InvalidDefinition { name: String, reason: String },
+    #[error("the transaction is read-only; begin one that may write")]
+    ReadOnly,
+    #[error("there is no transaction {id}")]
+    TransactionNotFound { id: u64 },
+    #[error("transaction {id} is no longer active: it {reason}; begin another")]
+    TransactionNotActive { id: u64, reason: EndReason },
+    /// Only who began a transaction may use it. Outsiders are better told that it is not found.
+    #[error("transaction {id} belongs to somebody else")]
+    NotOwner { id: u64 },
+    #[error("{open} transactions are open {scope}; at most {max} may be: commit or roll back some")]
+    TooManyTransactions { scope: &'static str, open: usize, max: usize },
+    #[error("an idle time-out of {value_us} us is outside {min_us}..={max_us}")]
+    InvalidIdleTimeout { value_us: u64, min_us: u64, max_us: u64 },
+    /// The storage below failed, or its bytes do not decode.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl TableError {
+    /// Whether the same transaction, run again from its start, may succeed.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, TableError::WriteConflict { .. })
+    }
+}
+
+impl From<StoreError> for TableError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { .. } => TableError::WriteConflict { object: "the same data".to_owned() },
+            other => TableError::Store(other),
+        }
+    }
+}
+
+/// Corruption found while decoding, naming what was read.
+pub(crate) fn corrupt(what: impl Into<String>) -> TableError {
+    TableError::Store(StoreError::Corrupt(what.into()))
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
