@@ -6,8 +6,12 @@
 //! diagnostic with file, line, column, rule and hint.
 
 pub mod diagnostics;
+pub mod emit;
 pub mod language;
+pub mod load;
 pub mod model;
 pub mod names;
 pub mod output;
+pub mod project;
+pub mod resolve;
 pub mod source;

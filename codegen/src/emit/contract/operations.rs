@@ -1,0 +1,157 @@
+//! A module's operations: their descriptors, one marker type each, and the service trait.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
+use super::service_ident;
+use crate::emit::rust::{self, doc, field_ident, static_ident, type_ident};
+use crate::model::{Kind, Model, Module, Operation, PermissionRule};
+use crate::resolve::CORE;
+
+pub fn emit(model: &Model, module: &Module) -> TokenStream {
+    let text = format!(" Operations of the `{}` module.", module.name);
+    if module.operations.is_empty() {
+        return quote!(#![doc = #text]);
+    }
+    let service = service_ident(&module.name);
+    let descriptors = module.operations.values().map(|operation| descriptor(model, operation));
+    let markers = module.operations.values().map(|operation| marker(model, module, operation));
+    let methods = module.operations.values().map(|operation| method(model, operation));
+    let service_doc = format!(" What stands behind the `{}` module: one call an operation.", module.name);
+    quote! {
+        #![doc = #text]
+
+        use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
+
+        #[doc = #service_doc]
+        #[::rustydb_contract::async_trait]
+        pub trait #service: Send + Sync + 'static { #(#methods)* }
+
+        #(#descriptors)*
+
+        #(#markers)*
+    }
+}
+
+fn output(model: &Model, operation: &Operation) -> TokenStream {
+    match &operation.output {
+        Some(name) => rust::type_path(model, &operation.module, name),
+        None => quote!(::rustydb_contract::Empty),
+    }
+}
+
+fn method(model: &Model, operation: &Operation) -> TokenStream {
+    let doc = doc(&format!("{}\n\n{}", operation.summary, operation.description));
+    let name = field_ident(&operation.name);
+    let input = rust::type_path(model, &operation.module, &operation.input);
+    let output = output(model, operation);
+    quote! {
+        #doc
+        async fn #name(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: #input,
+        ) -> ::rustydb_contract::ServiceResult<#output>;
+    }
+}
+
+fn descriptor(model: &Model, operation: &Operation) -> TokenStream {
+    let home = &operation.module;
+    let ident = static_ident(&operation.name);
+    let kind = match operation.kind {
+        Kind::Query => quote!(Query),
+        Kind::Command => quote!(Command),
+        Kind::Job => quote!(Job),
+    };
+    let permission = match &operation.permission {
+        PermissionRule::Public => quote!(PermissionRule::Public),
+        PermissionRule::Authenticated => quote!(PermissionRule::Authenticated),
+        PermissionRule::Statement { fields } => quote!(PermissionRule::Statement { fields: &[#(#fields),*] }),
+        PermissionRule::Permission(name) => {
+            let constant = static_ident(name);
+            let krate = if home == CORE {
+                quote!(crate)
+            } else {
+                let krate = rust::contract_crate(CORE);
+                quote!(::#krate)
+            };
+            quote!(PermissionRule::Needs(#krate::access::#constant))
+        }
+    };
+    let input = rust::desc_path(model, home, &operation.input);
+    let output = match &operation.output {
+        Some(name) => {
+            let path = rust::desc_path(model, home, name);
+            quote!(Some(&#path))
+        }
+        None => quote!(None),
+    };
+    let errors = operation.errors.iter().map(|code| {
+        let path = rust::error_path(model, home, code);
+        quote!(&#path)
+    });
+    let deprecated = match &operation.deprecated {
+        Some(deprecated) => {
+            let instead = &deprecated.instead;
+            quote!(Some(#instead))
+        }
+        None => quote!(None),
+    };
+    let method = operation.method.as_str();
+    let timeout_ms = Literal::u64_unsuffixed(operation.timeout_ms);
+    let Operation { id, module, name, path, summary, description, status, retry_safe, graphql, .. } = operation;
+    quote! {
+        pub static #ident: OperationDesc = OperationDesc {
+            id: #id,
+            module: #module,
+            name: #name,
+            kind: OperationKind::#kind,
+            method: #method,
+            path: #path,
+            permission: #permission,
+            summary: #summary,
+            description: #description,
+            input: &#input,
+            output: #output,
+            status: #status,
+            errors: &[#(#errors),*],
+            timeout_ms: #timeout_ms,
+            retry_safe: #retry_safe,
+            graphql: #graphql,
+            deprecated: #deprecated,
+        };
+    }
+}
+
+fn marker(model: &Model, module: &Module, operation: &Operation) -> TokenStream {
+    let doc = doc(&operation.summary);
+    let marker = type_ident(&operation.name);
+    let desc = static_ident(&operation.name);
+    let service = service_ident(&module.name);
+    let method = field_ident(&operation.name);
+    let input = rust::type_path(model, &operation.module, &operation.input);
+    let output = output(model, operation);
+    quote! {
+        #doc
+        #[derive(Debug, Clone, Copy)]
+        pub struct #marker;
+
+        impl ::rustydb_contract::Operation for #marker {
+            type Service = dyn #service;
+            type Input = #input;
+            type Output = #output;
+
+            fn desc() -> &'static OperationDesc {
+                &#desc
+            }
+
+            fn call<'a>(
+                service: &'a Self::Service,
+                context: &'a ::rustydb_contract::CallContext,
+                input: Self::Input,
+            ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+                service.#method(context, input)
+            }
+        }
+    }
+}

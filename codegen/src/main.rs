@@ -1,0 +1,104 @@
+//! `cargo run -p codegen`: rewrites everything generated; see `--help`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use codegen::diagnostics::Diagnostic;
+use codegen::project::Project;
+
+/// Generates RustyDB's interfaces, clients, documents and tests from the contract in schema/.
+#[derive(Debug, Parser)]
+#[command(name = "codegen", version)]
+struct Arguments {
+    /// Root of the project.
+    #[arg(long, global = true, default_value = ".")]
+    root: PathBuf,
+    /// Write nothing: list what is stale and exit with 1.
+    #[arg(long)]
+    check: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the contract and say what is wrong with it.
+    Lint {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("codegen: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let project = Project::new(&arguments.root);
+    match &arguments.command {
+        None => generate(&project, arguments.check),
+        Some(Command::Lint { json }) => Ok(report_lint(&project, *json)),
+    }
+}
+
+fn generate(project: &Project, check: bool) -> anyhow::Result<ExitCode> {
+    let emissions = match project.emit() {
+        Ok(emissions) => emissions,
+        Err(diagnostics) => return Ok(report(&diagnostics, false)),
+    };
+    let difference =
+        if check { project.compare(&emissions)? } else { project.write(&emissions)? };
+    let words = if check {
+        ["missing", "stale", "not generated"]
+    } else {
+        ["wrote", "rewrote", "removed"]
+    };
+    let lists = [&difference.missing, &difference.changed, &difference.extra];
+    for (word, paths) in words.iter().zip(lists) {
+        for path in paths {
+            eprintln!("{word}: {path}");
+        }
+    }
+    if check && !difference.is_empty() {
+        eprintln!("run `cargo run -p codegen` and commit what it writes");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report_lint(project: &Project, json: bool) -> ExitCode {
+    match project.model() {
+        Ok(model) => {
+            eprintln!(
+                "{} modules, {} operations, {} types, {} errors: nothing to say",
+                model.modules.len(),
+                model.operations().count(),
+                model.types.len(),
+                model.errors.len()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(diagnostics) => report(&diagnostics, json),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "what a program prints for programs goes to standard output")]
+fn report(diagnostics: &[Diagnostic], json: bool) -> ExitCode {
+    for diagnostic in diagnostics {
+        match serde_json::to_string(diagnostic) {
+            Ok(line) if json => println!("{line}"),
+            _ => eprintln!("{diagnostic}"),
+        }
+    }
+    eprintln!("{} findings; nothing was generated", diagnostics.len());
+    ExitCode::FAILURE
+}
