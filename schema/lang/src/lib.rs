@@ -11,6 +11,8 @@
 pub mod call;
 pub mod descriptor;
 pub mod error;
+pub mod host;
+pub mod names;
 pub mod presence;
 pub mod scalars;
 pub mod text;

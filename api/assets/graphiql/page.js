@@ -1,0 +1,44 @@
+// Starts GraphiQL on the /graphql that served this page. Calls are POSTs, subscriptions use the same URL's socket
+// (graphql-transport-ws); GraphiQL sends the headers tab with the former and as connection_init payload with the latter.
+"use strict";
+
+const DEFAULT_QUERY = `# Write a query, then press Ctrl+Enter. Ctrl+Space completes, the book icon opens the schema.
+#
+# Most operations need a token. Put it into the "Headers" tab below; it is not kept when the page is closed:
+#   {"authorization": "Bearer TOKEN"}   or   {"x-api-key": "KEY"}
+
+query Operations {
+  __schema {
+    queryType {
+      fields {
+        name
+        description
+      }
+    }
+  }
+}
+`;
+
+const url = new URL("/graphql", window.location.href);
+const socketUrl = new URL(url);
+socketUrl.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+
+const fetcher = GraphiQL.createFetcher({ url: url.href, subscriptionUrl: socketUrl.href });
+
+// Header names are case-insensitive, keys of connection_init's payload are not: the server reads lower case.
+function fetchWithLowerCaseHeaders(request, options) {
+  const headers = Object.entries(options?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]);
+  return fetcher(request, { ...options, headers: Object.fromEntries(headers) });
+}
+
+ReactDOM.createRoot(document.getElementById("graphiql")).render(
+  React.createElement(GraphiQL, {
+    fetcher: fetchWithLowerCaseHeaders,
+    defaultQuery: DEFAULT_QUERY,
+    defaultEditorToolsVisibility: "headers",
+    isHeadersEditorEnabled: true,
+    // A token must not be written to the browser's storage, so the setting that would is not offered either.
+    shouldPersistHeaders: false,
+    showPersistHeadersSettings: false,
+  }),
+);

@@ -1,0 +1,133 @@
+//! GraphQL: a dynamic schema registered from the contract's descriptors, served over HTTP.
+
+mod convert;
+mod schema;
+
+use std::sync::Arc;
+
+use async_graphql::dynamic::Schema;
+use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use rustydb_contract::host::Credential;
+use rustydb_contract::{ServiceError, ServiceResult};
+use rustydb_contract_core::errors::{
+    INVALID_ARGUMENT, INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
+};
+use serde_json::Value;
+
+use crate::errors::{REQUEST_ID_HEADER, graphql_error, put_request_id};
+use crate::pipeline::request_id;
+use crate::registry::Api;
+use crate::rest;
+
+pub use schema::build;
+
+/// Media type of the GraphQL-over-HTTP specification.
+const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+
+/// What resolvers need of the request that carries them.
+struct RequestData {
+    credential: Option<Credential>,
+    request_id: Arc<str>,
+    timeout_ms: Option<u64>,
+}
+
+/// The schema with the operations behind it.
+#[derive(Clone)]
+pub struct Graphql {
+    pub api: Api,
+    pub schema: Schema,
+}
+
+/// Answers a request to the endpoint: an operation by POST.
+pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Response {
+    let given = request.headers().get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
+    let request_id = request_id(given);
+    let standard = accepts(request.headers(), GRAPHQL_RESPONSE);
+    let result = decode(&graphql, request, &request_id).await;
+    let (mut response, refused) = match result {
+        Ok(request) => {
+            let response = graphql.schema.execute(request).await;
+            let refused = response.data == async_graphql::Value::Null && response.is_err();
+            (with_codes(response, &request_id), refused)
+        }
+        Err(error) => {
+            let error = graphql_error(&error, &request_id).into_server_error(async_graphql::Pos::default());
+            (GraphqlResponse::from_errors(vec![error]), true)
+        }
+    };
+    response.extensions.clear();
+    let mut out = encode(&response, standard, refused);
+    put_request_id(&mut out, &request_id);
+    out
+}
+
+async fn decode(
+    graphql: &Graphql,
+    request: Request,
+    request_id: &Arc<str>,
+) -> ServiceResult<GraphqlRequest> {
+    let (parts, body) = request.into_parts();
+    if parts.method != Method::POST {
+        return Err(ServiceError::new(&INVALID_REQUEST, "send the operation by POST as JSON"));
+    }
+    let credential = rest::credential(&parts.headers)?;
+    let timeout_ms = rest::timeout_ms(&parts.headers)?;
+    if !rest::is_json(&parts.headers) {
+        return Err(ServiceError::new(
+            &UNSUPPORTED_MEDIA_TYPE,
+            "send the operation as JSON with `Content-Type: application/json`",
+        ));
+    }
+    let limits = graphql.api.pipeline().limits();
+    let bytes = axum::body::to_bytes(body, limits.request_bytes).await.map_err(|_| {
+        ServiceError::new(
+            &PAYLOAD_TOO_LARGE,
+            format!("the body is larger than {} bytes or ended early", limits.request_bytes),
+        )
+    })?;
+    let value = rest::parse_json(&bytes, limits.json_depth)?;
+    if !value.get("query").is_some_and(Value::is_string) {
+        return Err(ServiceError::new(
+            &INVALID_REQUEST,
+            "the body is not an object with `query`, and perhaps `variables` and `operationName`",
+        ));
+    }
+    let request: GraphqlRequest = serde_json::from_value(value)
+        .map_err(|error| ServiceError::new(&INVALID_REQUEST, error.to_string()))?;
+    Ok(request.data(RequestData { credential, request_id: Arc::clone(request_id), timeout_ms }))
+}
+
+/// Errors that the library found, before any resolver ran, carry a code of the contract too.
+fn with_codes(mut response: GraphqlResponse, request_id: &str) -> GraphqlResponse {
+    for error in &mut response.errors {
+        if error.extensions.is_none() {
+            let error_of = ServiceError::new(&INVALID_ARGUMENT, error.message.clone());
+            error.extensions = graphql_error(&error_of, request_id).extensions;
+        }
+    }
+    response
+}
+
+/// 200 in general; a client of the newer media type is told of a refused request by the status too.
+fn encode(response: &GraphqlResponse, standard: bool, refused: bool) -> Response {
+    let body = serde_json::to_vec(response).unwrap_or_default();
+    let mut out = Response::new(Body::from(body));
+    if standard && refused {
+        *out.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    let media_type = if standard { GRAPHQL_RESPONSE } else { "application/json" };
+    out.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    out
+}
+
+fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains(media_type))
+}

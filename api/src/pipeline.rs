@@ -1,0 +1,226 @@
+//! The one way in: authenticate, authorise, validate, call within a deadline, measure.
+//!
+//! Nothing an operation does depends on the interface that carried it, and no handler checks a permission.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use rustydb_contract::descriptor::{Limits, OperationDesc, PermissionRule};
+use rustydb_contract::host::{Credential, Identity, StatementClassifier};
+use rustydb_contract::validate::validate;
+use rustydb_contract::{CallContext, Interface, Permissions, Principal, ServiceError, ServiceResult};
+use rustydb_contract_core::access::PERMISSIONS;
+use rustydb_contract_core::errors::{
+    DEADLINE_EXCEEDED, INTERNAL, INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE,
+};
+use serde_json::Value;
+use tracing::Instrument;
+
+use crate::errors::invalid_argument;
+use crate::registry::{Answer, Registered};
+
+/// Longest request id taken from a caller.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// One request, decoded by an interface.
+#[derive(Debug)]
+pub struct Call {
+    pub interface: Interface,
+    pub credential: Option<Credential>,
+    pub request_id: Arc<str>,
+    /// What the caller asks for; bounded by the contract.
+    pub timeout_ms: Option<u64>,
+    /// An object by field name.
+    pub input: Value,
+}
+
+/// See the module.
+pub struct Pipeline {
+    identity: Arc<dyn Identity>,
+    classifier: Arc<dyn StatementClassifier>,
+    limits: Limits,
+    draining: AtomicBool,
+}
+
+impl Pipeline {
+    pub fn new(
+        identity: Arc<dyn Identity>,
+        classifier: Arc<dyn StatementClassifier>,
+        limits: Limits,
+    ) -> Pipeline {
+        Pipeline { identity, classifier, limits, draining: AtomicBool::new(false) }
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// From now on every call that is not public answers UNAVAILABLE; those under way go on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes one call through every step.
+    pub async fn call(&self, operation: &Registered, call: Call) -> ServiceResult<Box<dyn Answer>> {
+        let desc = operation.desc;
+        let span = tracing::info_span!(
+            "call",
+            operation = desc.id,
+            interface = call.interface.as_str(),
+            request_id = %call.request_id,
+        );
+        let interface = call.interface;
+        let begun = Instant::now();
+        let result = self.steps(operation, call, begun).instrument(span.clone()).await;
+        let elapsed = begun.elapsed();
+        let code = result.as_ref().err().map_or("OK", ServiceError::code);
+        measure(desc, interface, code, elapsed);
+        span.in_scope(|| match &result {
+            Ok(_) => tracing::debug!(elapsed_us = elapsed.as_micros() as u64, "done"),
+            Err(error) if error.desc().status >= 500 => tracing::error!(%error, "failed"),
+            Err(error) => tracing::debug!(%error, "refused"),
+        });
+        result
+    }
+
+    async fn steps(
+        &self,
+        operation: &Registered,
+        call: Call,
+        begun: Instant,
+    ) -> ServiceResult<Box<dyn Answer>> {
+        let desc = operation.desc;
+        if self.draining.load(Ordering::Relaxed) && desc.permission != PermissionRule::Public {
+            return Err(ServiceError::new(&UNAVAILABLE, "the server is stopping").with_retry_after_seconds(1));
+        }
+        let principal = self.authenticate(desc, call.credential.as_ref()).await?;
+        if let Some(principal) = &principal {
+            self.authorise(desc, principal, &call.input)?;
+        }
+        validate(&call.input, desc.input).map_err(invalid_argument)?;
+        let timeout = self.timeout(desc, call.timeout_ms)?;
+        let context = CallContext {
+            operation: desc,
+            interface: call.interface,
+            request_id: call.request_id,
+            principal,
+            deadline: begun + timeout,
+        };
+        let running = AssertUnwindSafe(operation.invoke(context, call.input)).catch_unwind();
+        match tokio::time::timeout(timeout, running).await {
+            Ok(Ok(result)) => result.inspect_err(|error| check_declared(desc, error)),
+            Ok(Err(_)) => Err(ServiceError::new(&INTERNAL, "the operation failed unexpectedly; the log has more")),
+            Err(_) => Err(ServiceError::new(
+                &DEADLINE_EXCEEDED,
+                format!("not done within {} ms; ask for more with the time-out of the call", timeout.as_millis()),
+            )),
+        }
+    }
+
+    /// The caller. A public operation is open to a caller with a credential that is no longer good.
+    async fn authenticate(
+        &self,
+        desc: &OperationDesc,
+        credential: Option<&Credential>,
+    ) -> ServiceResult<Option<Arc<Principal>>> {
+        let public = desc.permission == PermissionRule::Public;
+        match credential {
+            None if public => Ok(None),
+            None => Err(ServiceError::new(
+                &UNAUTHENTICATED,
+                format!("{} needs credentials: send a bearer token or an API key", desc.id),
+            )),
+            Some(credential) => match self.identity.authenticate(credential).await {
+                Ok(principal) => Ok(Some(principal)),
+                Err(_) if public => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Who is behind a credential that a connection presents before any call.
+    pub async fn principal(&self, credential: &Credential) -> ServiceResult<Arc<Principal>> {
+        self.identity.authenticate(credential).await
+    }
+
+    fn authorise(&self, desc: &OperationDesc, principal: &Principal, input: &Value) -> ServiceResult<()> {
+        let needed = match desc.permission {
+            PermissionRule::Public | PermissionRule::Authenticated => Permissions::NONE,
+            PermissionRule::Needs(permissions) => permissions,
+            PermissionRule::Statement { fields } => self.statement_permissions(fields, input)?,
+        };
+        if principal.permissions.contains(needed) {
+            return Ok(());
+        }
+        let missing = needed.without(principal.permissions);
+        let names: Vec<&str> = PERMISSIONS
+            .iter()
+            .filter(|permission| missing.contains(permission.bit))
+            .map(|permission| permission.name)
+            .collect();
+        Err(ServiceError::new(
+            &PERMISSION_DENIED,
+            format!("{} needs {}, which the roles of {} do not carry", desc.id, names.join(" and "), principal.username),
+        ))
+    }
+
+    /// Fields that hold no text are left to validation, which refuses them by name.
+    fn statement_permissions(&self, fields: &[&str], input: &Value) -> ServiceResult<Permissions> {
+        let mut needed = Permissions::NONE;
+        for field in fields {
+            let texts: Vec<&str> = match input.get(field) {
+                Some(Value::String(text)) => vec![text],
+                Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+                _ => Vec::new(),
+            };
+            for text in texts {
+                needed = needed.union(self.classifier.permissions(text)?);
+            }
+        }
+        Ok(needed)
+    }
+
+    fn timeout(&self, desc: &OperationDesc, asked_ms: Option<u64>) -> ServiceResult<Duration> {
+        match asked_ms {
+            None => Ok(Duration::from_millis(desc.timeout_ms)),
+            Some(ms) if (1..=self.limits.timeout_max_ms).contains(&ms) => Ok(Duration::from_millis(ms)),
+            Some(ms) => Err(ServiceError::new(
+                &INVALID_ARGUMENT,
+                format!("a time-out of {ms} ms is outside of 1 to {}", self.limits.timeout_max_ms),
+            )),
+        }
+    }
+}
+
+/// A name for the call: the caller's where it is sound, else a fresh one.
+pub fn request_id(given: Option<&str>) -> Arc<str> {
+    let sound = |id: &&str| {
+        (1..=REQUEST_ID_CHARS_MAX).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+    };
+    match given.filter(sound) {
+        Some(id) => id.into(),
+        None => uuid::Uuid::now_v7().to_string().into(),
+    }
+}
+
+fn measure(desc: &'static OperationDesc, interface: Interface, code: &'static str, elapsed: Duration) {
+    let interface = interface.as_str();
+    metrics::counter!("rustydb_calls_total", "operation" => desc.id, "interface" => interface, "code" => code)
+        .increment(1);
+    metrics::histogram!("rustydb_call_duration_seconds", "operation" => desc.id, "interface" => interface)
+        .record(elapsed.as_secs_f64());
+}
+
+/// An error that the contract does not declare for the operation reaches the caller as it is, and the log:
+/// clients cannot expect it.
+fn check_declared(desc: &OperationDesc, error: &ServiceError) {
+    let declared = desc.errors.iter().chain(rustydb_contract_core::MODULE.errors);
+    if !declared.into_iter().any(|known| known.code == error.code()) {
+        tracing::error!(code = error.code(), operation = desc.id, "the contract does not declare this error");
+        metrics::counter!("rustydb_undeclared_errors_total", "operation" => desc.id).increment(1);
+    }
+}

@@ -1,0 +1,111 @@
+//! The operations a server has, by id, and per interface which of them it carries.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use rustydb_contract::descriptor::{ModuleDesc, OperationDesc};
+use rustydb_contract::{CallContext, Operation, ServiceError, ServiceResult};
+use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::pipeline::Pipeline;
+
+/// An operation's answer, not yet encoded.
+pub trait Answer: Send {
+    /// JSON text, as REST and RPC send it.
+    fn to_json(&self) -> serde_json::Result<Vec<u8>>;
+    /// A JSON value, as GraphQL walks it.
+    fn to_value(&self) -> serde_json::Result<Value>;
+}
+
+impl<T: Serialize + Send> Answer for T {
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
+    fn to_value(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self)
+    }
+}
+
+type Invocation = Pin<Box<dyn Future<Output = ServiceResult<Box<dyn Answer>>> + Send>>;
+
+/// An operation with the service that does it.
+pub struct Registered {
+    pub desc: &'static OperationDesc,
+    invoke: Box<dyn Fn(CallContext, Value) -> Invocation + Send + Sync>,
+}
+
+impl Registered {
+    pub fn new<O: Operation>(service: Arc<O::Service>) -> Registered {
+        let invoke = move |context: CallContext, input: Value| -> Invocation {
+            let service = Arc::clone(&service);
+            Box::pin(async move {
+                let input = serde_json::from_value(input)
+                    .map_err(|error| ServiceError::new(&INVALID_ARGUMENT, error.to_string()))?;
+                let answer = O::call(&service, &context, input).await?;
+                Ok(Box::new(answer) as Box<dyn Answer>)
+            })
+        };
+        Registered { desc: O::desc(), invoke: Box::new(invoke) }
+    }
+
+    /// Runs the operation; only the pipeline does.
+    pub(crate) fn invoke(&self, context: CallContext, input: Value) -> Invocation {
+        (self.invoke)(context, input)
+    }
+}
+
+/// What a generated crate registers for its module: its operations, and on which interface each is.
+pub struct ModuleApi {
+    pub desc: &'static ModuleDesc,
+    pub operations: Vec<Registered>,
+    pub rest: OpenApiRouter<Api>,
+    pub rpc: Vec<&'static OperationDesc>,
+    pub graphql: Vec<&'static OperationDesc>,
+}
+
+/// All that requests need, shared by every connection.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    pipeline: Pipeline,
+    operations: BTreeMap<&'static str, Registered>,
+    rpc: BTreeMap<&'static str, &'static OperationDesc>,
+}
+
+impl Api {
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        operations: BTreeMap<&'static str, Registered>,
+        rpc: BTreeMap<&'static str, &'static OperationDesc>,
+    ) -> Api {
+        Api(Arc::new(Inner { pipeline, operations, rpc }))
+    }
+
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.0.pipeline
+    }
+
+    /// Every operation by id.
+    pub fn operations(&self) -> impl Iterator<Item = &Registered> {
+        self.0.operations.values()
+    }
+
+    /// The method of that name on RPC.
+    pub fn rpc_method(&self, id: &str) -> Option<&Registered> {
+        self.operation(self.0.rpc.get(id)?).ok()
+    }
+
+    /// The service behind an operation.
+    pub fn operation(&self, desc: &OperationDesc) -> ServiceResult<&Registered> {
+        self.0.operations.get(desc.id).ok_or_else(|| {
+            ServiceError::new(&INTERNAL, format!("{} is routed but no service is registered for it", desc.id))
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! REST: routes to operations, requests to inputs, answers to responses.
+
+mod decode;
+
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::Response;
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+use rustydb_contract::descriptor::OperationDesc;
+use rustydb_contract::{Interface, ServiceError, ServiceResult};
+use rustydb_contract_core::errors::{INTERNAL, METHOD_NOT_ALLOWED, OPERATION_NOT_FOUND};
+
+use crate::errors::{REQUEST_ID_HEADER, problem, put_request_id};
+use crate::pipeline::{Call, request_id};
+use crate::registry::Api;
+
+pub use decode::{credential, is_json, parse_json, timeout_ms};
+
+/// Handles one request of one operation; generated handlers call nothing else.
+pub async fn handle(
+    State(api): State<Api>,
+    desc: &'static OperationDesc,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    let given = request.headers().get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
+    let request_id = request_id(given);
+    let result = answer(&api, desc, &path, request, request_id.clone()).await;
+    let mut response = match result {
+        Ok(body) => success(desc, body),
+        Err(error) => return problem(&error, &request_id),
+    };
+    put_request_id(&mut response, &request_id);
+    response
+}
+
+async fn answer(
+    api: &Api,
+    desc: &'static OperationDesc,
+    path: &RawPathParams,
+    request: Request,
+    request_id: std::sync::Arc<str>,
+) -> ServiceResult<Vec<u8>> {
+    let (parts, body) = request.into_parts();
+    let credential = decode::credential(&parts.headers)?;
+    let timeout_ms = decode::timeout_ms(&parts.headers)?;
+    let input = decode::input(desc, api.pipeline().limits(), path, &parts, body).await?;
+    let call = Call { interface: Interface::Rest, credential, request_id, timeout_ms, input };
+    let answer = api.pipeline().call(api.operation(desc)?, call).await?;
+    answer.to_json().map_err(|error| ServiceError::new(&INTERNAL, format!("the answer has no JSON form: {error}")))
+}
+
+fn success(desc: &OperationDesc, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(desc.status).unwrap_or(StatusCode::OK);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A path that no operation has.
+pub async fn not_found(uri: Uri) -> Response {
+    let error = ServiceError::new(
+        &OPERATION_NOT_FOUND,
+        format!("no operation has the path {}; /swagger-ui lists them", uri.path()),
+    );
+    problem(&error, &request_id(None))
+}
+
+/// A method that the path does not take.
+pub async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+    let error =
+        ServiceError::new(&METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()));
+    problem(&error, &request_id(None))
+}

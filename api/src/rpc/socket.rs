@@ -1,0 +1,292 @@
+//! One socket: frames in, calls side by side, answers out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use futures::stream::SplitSink;
+use futures::{SinkExt, StreamExt};
+use rustydb_contract::host::Credential;
+use rustydb_contract::{Interface, ServiceError, ServiceResult};
+use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND};
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+use super::message::{Refused, RpcRequest, failure, success};
+use super::CALLS_IN_FLIGHT_MAX;
+use crate::pipeline::{Call, request_id};
+use crate::registry::Api;
+use crate::rest::parse_json;
+
+/// How often the server asks whether the peer lives.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Pings without a sign of life after which the peer counts as dead.
+const PINGS_MISSED_MAX: u32 = 2;
+
+/// How long a socket may stay without credentials.
+const AUTH_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a socket may stay without a request.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+
+/// Answers that wait for the socket to take them; a slower reader slows its own calls.
+const ANSWERS_QUEUED_MAX: usize = 64;
+
+pub async fn run(api: Api, socket: WebSocket, credential: Option<Credential>) {
+    let (sink, mut stream) = socket.split();
+    let (answers, queue) = mpsc::channel(ANSWERS_QUEUED_MAX);
+    let writer = tokio::spawn(write(sink, queue));
+    let mut session = Session {
+        api,
+        credential,
+        answers,
+        slots: Arc::new(Semaphore::new(CALLS_IN_FLIGHT_MAX)),
+        calls: JoinSet::new(),
+        running: HashMap::new(),
+    };
+    let close = session.serve(&mut stream).await;
+    session.calls.shutdown().await;
+    if let Some(frame) = close {
+        // The peer may be gone already, and then nobody misses the frame.
+        drop(session.answers.send(Message::Close(Some(frame))).await);
+    }
+    drop(session);
+    if let Err(error) = writer.await {
+        tracing::warn!(%error, "the writer of a socket failed");
+    }
+}
+
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
+    while let Some(message) = queue.recv().await {
+        if sink.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Session {
+    api: Api,
+    credential: Option<Credential>,
+    answers: mpsc::Sender<Message>,
+    slots: Arc<Semaphore>,
+    calls: JoinSet<()>,
+    /// Calls under way by the text of their id.
+    running: HashMap<String, AbortHandle>,
+}
+
+type Incoming = futures::stream::SplitStream<WebSocket>;
+
+impl Session {
+    /// Reads until the socket ends; answers how to close it, where that is the server's doing.
+    async fn serve(&mut self, stream: &mut Incoming) -> Option<CloseFrame> {
+        let begun = Instant::now();
+        let mut active = begun;
+        let mut missed = 0;
+        let mut pings = interval_at(begun + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let until = if self.credential.is_none() { begun + AUTH_WITHIN } else { active + IDLE_MAX };
+            tokio::select! {
+                message = stream.next() => {
+                    missed = 0;
+                    match message {
+                        Some(Ok(Message::Text(text))) => {
+                            active = Instant::now();
+                            self.frame(text.as_bytes()).await;
+                        }
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                        Some(Ok(Message::Binary(_))) => return Some(close(1003, "send text frames")),
+                        Some(Ok(Message::Close(_))) | None => return None,
+                        Some(Err(error)) => return Some(close_for(&error)),
+                    }
+                }
+                _ = pings.tick() => {
+                    missed += 1;
+                    if missed > PINGS_MISSED_MAX
+                        || self.answers.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                        return None;
+                    }
+                }
+                () = sleep_until(until) => {
+                    return Some(match self.credential {
+                        None => close(close_code::POLICY, "no credentials within 10 s"),
+                        Some(_) if !self.calls.is_empty() => { active = Instant::now(); continue }
+                        Some(_) => close(close_code::NORMAL, "idle for 5 min"),
+                    });
+                }
+                Some(_) = self.calls.join_next(), if !self.calls.is_empty() => {
+                    self.running.retain(|_, call| !call.is_finished());
+                }
+            }
+        }
+    }
+
+    async fn frame(&mut self, text: &[u8]) {
+        let limits = *self.api.pipeline().limits();
+        match parse_json(text, limits.json_depth) {
+            Err(error) => self.answer(failure(&Value::Null, &error, &request_id(None))).await,
+            Ok(Value::Array(requests)) if requests.is_empty() || requests.len() > limits.rpc_batch_calls => {
+                let message = format!(
+                    "a batch has {} requests; 1 to {} are allowed",
+                    requests.len(),
+                    limits.rpc_batch_calls
+                );
+                let error = ServiceError::new(&INVALID_REQUEST, message);
+                self.answer(failure(&Value::Null, &error, &request_id(None))).await;
+            }
+            Ok(Value::Array(requests)) => self.batch(requests).await,
+            Ok(request) => self.single(request).await,
+        }
+    }
+
+    async fn single(&mut self, request: Value) {
+        let request = match RpcRequest::parse(request) {
+            Ok(request) => request,
+            Err(Refused { id, error }) => {
+                return self.answer(failure(&id, &error, &request_id(None))).await;
+            }
+        };
+        if let Some(text) = self.control(&request).await {
+            return self.answer(text).await;
+        }
+        let Some(slot) = self.slot().await else { return };
+        let key = request.id.as_ref().map(Value::to_string);
+        let (api, credential, answers) =
+            (self.api.clone(), self.credential.clone(), self.answers.clone());
+        let call = self.calls.spawn(async move {
+            let text = call(&api, credential, request).await;
+            drop(slot);
+            if let Some(text) = text {
+                drop(answers.send(Message::Text(text.into())).await);
+            }
+        });
+        if let Some(key) = key {
+            self.running.insert(key, call);
+        }
+    }
+
+    /// The calls of a batch run side by side; the answer comes when all are done.
+    async fn batch(&mut self, requests: Vec<Value>) {
+        let mut parsed = Vec::new();
+        let mut texts = Vec::new();
+        for request in requests {
+            match RpcRequest::parse(request) {
+                Ok(request) => match self.control(&request).await {
+                    Some(text) => texts.push(text),
+                    None => parsed.push(request),
+                },
+                Err(Refused { id, error }) => texts.push(failure(&id, &error, &request_id(None))),
+            }
+        }
+        let Some(slot) = self.slot().await else { return };
+        let (api, credential, answers) =
+            (self.api.clone(), self.credential.clone(), self.answers.clone());
+        self.calls.spawn(async move {
+            let calls = parsed.into_iter().map(|request| call(&api, credential.clone(), request));
+            texts.extend(futures::future::join_all(calls).await.into_iter().flatten());
+            drop(slot);
+            if !texts.is_empty() {
+                let text = format!("[{}]", texts.join(","));
+                drop(answers.send(Message::Text(text.into())).await);
+            }
+        });
+    }
+
+    /// `auth` and `cancel` act on the socket itself; `None` for any other method.
+    async fn control(&mut self, request: &RpcRequest) -> Option<String> {
+        let result = match request.method.as_str() {
+            "auth" => self.auth(&request.params).await,
+            "cancel" => self.cancel(&request.params),
+            _ => return None,
+        };
+        let id = request.id.clone().unwrap_or(Value::Null);
+        Some(match result {
+            Ok(value) => success(&id, value.to_string().into_bytes()),
+            Err(error) => failure(&id, &error, &request_id(request.request_id.as_deref())),
+        })
+    }
+
+    async fn auth(&mut self, params: &Value) -> ServiceResult<Value> {
+        let text = |name: &str| params.get(name).and_then(Value::as_str).map(str::to_owned);
+        let credential = match (text("token"), text("api_key")) {
+            (Some(token), None) => Credential::Bearer(token),
+            (None, Some(key)) => Credential::ApiKey(key),
+            _ => {
+                return Err(ServiceError::new(
+                    &INVALID_ARGUMENT,
+                    "auth takes `token` or `api_key`, one of the two",
+                ));
+            }
+        };
+        let principal = self.api.pipeline().principal(&credential).await?;
+        self.credential = Some(credential);
+        Ok(json!({"username": principal.username, "roles": principal.roles}))
+    }
+
+    fn cancel(&mut self, params: &Value) -> ServiceResult<Value> {
+        let id = params
+            .get("id")
+            .ok_or_else(|| ServiceError::new(&INVALID_ARGUMENT, "cancel takes `id`, that of the call to stop"))?;
+        let call = self.running.remove(&id.to_string());
+        let running = call.filter(|call| !call.is_finished());
+        if let Some(call) = &running {
+            call.abort();
+        }
+        Ok(json!({"cancelled": running.is_some()}))
+    }
+
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    async fn answer(&self, text: String) {
+        // A closed channel means that the socket is gone; reading it ends the session.
+        drop(self.answers.send(Message::Text(text.into())).await);
+    }
+}
+
+/// Runs one call; a notification is not answered.
+async fn call(api: &Api, credential: Option<Credential>, request: RpcRequest) -> Option<String> {
+    let request_id = request_id(request.request_id.as_deref());
+    let call = Call {
+        interface: Interface::Rpc,
+        credential,
+        request_id: Arc::clone(&request_id),
+        timeout_ms: request.timeout_ms,
+        input: request.params,
+    };
+    let result = match api.rpc_method(&request.method) {
+        Some(operation) => api.pipeline().call(operation, call).await.and_then(|answer| {
+            answer.to_json().map_err(|error| ServiceError::new(&INTERNAL, error.to_string()))
+        }),
+        None => Err(ServiceError::new(
+            &OPERATION_NOT_FOUND,
+            format!("there is no method {:?}; methods are operation ids, such as database.get_table", request.method),
+        )),
+    };
+    let id = request.id?;
+    Some(match result {
+        Ok(body) => success(&id, body),
+        Err(error) => failure(&id, &error, &request_id),
+    })
+}
+
+fn close(code: u16, reason: &'static str) -> CloseFrame {
+    CloseFrame { code, reason: reason.into() }
+}
+
+/// How to close after the library refused what the peer sent.
+fn close_for(error: &axum::Error) -> CloseFrame {
+    let text = error.to_string();
+    if text.contains("too long") || text.contains("too big") {
+        close(close_code::SIZE, "the message is larger than the limit")
+    } else if text.contains("UTF-8") || text.contains("utf-8") {
+        close(close_code::INVALID, "text is not UTF-8")
+    } else {
+        close(close_code::PROTOCOL, "the frame breaks the protocol")
+    }
+}

@@ -1,0 +1,53 @@
+//! Puts the parts together: one router over one pipeline.
+
+use std::collections::BTreeMap;
+
+use async_graphql::dynamic::SchemaError;
+use axum::Router;
+use axum::routing::{any, post};
+use rustydb_contract::descriptor::OperationDesc;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::graphql::{self, Graphql};
+use crate::pipeline::Pipeline;
+use crate::registry::{Api, ModuleApi};
+use crate::{rest, rpc};
+
+/// A server ready to be served.
+pub struct Server {
+    pub api: Api,
+    /// Every route of the contract, and /graphql and the socket.
+    pub router: Router,
+    /// The document utoipa built from the routes themselves.
+    pub openapi: OpenApi,
+    /// The schema served at /graphql.
+    pub graphql: async_graphql::dynamic::Schema,
+}
+
+/// Builds the server of these modules.
+pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, SchemaError> {
+    let mut operations = BTreeMap::new();
+    let mut rpc_methods = BTreeMap::new();
+    let mut graphql_fields: Vec<&'static OperationDesc> = Vec::new();
+    let mut rest = OpenApiRouter::new();
+    for module in modules {
+        for operation in module.operations {
+            operations.insert(operation.desc.id, operation);
+        }
+        rpc_methods.extend(module.rpc.into_iter().map(|desc| (desc.id, desc)));
+        graphql_fields.extend(module.graphql);
+        rest = rest.merge(module.rest);
+    }
+    let api = Api::new(pipeline, operations, rpc_methods);
+    let schema = graphql::build(&api, &graphql_fields)?;
+    let (routes, openapi) = rest.split_for_parts();
+    let endpoint = Graphql { api: api.clone(), schema: schema.clone() };
+    let router = routes
+        .route(rpc::PATH, any(rpc::handle))
+        .fallback(rest::not_found)
+        .method_not_allowed_fallback(rest::method_not_allowed)
+        .with_state(api.clone())
+        .route("/graphql", post(graphql::handle).with_state(endpoint));
+    Ok(Server { api, router, openapi, graphql: schema })
+}

@@ -1,0 +1,40 @@
+//! What the pipeline asks of the engine before an operation runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::call::{AnswerFuture, Permissions, Principal};
+use crate::error::ServiceResult;
+
+/// What a caller presented.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A JSON Web Token.
+    Bearer(String),
+    ApiKey(String),
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credential::Bearer(_) => "Bearer(<secret>)",
+            Credential::ApiKey(_) => "ApiKey(<secret>)",
+        })
+    }
+}
+
+/// Tells who a caller is.
+pub trait Identity: Send + Sync + 'static {
+    /// The principal behind a credential, with the permissions it has now.
+    ///
+    /// Answers UNAUTHENTICATED for a credential that is not valid and TOKEN_EXPIRED for one that was.
+    fn authenticate<'a>(&'a self, credential: &'a Credential) -> AnswerFuture<'a, Arc<Principal>>;
+}
+
+/// Tells what SQL text would do.
+pub trait StatementClassifier: Send + Sync + 'static {
+    /// The permissions that all statements of the text need together.
+    ///
+    /// Answers the contract's errors for text that does not parse or has no statement.
+    fn permissions(&self, sql: &str) -> ServiceResult<Permissions>;
+}
