@@ -19,7 +19,9 @@ pub struct SystemClock {
 
 impl SystemClock {
     pub fn new() -> SystemClock {
-        SystemClock { started: Instant::now() }
+        SystemClock {
+            started: Instant::now(),
+        }
     }
 }
 
@@ -52,12 +54,16 @@ pub struct ManualClock {
 impl ManualClock {
     /// Starts at `start_us` microseconds since the Unix epoch.
     pub fn new(start_us: i64) -> ManualClock {
-        ManualClock { start_us, passed_us: AtomicI64::new(0) }
+        ManualClock {
+            start_us,
+            passed_us: AtomicI64::new(0),
+        }
     }
 
     /// Moves both readings on by `by_us` microseconds.
     pub fn advance_us(&self, by_us: u64) {
-        self.passed_us.fetch_add(i64::try_from(by_us).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.passed_us
+            .fetch_add(i64::try_from(by_us).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 }
 

@@ -1,4 +1,5 @@
 pub mod error;
+pub mod redb_store;
 pub mod seam;
 pub mod types;
 pub mod codec;

@@ -1,0 +1,194 @@
+//! Checks and applies the batches of one group inside one redb write transaction.
+//!
+//! A batch is checked in full before its first change, so a refused one leaves no trace; later batches of the
+//! group see the changes of earlier ones. Statistics are kept in memory over the group and written once per
+//! changed space.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::errors::failed;
+use super::layout::{self, LOG, LOG_KEY_BYTES, META, META_NEWEST, ROWS, STATS, StatsRow};
+use crate::error::StoreError;
+use crate::seam::{CommitSeq, KeyRange, SpaceId, SpaceStats, Write, WriteBatch};
+
+/// What became of a batch, once the group is durable.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The batch is in, at this position.
+    Applied(CommitSeq),
+    /// The batch holds only guards, all met; the newest position.
+    Held(CommitSeq),
+    /// The first expectation that another commit broke.
+    Conflict { space: SpaceId, key: Vec<u8> },
+}
+
+/// The open tables of a group's write transaction.
+pub(super) struct Group<'txn> {
+    rows: Table<'txn, &'static [u8], &'static [u8]>,
+    stats: Table<'txn, u64, StatsRow>,
+    log: Table<'txn, &'static [u8; LOG_KEY_BYTES], &'static [u8]>,
+    newest: CommitSeq,
+    /// Statistics of the spaces this group touched; the default stands for a space that is gone.
+    touched: BTreeMap<SpaceId, SpaceStats>,
+    key_buffer: Vec<u8>,
+    value_buffer: Vec<u8>,
+}
+
+impl<'txn> Group<'txn> {
+    /// `newest` is the position before the group.
+    pub(super) fn open(
+        transaction: &'txn WriteTransaction,
+        newest: CommitSeq,
+    ) -> Result<Group<'txn>, StoreError> {
+        Ok(Group {
+            rows: transaction.open_table(ROWS).map_err(failed)?,
+            stats: transaction.open_table(STATS).map_err(failed)?,
+            log: transaction.open_table(LOG).map_err(failed)?,
+            newest,
+            touched: BTreeMap::new(),
+            key_buffer: Vec::new(),
+            value_buffer: Vec::new(),
+        })
+    }
+
+    /// Checks the batch and applies it when every expectation holds. An error means that the storage failed
+    /// and the whole transaction must be given up.
+    pub(super) fn submit(&mut self, batch: &WriteBatch, now_us: i64) -> Result<Verdict, StoreError> {
+        let written = batch
+            .writes
+            .iter()
+            .map(|write| (write.space, &write.key, write.expected));
+        let guarded = batch
+            .guards
+            .iter()
+            .map(|guard| (guard.space, &guard.key, guard.expected));
+        for (space, key, expected) in written.chain(guarded) {
+            if self.version_of(space, key)? != expected {
+                return Ok(Verdict::Conflict {
+                    space,
+                    key: key.clone(),
+                });
+            }
+        }
+        if batch.writes.is_empty() && batch.dropped_spaces.is_empty() && batch.log.is_empty() {
+            return Ok(Verdict::Held(self.newest));
+        }
+        self.newest = CommitSeq(self.newest.0 + 1);
+        for space in &batch.dropped_spaces {
+            self.drop_space(*space)?;
+        }
+        for write in &batch.writes {
+            self.write(write, now_us)?;
+        }
+        self.append_log(&batch.log, now_us)?;
+        Ok(Verdict::Applied(self.newest))
+    }
+
+    /// Writes the statistics and the newest position; the transaction can be committed after that.
+    pub(super) fn finish(mut self, transaction: &'txn WriteTransaction) -> Result<(), StoreError> {
+        for (space, stats) in &self.touched {
+            if *stats == SpaceStats::default() {
+                self.stats.remove(space.0).map_err(failed)?;
+            } else {
+                self.stats
+                    .insert(space.0, layout::stats_to_row(stats))
+                    .map_err(failed)?;
+            }
+        }
+        let mut meta = transaction.open_table(META).map_err(failed)?;
+        meta.insert(META_NEWEST, self.newest.0).map_err(failed)?;
+        Ok(())
+    }
+
+    fn version_of(&mut self, space: SpaceId, key: &[u8]) -> Result<Option<CommitSeq>, StoreError> {
+        layout::row_key_into(&mut self.key_buffer, space, key);
+        match self.rows.get(self.key_buffer.as_slice()).map_err(failed)? {
+            Some(value) => Ok(Some(layout::split_row_value(value.value())?.0)),
+            None => Ok(None),
+        }
+    }
+
+    fn drop_space(&mut self, space: SpaceId) -> Result<(), StoreError> {
+        let bounds =
+            layout::row_bounds(space, &KeyRange::default()).expect("a whole space is never an empty range");
+        self.rows
+            .retain_in::<&[u8], _>(layout::as_slices(&bounds), |_, _| false)
+            .map_err(failed)?;
+        self.touched.insert(space, SpaceStats::default());
+        Ok(())
+    }
+
+    fn write(&mut self, write: &Write, now_us: i64) -> Result<(), StoreError> {
+        layout::row_key_into(&mut self.key_buffer, write.space, &write.key);
+        let row_key = self.key_buffer.as_slice();
+        let old_bytes = {
+            let old = match &write.value {
+                Some(value) => {
+                    layout::row_value_into(&mut self.value_buffer, self.newest, value);
+                    self.rows
+                        .insert(row_key, self.value_buffer.as_slice())
+                        .map_err(failed)?
+                }
+                None => self.rows.remove(row_key).map_err(failed)?,
+            };
+            match old {
+                Some(old) => Some(layout::split_row_value(old.value())?.1.len() as u64),
+                None => None,
+            }
+        };
+        let new_bytes = write.value.as_ref().map(|value| value.len() as u64);
+        if old_bytes.is_none() && new_bytes.is_none() {
+            return Ok(());
+        }
+        let newest = self.newest;
+        let key_bytes = write.key.len() as u64;
+        let stats = self.stats_of(write.space)?;
+        if let Some(bytes) = old_bytes {
+            let left = stats
+                .entries
+                .checked_sub(1)
+                .zip(stats.bytes.checked_sub(key_bytes + bytes));
+            let (entries, bytes) = left.ok_or_else(|| {
+                StoreError::Corrupt(format!(
+                    "space {} holds more than its statistics say",
+                    write.space.0
+                ))
+            })?;
+            (stats.entries, stats.bytes) = (entries, bytes);
+        }
+        if let Some(bytes) = new_bytes {
+            stats.entries += 1;
+            stats.bytes += key_bytes + bytes;
+        }
+        stats.modified = newest;
+        stats.modified_at_us = now_us;
+        Ok(())
+    }
+
+    fn stats_of(&mut self, space: SpaceId) -> Result<&mut SpaceStats, StoreError> {
+        use std::collections::btree_map::Entry;
+        match self.touched.entry(space) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => {
+                let row = self.stats.get(space.0).map_err(failed)?;
+                Ok(unknown.insert(
+                    row.map(|row| layout::stats_from_row(row.value()))
+                        .unwrap_or_default(),
+                ))
+            }
+        }
+    }
+
+    fn append_log(&mut self, payloads: &[Vec<u8>], now_us: i64) -> Result<(), StoreError> {
+        for (index, payload) in (0u32..).zip(payloads) {
+            layout::log_value_into(&mut self.value_buffer, now_us, payload);
+            let key = layout::log_key(self.newest, index);
+            self.log
+                .insert(&key, self.value_buffer.as_slice())
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+}

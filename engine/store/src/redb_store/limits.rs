@@ -1,0 +1,73 @@
+//! Bounds of what one commit may carry, checked before it is queued: redb has limits of its own, and one that
+//! is met in the middle of a group would fail the commits of strangers.
+
+use crate::error::StoreError;
+use crate::seam::WriteBatch;
+
+/// Longest key.
+pub const KEY_BYTES_MAX: usize = 1 << 20;
+/// Longest value.
+pub const VALUE_BYTES_MAX: usize = 256 << 20;
+/// Longest change-log entry: room for a row before and after its change.
+pub const LOG_ENTRY_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX + 2 * KEY_BYTES_MAX;
+/// Most entries of the change log in one commit: their index is 32 bits wide.
+pub const LOG_ENTRIES_MAX: usize = u32::MAX as usize;
+
+/// Bytes that the batch carries.
+pub(super) fn batch_bytes(batch: &WriteBatch) -> usize {
+    let writes = batch
+        .writes
+        .iter()
+        .map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
+    let guards = batch.guards.iter().map(|guard| guard.key.len());
+    writes.chain(guards).chain(batch.log.iter().map(Vec::len)).sum()
+}
+
+/// Refuses a batch with a part beyond the bounds.
+pub(super) fn check(batch: &WriteBatch) -> Result<(), StoreError> {
+    let keys = batch
+        .writes
+        .iter()
+        .map(|write| &write.key)
+        .chain(batch.guards.iter().map(|guard| &guard.key));
+    for key in keys {
+        within("key", key.len(), KEY_BYTES_MAX)?;
+    }
+    for value in batch.writes.iter().filter_map(|write| write.value.as_ref()) {
+        within("value", value.len(), VALUE_BYTES_MAX)?;
+    }
+    for entry in &batch.log {
+        within("change-log entry", entry.len(), LOG_ENTRY_BYTES_MAX)?;
+    }
+    within("change log of one commit", batch.log.len(), LOG_ENTRIES_MAX)
+}
+
+fn within(what: &'static str, size: usize, size_max: usize) -> Result<(), StoreError> {
+    if size > size_max {
+        return Err(StoreError::TooLarge { what, size, size_max });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::seam::{SpaceId, Write};
+
+    #[test]
+    fn a_key_at_the_bound_passes_and_one_beyond_names_itself() {
+        let batch = |bytes: usize| WriteBatch {
+            writes: vec![Write {
+                space: SpaceId(9),
+                key: vec![0; bytes],
+                expected: None,
+                value: None,
+            }],
+            ..WriteBatch::default()
+        };
+        check(&batch(KEY_BYTES_MAX)).unwrap();
+        let refused = check(&batch(KEY_BYTES_MAX + 1)).unwrap_err().to_string();
+        assert_eq!(refused, "a key of size 1048577 is over the limit of 1048576");
+    }
+}
