@@ -1,0 +1,19 @@
+//! What every generated method rests on: one operation's way from typed input to typed answer.
+//!
+//! `call` is what a generated method returns; awaiting it lets `exchange` encode the input (`request`), attach
+//! credentials (`session`), send it, read the answer (`error` for refusals) and try again where the contract
+//! allows (`retry`). `paging` follows `next` over pages. Nothing here knows a single operation: what differs
+//! between them is data in an
+//! [`OperationDesc`](rustydb_contract::descriptor::OperationDesc).
+
+pub(crate) mod call;
+pub(crate) mod client;
+pub(crate) mod error;
+pub(crate) mod exchange;
+pub(crate) mod paging;
+pub(crate) mod request;
+pub(crate) mod retry;
+pub(crate) mod session;
+
+#[cfg(test)]
+mod tests;
