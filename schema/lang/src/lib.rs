@@ -13,6 +13,8 @@ pub mod descriptor;
 pub mod error;
 pub mod host;
 pub mod names;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod presence;
 pub mod scalars;
 pub mod text;

@@ -1,6 +1,7 @@
 //! Contract crates, one a module: types, descriptors, errors, operations and the service trait.
 
 mod descriptors;
+mod openapi;
 mod operations;
 mod types;
 
@@ -25,12 +26,16 @@ fn module_crate(model: &Model, module: &Module) -> Vec<File> {
     let source = |name: &str, tokens| rust::file(format!("{folder}/src/{name}.rs"), tokens);
     let mut files = vec![
         File::new(format!("{folder}/Cargo.toml"), manifest(module)),
-        source("lib", library(model, module)),
+        source("lib", library(module)),
+        source("module", description(module)),
         source("types", types::emit(model, module)),
         source("desc", descriptors::types(model, module)),
         source("errors", errors(model, module)),
         source("operations", operations::emit(model, module)),
     ];
+    if !module.operations.is_empty() {
+        files.push(source("openapi", openapi::emit(model, module)));
+    }
     if module.name == crate::resolve::CORE {
         files.push(source("access", access(model)));
     }
@@ -40,8 +45,8 @@ fn module_crate(model: &Model, module: &Module) -> Vec<File> {
 fn manifest(module: &Module) -> String {
     let name = format!("rustydb-contract-{}", module.name);
     let description = format!("The `{}` module of RustyDB's contract.", module.name);
-    let mut features = "[features]\nopenapi = [\"rustydb-contract/openapi\", \"dep:utoipa\"".to_owned();
-    let mut dependencies = "rustydb-contract.workspace = true\nserde.workspace = true\nutoipa = { workspace = true, optional = true }\n".to_owned();
+    let mut features = "[features]\nopenapi = [\"rustydb-contract/openapi\"".to_owned();
+    let mut dependencies = "rustydb-contract.workspace = true\nserde.workspace = true\n".to_owned();
     for other in &module.depends_on {
         features += &format!(", \"rustydb-contract-{other}/openapi\"");
         dependencies += &format!("rustydb-contract-{other} = {{ path = \"../{other}\" }}\n");
@@ -49,47 +54,64 @@ fn manifest(module: &Module) -> String {
     rust::manifest(&name, &description, &format!("{features}]\n\n[dependencies]\n{dependencies}"))
 }
 
-fn library(model: &Model, module: &Module) -> TokenStream {
+fn library(module: &Module) -> TokenStream {
     let text = format!("{}\n\n{}", module.summary, module.description);
     let lines = text.trim().lines().map(|line| {
         let line = if line.is_empty() { String::new() } else { format!(" {line}") };
         quote!(#![doc = #line])
     });
-    let name = &module.name;
-    let summary = &module.summary;
-    let operations = module.operations.keys().map(|name| {
-        let name = rust::static_ident(name);
-        quote!(&operations::#name)
-    });
-    let types = module.types.iter().map(|name| {
-        let name = rust::static_ident(name);
-        quote!(&desc::#name)
-    });
-    let errors = module.errors.iter().map(|code| {
-        let code = rust::ident(code);
-        quote!(&errors::#code)
-    });
-    let access = (module.name == crate::resolve::CORE).then(|| quote!(pub mod access;));
+    let access = (module.name == crate::resolve::CORE).then(|| quote!(#[rustfmt::skip] pub mod access;));
     let service = (!module.operations.is_empty()).then(|| {
-        let service = service_ident(name);
+        let service = service_ident(&module.name);
         quote!(pub use operations::#service;)
     });
+    let openapi = (!module.operations.is_empty())
+        .then(|| quote!(#[cfg(feature = "openapi")] #[rustfmt::skip] mod openapi;));
     let re_export = (!module.types.is_empty()).then(|| quote!(pub use types::*;));
-    let _ = model;
     quote! {
         #(#lines)*
 
         #access
+        #[rustfmt::skip]
         pub mod desc;
+        #[rustfmt::skip]
         pub mod errors;
+        #[rustfmt::skip]
+        mod module;
+        #openapi
+        #[rustfmt::skip]
         pub mod operations;
+        #[rustfmt::skip]
         pub mod types;
 
+        pub use module::MODULE;
         #service
         #re_export
+    }
+}
+
+fn description(module: &Module) -> TokenStream {
+    let name = &module.name;
+    let summary = &module.summary;
+    let operations = module.operations.keys().map(|name| {
+        let name = rust::static_ident(name);
+        quote!(&crate::operations::#name)
+    });
+    let types = module.types.iter().map(|name| {
+        let name = rust::static_ident(name);
+        quote!(&crate::desc::#name)
+    });
+    let errors = module.errors.iter().map(|code| {
+        let code = rust::ident(code);
+        quote!(&crate::errors::#code)
+    });
+    quote! {
+        #![doc = " The module as the contract describes it."]
+
+        use ::rustydb_contract::descriptor::ModuleDesc;
 
         #[doc = " The module as the contract describes it."]
-        pub static MODULE: ::rustydb_contract::descriptor::ModuleDesc = ::rustydb_contract::descriptor::ModuleDesc {
+        pub static MODULE: ModuleDesc = ModuleDesc {
             name: #name,
             summary: #summary,
             operations: &[#(#operations),*],

@@ -1,15 +1,21 @@
 //! A module's operations: their descriptors, one marker type each, and the service trait.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use quote::{format_ident, quote};
 
 use super::service_ident;
+use crate::emit::api;
 use crate::emit::rust::{self, doc, field_ident, static_ident, type_ident};
 use crate::model::{Kind, Model, Module, Operation, PermissionRule};
 use crate::resolve::CORE;
 
 pub fn emit(model: &Model, module: &Module) -> TokenStream {
     let text = format!(" Operations of the `{}` module.", module.name);
+    let bodies = module
+        .operations
+        .values()
+        .filter(|operation| api::has_body(model, operation))
+        .map(body_marker);
     if module.operations.is_empty() {
         return quote!(#![doc = #text]);
     }
@@ -30,6 +36,19 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
         #(#descriptors)*
 
         #(#markers)*
+
+        #(#bodies)*
+    }
+}
+
+/// Stands for the part of an input that REST sends in the body.
+fn body_marker(operation: &Operation) -> TokenStream {
+    let doc = format!(" What REST sends in the body of `{}`.", operation.id);
+    let name = format_ident!("{}Body", type_ident(&operation.name));
+    quote! {
+        #[doc = #doc]
+        #[derive(Debug, Clone, Copy)]
+        pub struct #name;
     }
 }
 

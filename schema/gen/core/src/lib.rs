@@ -3,31 +3,17 @@
 //! What every module shares.
 //!
 //! Types, errors, permissions, roles and limits that hold for every operation on every interface.
+#[rustfmt::skip]
 pub mod access;
+#[rustfmt::skip]
 pub mod desc;
+#[rustfmt::skip]
 pub mod errors;
+#[rustfmt::skip]
+mod module;
+#[rustfmt::skip]
 pub mod operations;
+#[rustfmt::skip]
 pub mod types;
+pub use module::MODULE;
 pub use types::*;
-/// The module as the contract describes it.
-pub static MODULE: ::rustydb_contract::descriptor::ModuleDesc = ::rustydb_contract::descriptor::ModuleDesc {
-    name: "core",
-    summary: "What every module shares.",
-    operations: &[],
-    types: &[&desc::INVALID_ARGUMENT_DETAILS],
-    errors: &[
-        &errors::DEADLINE_EXCEEDED,
-        &errors::INTERNAL,
-        &errors::INVALID_ARGUMENT,
-        &errors::INVALID_REQUEST,
-        &errors::MALFORMED_JSON,
-        &errors::METHOD_NOT_ALLOWED,
-        &errors::OPERATION_NOT_FOUND,
-        &errors::PAYLOAD_TOO_LARGE,
-        &errors::PERMISSION_DENIED,
-        &errors::TOKEN_EXPIRED,
-        &errors::UNAUTHENTICATED,
-        &errors::UNAVAILABLE,
-        &errors::UNSUPPORTED_MEDIA_TYPE,
-    ],
-};

@@ -3,36 +3,19 @@
 //! Whether the server lives, is ready, and what its parts say.
 //!
 //! Probes for orchestrators and people. They need no credentials and tell nothing that would need them.
+#[rustfmt::skip]
 pub mod desc;
+#[rustfmt::skip]
 pub mod errors;
+#[rustfmt::skip]
+mod module;
+#[cfg(feature = "openapi")]
+#[rustfmt::skip]
+mod openapi;
+#[rustfmt::skip]
 pub mod operations;
+#[rustfmt::skip]
 pub mod types;
+pub use module::MODULE;
 pub use operations::HealthService;
 pub use types::*;
-/// The module as the contract describes it.
-pub static MODULE: ::rustydb_contract::descriptor::ModuleDesc = ::rustydb_contract::descriptor::ModuleDesc {
-    name: "health",
-    summary: "Whether the server lives, is ready, and what its parts say.",
-    operations: &[
-        &operations::CHECK_LIVENESS,
-        &operations::CHECK_READINESS,
-        &operations::CHECK_STARTUP,
-        &operations::GET_DETAIL,
-        &operations::GET_SUMMARY,
-    ],
-    types: &[
-        &desc::COMPONENT_HEALTH,
-        &desc::HEALTH_CHECK_LIVENESS_INPUT,
-        &desc::HEALTH_CHECK_READINESS_INPUT,
-        &desc::HEALTH_CHECK_STARTUP_INPUT,
-        &desc::HEALTH_DETAIL,
-        &desc::HEALTH_GET_DETAIL_INPUT,
-        &desc::HEALTH_GET_SUMMARY_INPUT,
-        &desc::HEALTH_STATUS,
-        &desc::HEALTH_SUMMARY,
-        &desc::LIVENESS,
-        &desc::READINESS,
-        &desc::STARTUP,
-    ],
-    errors: &[],
-};

@@ -1,0 +1,31 @@
+//! What utoipa asks of a module's operations, answered from the descriptors.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+use crate::emit::api;
+use crate::emit::rust::{static_ident, type_ident};
+use crate::model::{Model, Module};
+
+pub fn emit(model: &Model, module: &Module) -> TokenStream {
+    let operations = module.operations.values().map(|operation| {
+        let marker = type_ident(&operation.name);
+        let desc = static_ident(&operation.name);
+        quote!(operation!(crate::operations::#marker, &crate::operations::#desc);)
+    });
+    let bodies = module.operations.values().filter(|operation| api::has_body(model, operation)).map(|operation| {
+        let marker = format_ident!("{}Body", type_ident(&operation.name));
+        let desc = static_ident(&operation.name);
+        quote!(body!(crate::operations::#marker, &crate::operations::#desc);)
+    });
+    quote! {
+        #![doc = " What utoipa asks of operations, answered from the descriptors."]
+
+        #[allow(unused_imports, reason = "a module may have no body")]
+        use ::rustydb_contract::{openapi_body as body, openapi_operation as operation};
+
+        #(#operations)*
+
+        #(#bodies)*
+    }
+}
