@@ -1,9 +1,30 @@
-pub mod error;
-pub mod redb_store;
-pub mod seam;
-pub mod types;
+//! Typed tables on a durable store.
+//!
+//! | to | look at |
+//! |---|---|
+//! | open tables, begin a transaction, read and write rows, change definitions | [`tables`] |
+//! | keep transactions open between a client's calls | [`transactions`] |
+//! | turn values into JSON or text and back | [`datum`] |
+//! | name column types | [`column_type`] |
+//! | know the bytes of keys and rows | [`codec`], docs/format/rows.md |
+//! | read what commits changed | [`change_log`] |
+//! | keep bytes another way | [`seam`] |
+//! | keep them in redb, as the server does | [`redb_store`], docs/format/store.md |
+//!
+//! Layers, each knowing only those below it: `transactions` - `tables` - `change_log`, `codec`, `datum` -
+//! `seam` - a store. A call blocks its thread until it is done; only waiting for a leased transaction is
+//! async. There is no SQL here: definitions carry defaults and view queries as text that the layer above
+//! understands, and it evaluates them.
+
+pub mod change_log;
 pub mod codec;
 pub mod column_type;
 pub mod datum;
+pub mod error;
+pub mod redb_store;
+pub mod seam;
 pub mod tables;
+#[cfg(any(test, feature = "test-support"))]
+pub mod testing;
 pub mod transactions;
+pub mod types;

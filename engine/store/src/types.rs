@@ -17,7 +17,10 @@ pub enum ColumnType {
     Real,
     Double,
     /// `precision` digits in all, `scale` of them behind the point; `scale <= precision <= 38`.
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Text,
     Bytea,
     Uuid,

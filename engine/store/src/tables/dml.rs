@@ -1,31 +1,273 @@
-//! Changing rows. Constraints hold at the end of each call.
+//! Changing rows. Constraints hold at the end of each call, and a call that fails changes nothing.
 
-use crate::tables::{Result, Txn};
-use crate::types::{Row, RowKey, TableDef};
+use std::collections::HashSet;
+
+use crate::change_log::{self, RowOp};
+use crate::codec::{decode_row, rowid_key};
+use crate::datum::row_id_text;
+use crate::tables::constraints::{
+    encode_checked, primary_key_violation, row_key, unique_key, unique_violation,
+};
+use crate::tables::{Result, TableError, Txn, corrupt};
+use crate::types::{Row, RowKey, TableDef, UniqueDef};
+
+/// A row on its way into the write set.
+struct Incoming {
+    key: RowKey,
+    row: Row,
+    bytes: Vec<u8>,
+}
+
+/// A row that is replaced or removed.
+struct Outgoing {
+    key: RowKey,
+    row: Row,
+    bytes: Vec<u8>,
+}
 
 impl Txn {
+    /// Adds a row; the answer is its key.
     pub fn insert(&mut self, table: &TableDef, row: Row) -> Result<RowKey> {
-        unimplemented!()
+        let mut keys = self.insert_many(table, vec![row])?;
+        Ok(keys.pop().expect("one key for each row"))
     }
-    /// Inserts all rows or none.
+
+    /// Adds all rows or none; the answer is their keys, in order.
     pub fn insert_many(&mut self, table: &TableDef, rows: Vec<Row>) -> Result<Vec<RowKey>> {
-        unimplemented!()
+        self.require_current(table)?;
+        let mut next_rowid = match table.primary_key.is_empty() && !rows.is_empty() {
+            true => self.tables.inner.rowids.take(rows.len() as u64)?,
+            false => 0,
+        };
+        let mut incoming = Vec::with_capacity(rows.len());
+        for row in rows {
+            let bytes = encode_checked(table, &row)?;
+            let key = row_key(table, &row)?.unwrap_or_else(|| {
+                next_rowid += 1;
+                rowid_key(next_rowid - 1)
+            });
+            incoming.push(Incoming { key, row, bytes });
+        }
+        self.atomically(|txn| {
+            txn.count(table, incoming.len() as u64, 0, 0);
+            let mut keys = Vec::with_capacity(incoming.len());
+            for incoming in incoming {
+                txn.log.push(change_log::encode_row_change(
+                    table,
+                    RowOp::Insert,
+                    &incoming.key,
+                    None,
+                    None,
+                    Some(&incoming.bytes),
+                ));
+                txn.add_row(table, &incoming.key, &incoming.row, incoming.bytes)?;
+                for unique in &table.unique {
+                    txn.add_to_index(table, unique, &incoming.row, &incoming.key)?;
+                }
+                keys.push(incoming.key);
+            }
+            Ok(keys)
+        })
     }
+
     /// Replaces the row at `key`; the answer is its key now, another one when the primary key changed.
     pub fn update(&mut self, table: &TableDef, key: &RowKey, row: Row) -> Result<RowKey> {
-        unimplemented!()
+        let mut keys = self.update_many(table, vec![(key.clone(), row)])?;
+        Ok(keys.pop().expect("one key for each row"))
     }
-    /// Replaces all these rows or none; keys are compared only once all have changed, so that
-    /// `SET id = id + 1` works. A key named twice is refused.
+
+    /// Replaces all these rows or none; the answer is their keys now, in order. Keys are compared only once all
+    /// have changed, so that `SET id = id + 1` works. A key named twice is refused.
     pub fn update_many(&mut self, table: &TableDef, rows: Vec<(RowKey, Row)>) -> Result<Vec<RowKey>> {
-        unimplemented!()
+        self.require_current(table)?;
+        let mut seen = HashSet::with_capacity(rows.len());
+        for (key, _) in &rows {
+            if !seen.insert(&key.0) {
+                return Err(TableError::DuplicateTarget {
+                    table: table.name.clone(),
+                    key: shown_key(table, key),
+                });
+            }
+        }
+        let mut changes = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            let bytes = encode_checked(table, &row)?;
+            let new_key = row_key(table, &row)?.unwrap_or_else(|| key.clone());
+            changes.push((
+                key,
+                Incoming {
+                    key: new_key,
+                    row,
+                    bytes,
+                },
+            ));
+        }
+        self.atomically(|txn| {
+            txn.count(table, 0, changes.len() as u64, 0);
+            let mut taken_out = Vec::with_capacity(changes.len());
+            for (key, incoming) in changes {
+                let old = txn
+                    .existing(table, &key)?
+                    .ok_or_else(|| TableError::RowNotFound {
+                        table: table.name.clone(),
+                        key: shown_key(table, &key),
+                    })?;
+                let moved = old.key != incoming.key;
+                if moved {
+                    txn.remove_row(table, &key)?;
+                }
+                // Which constraints the row leaves here and joins again below.
+                let mut rejoined = Vec::new();
+                for unique in &table.unique {
+                    let (from, to) = (
+                        unique_key(table, unique, &old.row)?,
+                        unique_key(table, unique, &incoming.row)?,
+                    );
+                    if from != to || moved {
+                        txn.remove_from_index(table, unique, from)?;
+                        rejoined.push(unique);
+                    }
+                }
+                taken_out.push((old, incoming, rejoined));
+            }
+            let mut keys = Vec::with_capacity(taken_out.len());
+            for (old, incoming, rejoined) in taken_out {
+                let moved_to = (old.key != incoming.key).then_some(&incoming.key);
+                txn.log.push(change_log::encode_row_change(
+                    table,
+                    RowOp::Update,
+                    &old.key,
+                    moved_to,
+                    Some(&old.bytes),
+                    Some(&incoming.bytes),
+                ));
+                if moved_to.is_some() {
+                    txn.add_row(table, &incoming.key, &incoming.row, incoming.bytes)?;
+                } else {
+                    let slot = txn.view.slot(table.space, &incoming.key.0)?;
+                    txn.put(table.space, &incoming.key.0, slot.base, Some(incoming.bytes));
+                }
+                for unique in rejoined {
+                    txn.add_to_index(table, unique, &incoming.row, &incoming.key)?;
+                }
+                keys.push(incoming.key);
+            }
+            Ok(keys)
+        })
     }
-    /// Whether there was such a row.
+
+    /// Removes a row; the answer is whether there was one.
     pub fn delete(&mut self, table: &TableDef, key: &RowKey) -> Result<bool> {
-        unimplemented!()
+        Ok(self.delete_many(table, std::slice::from_ref(key))? == 1)
     }
-    /// How many of the rows there were.
+
+    /// Removes rows; the answer is how many there were. A key named twice counts once.
     pub fn delete_many(&mut self, table: &TableDef, keys: &[RowKey]) -> Result<u64> {
-        unimplemented!()
+        self.require_current(table)?;
+        self.atomically(|txn| {
+            let mut deleted = 0;
+            for key in keys {
+                let Some(old) = txn.existing(table, key)? else {
+                    continue;
+                };
+                txn.remove_row(table, key)?;
+                for unique in &table.unique {
+                    let from = unique_key(table, unique, &old.row)?;
+                    txn.remove_from_index(table, unique, from)?;
+                }
+                txn.log.push(change_log::encode_row_change(
+                    table,
+                    RowOp::Delete,
+                    key,
+                    None,
+                    Some(&old.bytes),
+                    None,
+                ));
+                deleted += 1;
+            }
+            txn.count(table, 0, 0, deleted);
+            Ok(deleted)
+        })
     }
+
+    fn existing(&self, table: &TableDef, key: &RowKey) -> Result<Option<Outgoing>> {
+        let Some(bytes) = self.view.slot(table.space, &key.0)?.value else {
+            return Ok(None);
+        };
+        let row = decode_row(&table.columns, &bytes)?;
+        Ok(Some(Outgoing {
+            key: key.clone(),
+            row,
+            bytes,
+        }))
+    }
+
+    /// Puts a row at a key that must be free.
+    pub(super) fn add_row(
+        &mut self,
+        table: &TableDef,
+        key: &RowKey,
+        row: &Row,
+        bytes: Vec<u8>,
+    ) -> Result<()> {
+        if table.primary_key.is_empty() {
+            // A number just taken is in no snapshot.
+            self.put(table.space, &key.0, None, Some(bytes));
+            return Ok(());
+        }
+        let slot = self.view.slot(table.space, &key.0)?;
+        if slot.value.is_some() {
+            return Err(primary_key_violation(table, row));
+        }
+        self.put(table.space, &key.0, slot.base, Some(bytes));
+        Ok(())
+    }
+
+    fn remove_row(&mut self, table: &TableDef, key: &RowKey) -> Result<()> {
+        let slot = self.view.slot(table.space, &key.0)?;
+        self.put(table.space, &key.0, slot.base, None);
+        Ok(())
+    }
+
+    pub(super) fn add_to_index(
+        &mut self,
+        table: &TableDef,
+        unique: &UniqueDef,
+        row: &Row,
+        row_key: &RowKey,
+    ) -> Result<()> {
+        let Some(key) = unique_key(table, unique, row)? else {
+            return Ok(());
+        };
+        let slot = self.view.slot(unique.space, &key)?;
+        if slot.value.is_some() {
+            return Err(unique_violation(table, unique, row));
+        }
+        self.put(unique.space, &key, slot.base, Some(row_key.0.clone()));
+        Ok(())
+    }
+
+    fn remove_from_index(
+        &mut self,
+        table: &TableDef,
+        unique: &UniqueDef,
+        key: Option<Vec<u8>>,
+    ) -> Result<()> {
+        let Some(key) = key else {
+            return Ok(());
+        };
+        let slot = self.view.slot(unique.space, &key)?;
+        if slot.value.is_none() {
+            return Err(corrupt(format!(
+                "constraint \"{}\" of table \"{}\" misses a row that the table has",
+                unique.name, table.name
+            )));
+        }
+        self.put(unique.space, &key, slot.base, None);
+        Ok(())
+    }
+}
+
+fn shown_key(table: &TableDef, key: &RowKey) -> String {
+    row_id_text(table, key).unwrap_or_else(|error| error.value)
 }

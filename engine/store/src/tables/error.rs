@@ -27,7 +27,11 @@ pub enum TableError {
     #[error("view \"{name}\" does not exist in database \"{database}\"")]
     ViewNotFound { database: String, name: String },
     #[error("\"{name}\" is a {found}, not a {wanted}")]
-    WrongKind { name: String, found: &'static str, wanted: &'static str },
+    WrongKind {
+        name: String,
+        found: &'static str,
+        wanted: &'static str,
+    },
     /// The definition in the caller's hand is not the one this transaction sees; read it again.
     #[error("the definition of table \"{table}\" has changed since it was read; look it up again")]
     StaleDefinition { table: String },
@@ -35,23 +39,54 @@ pub enum TableError {
     ColumnNotFound { table: String, column: String },
     #[error("table \"{table}\" has no row with the key {key}")]
     RowNotFound { table: String, key: String },
+    #[error("the row {key} of table \"{table}\" is to be changed twice by one statement")]
+    DuplicateTarget { table: String, key: String },
     #[error("a row of table \"{table}\" has {expected} values, not {found}")]
-    ColumnCount { table: String, expected: usize, found: usize },
+    ColumnCount {
+        table: String,
+        expected: usize,
+        found: usize,
+    },
     #[error("column \"{column}\" of table \"{table}\" must not be null; give a value")]
     NotNullViolation { table: String, column: String },
     #[error(
         "table \"{table}\" already has a row with ({}) = {value}; it would break the constraint \"{constraint}\"",
         columns.join(", ")
     )]
-    UniqueViolation { table: String, constraint: String, columns: Vec<String>, value: String },
+    UniqueViolation {
+        table: String,
+        constraint: String,
+        columns: Vec<String>,
+        value: String,
+    },
     #[error("{value} is out of range for column \"{column}\" of table \"{table}\", which is {data_type}")]
-    OutOfRange { table: String, column: String, value: String, data_type: ColumnType },
+    OutOfRange {
+        table: String,
+        column: String,
+        value: String,
+        data_type: ColumnType,
+    },
     #[error("column \"{column}\" of table \"{table}\" is {expected}, the value is {found}")]
-    TypeMismatch { table: String, column: String, expected: ColumnType, found: &'static str },
+    TypeMismatch {
+        table: String,
+        column: String,
+        expected: ColumnType,
+        found: &'static str,
+    },
     #[error("{value} is not valid for column \"{column}\" of table \"{table}\": {reason}")]
-    InvalidValue { table: String, column: String, value: String, reason: String },
+    InvalidValue {
+        table: String,
+        column: String,
+        value: String,
+        reason: String,
+    },
     #[error("{what} of table \"{table}\" takes {bytes} bytes; at most {bytes_max} are allowed")]
-    TooLarge { table: String, what: String, bytes: usize, bytes_max: usize },
+    TooLarge {
+        table: String,
+        what: String,
+        bytes: usize,
+        bytes_max: usize,
+    },
     /// Another transaction committed first; the whole transaction may be tried again.
     #[error("another transaction changed {object} first; try the transaction again")]
     WriteConflict { object: String },
@@ -69,7 +104,11 @@ pub enum TableError {
     #[error("transaction {id} belongs to somebody else")]
     NotOwner { id: u64 },
     #[error("{open} transactions are open {scope}; at most {max} may be: commit or roll back some")]
-    TooManyTransactions { scope: &'static str, open: usize, max: usize },
+    TooManyTransactions {
+        scope: &'static str,
+        open: usize,
+        max: usize,
+    },
     #[error("an idle time-out of {value_us} us is outside {min_us}..={max_us}")]
     InvalidIdleTimeout { value_us: u64, min_us: u64, max_us: u64 },
     /// The storage below failed, or its bytes do not decode.
@@ -87,7 +126,9 @@ impl TableError {
 impl From<StoreError> for TableError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Conflict { .. } => TableError::WriteConflict { object: "the same data".to_owned() },
+            StoreError::Conflict { .. } => TableError::WriteConflict {
+                object: "the same data".to_owned(),
+            },
             other => TableError::Store(other),
         }
     }
@@ -99,5 +140,9 @@ pub(crate) fn corrupt(what: impl Into<String>) -> TableError {
 }
 
 fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("\"{name}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

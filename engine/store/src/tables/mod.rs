@@ -1,28 +1,81 @@
-//! Typed tables over the store's spaces.
+//! Typed tables over the store's spaces: catalog, rows, constraints, transactions.
+//!
+//! A [`Txn`] is a snapshot of the store and a private set of writes. Reads merge the two; nothing reaches the
+//! store, and no lock is held, until [`Txn::commit`] hands over everything as one batch. So any number of
+//! transactions may be open, for any time, without delaying another.
+//!
+//! **Isolation** is snapshot isolation, first committer wins. Each written key carries the version that the
+//! snapshot holds of it; the store refuses the batch when one has changed. That covers rows, and by their keys
+//! also primary keys and unique constraints: of two transactions that insert the same value, neither seeing
+//! the other, the later committer conflicts. Write skew is allowed, as everywhere under this level.
+//!
+//! **Rows against definitions.** A transaction that writes rows of a table guards the table's catalog key, so
+//! every change of the definition, TRUNCATE and DROP included, conflicts with it. The other way round some
+//! changes of definitions rely on what is *not* there: that no other view reads a dropped table, that no row
+//! was added to a table being rewritten, that a dropped database got no new table. Such a commit runs alone
+//! (`commit_gate`) and checks these on the newest state first. The gate is held for commits only, and the
+//! store writes commits one after another anyway.
+//!
+//! ```text
+//! a: begin            snapshot 7
+//! b: begin            snapshot 7
+//! a: UPDATE x SET ..  write set {x: read at 5, new value}
+//! b: UPDATE x SET ..  write set {x: read at 5, new value}
+//! a: commit           x is still of version 5: applied as commit 8
+//! b: commit           x is of version 8 now: WriteConflict, nothing kept
+//! ```
+//!
+//! Invariant: all writers of a store's tables go through one [`Tables`] and its clones; a second one opened on
+//! the same store would have a gate of its own.
 
+mod catalog;
+mod commit;
+mod constraints;
+mod counters;
 mod ddl;
+mod definition;
 mod dml;
 mod error;
 mod reader;
+mod replace;
 mod spec;
 mod txn;
+mod write_set;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rustydb_runtime::Clock;
 
-pub use error::{Result, TableError};
+pub use constraints::{KEY_BYTES_MAX, ROW_BYTES_MAX, VALUE_BYTES_MAX};
+pub(crate) use counters::Counter;
+pub use definition::{COLUMNS_MAX, KEY_COLUMNS_MAX, NAME_BYTES_MAX, ROWID_COLUMN, UNIQUE_MAX};
 pub(crate) use error::corrupt;
+pub use error::{Result, TableError};
 pub use reader::{Relation, TableStats, TxnReader};
 pub use spec::{ColumnSpec, TableSpec, UniqueSpec, ViewSpec};
 pub use txn::{CommitOutcome, Mark, TableChanges, Txn};
 
-use crate::seam::TableStore;
+use crate::error::StoreError;
+use crate::seam::{SpaceId, StoreSnapshot, TableStore, Write, WriteBatch};
+use crate::types::{DatabaseDef, ObjectId, SchemaDef};
+use catalog::{CatalogEntry, DefinitionCache};
 
 /// The database that always exists.
 pub const MAIN_DATABASE: &str = "main";
 /// The schema that every database has.
 pub const PUBLIC_SCHEMA: &str = "public";
+
+/// Version of everything that docs/format/rows.md describes.
+const TABLES_FORMAT: u32 = 1;
+const TABLES_FORMAT_KEY: &[u8] = b"tables/format";
+/// Numbers of catalog objects and spaces reserved at once.
+const OBJECT_BLOCK: u64 = 64;
+/// Row numbers reserved at once.
+const ROWID_BLOCK: u64 = 8192;
 
 /// All tables of one store. A clone is another handle to the same.
 #[derive(Clone)]
@@ -33,22 +86,49 @@ pub struct Tables {
 struct Inner {
     store: Arc<dyn TableStore>,
     clock: Arc<dyn Clock>,
+    definitions: Arc<DefinitionCache>,
+    /// Identifiers of catalog objects and spaces, one sequence for both.
+    objects: Counter,
+    /// Row numbers of all tables without a primary key, one sequence.
+    rowids: Counter,
+    /// Shared by commits of rows, exclusive for commits that rely on the absence of something.
+    commit_gate: RwLock<()>,
 }
 
 impl Tables {
     /// Opens the tables of a store; the first time, creates database `main` with schema `public`.
     pub fn open(store: Arc<dyn TableStore>, clock: Arc<dyn Clock>) -> Result<Tables> {
-        Ok(Tables { inner: Arc::new(Inner { store, clock }) })
+        let objects = Counter::new(
+            store.clone(),
+            b"counter/object",
+            SpaceId::FIRST_USER.0,
+            OBJECT_BLOCK,
+        );
+        let rowids = Counter::new(store.clone(), b"counter/row", 1, ROWID_BLOCK);
+        let tables = Tables {
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                definitions: Arc::new(DefinitionCache::default()),
+                objects,
+                rowids,
+                commit_gate: RwLock::new(()),
+            }),
+        };
+        if !tables.format_is_known()? {
+            tables.initialise()?;
+        }
+        Ok(tables)
     }
 
     /// A transaction on the newest durable state.
     pub fn begin(&self) -> Result<Txn> {
-        unimplemented!()
+        Ok(Txn::new(self.clone(), self.newest()?, false))
     }
 
     /// A transaction whose every write is refused with [`TableError::ReadOnly`].
     pub fn begin_read_only(&self) -> Result<Txn> {
-        unimplemented!()
+        Ok(Txn::new(self.clone(), self.newest()?, true))
     }
 
     pub fn store(&self) -> &Arc<dyn TableStore> {
@@ -57,5 +137,84 @@ impl Tables {
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
+    }
+
+    fn newest(&self) -> Result<TxnReader> {
+        Ok(self.reader_of(self.inner.store.snapshot()?))
+    }
+
+    fn reader_of(&self, snapshot: Arc<dyn StoreSnapshot>) -> TxnReader {
+        TxnReader {
+            snapshot,
+            writes: Arc::default(),
+            definitions: self.inner.definitions.clone(),
+        }
+    }
+
+    fn format_is_known(&self) -> Result<bool> {
+        let Some(found) = self
+            .inner
+            .store
+            .snapshot()?
+            .get(SpaceId::META, TABLES_FORMAT_KEY)?
+        else {
+            return Ok(false);
+        };
+        let found = found.value.as_slice().try_into().map(u32::from_be_bytes);
+        match found.map_err(|_| corrupt("the format version of the tables is not four bytes long"))? {
+            TABLES_FORMAT => Ok(true),
+            found => Err(TableError::Store(StoreError::FormatVersion {
+                found,
+                supported: TABLES_FORMAT,
+            })),
+        }
+    }
+
+    fn initialise(&self) -> Result<()> {
+        let first = self.inner.objects.take(2)?;
+        let created_at_us = self.inner.clock.now_us();
+        let database = DatabaseDef {
+            id: ObjectId(first),
+            name: MAIN_DATABASE.to_owned(),
+            created_at_us,
+        };
+        let schema = SchemaDef {
+            id: ObjectId(first + 1),
+            database: MAIN_DATABASE.to_owned(),
+            name: PUBLIC_SCHEMA.to_owned(),
+            created_at_us,
+        };
+        let write = |space, key, value| Write {
+            space,
+            key,
+            expected: None,
+            value: Some(value),
+        };
+        let batch = WriteBatch {
+            writes: vec![
+                write(
+                    SpaceId::META,
+                    TABLES_FORMAT_KEY.to_vec(),
+                    TABLES_FORMAT.to_be_bytes().to_vec(),
+                ),
+                write(
+                    SpaceId::CATALOG,
+                    catalog::database_key(MAIN_DATABASE),
+                    CatalogEntry::Database(database).encode(),
+                ),
+                write(
+                    SpaceId::CATALOG,
+                    catalog::schema_key(MAIN_DATABASE, PUBLIC_SCHEMA),
+                    CatalogEntry::Schema(schema).encode(),
+                ),
+            ],
+            ..WriteBatch::default()
+        };
+        match self.inner.store.commit(batch) {
+            Ok(_) => Ok(()),
+            // Somebody else was first; the same objects are there.
+            Err(StoreError::Conflict { .. }) if self.format_is_known()? => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::seam::{CommitSeq, KeyRange};
-use crate::tables::Result;
-use crate::types::{DatabaseDef, Datum, Row, RowKey, SchemaDef, TableDef, UniqueDef, ViewDef};
+use crate::codec::{RowDecoder, decode_row, encode_key, prefix_range};
+use crate::seam::{CommitSeq, KeyRange, SpaceId, StoreSnapshot};
+use crate::tables::catalog::{self, CatalogEntry, DefinitionCache};
+use crate::tables::write_set::{Base, Pending, WriteSet};
+use crate::tables::{Result, TableError};
+use crate::types::{DatabaseDef, Datum, ObjectId, Row, RowKey, SchemaDef, TableDef, UniqueDef, ViewDef};
+
+/// Entries fetched from the snapshot at once while merging.
+const PAGE_ENTRIES: usize = 1024;
 
 /// A table or a view; both share one name space.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,44 +33,149 @@ pub struct TableStats {
 
 /// What a transaction sees, frozen: cheap to clone and to send, unaffected by later writes.
 #[derive(Clone)]
-pub struct TxnReader {}
+pub struct TxnReader {
+    pub(super) snapshot: Arc<dyn StoreSnapshot>,
+    pub(super) writes: Arc<WriteSet>,
+    pub(super) definitions: Arc<DefinitionCache>,
+}
+
+/// A key as a transaction sees it: what the snapshot holds of it, and its value now.
+pub(super) struct Slot {
+    pub(super) base: Option<Base>,
+    pub(super) value: Option<Vec<u8>>,
+}
 
 impl TxnReader {
     pub fn snapshot_seq(&self) -> CommitSeq {
-        unimplemented!()
+        self.snapshot.seq()
     }
+
     pub fn databases(&self) -> Result<Vec<DatabaseDef>> {
-        unimplemented!()
+        let mut databases = Vec::new();
+        self.each_entry(SpaceId::CATALOG, catalog::databases_prefix(), |_, bytes| {
+            databases.push(CatalogEntry::database(bytes)?);
+            Ok(())
+        })?;
+        Ok(databases)
     }
+
     pub fn database(&self, name: &str) -> Result<Option<DatabaseDef>> {
-        unimplemented!()
+        let bytes = self.value(SpaceId::CATALOG, &catalog::database_key(name))?;
+        bytes.map(|bytes| CatalogEntry::database(&bytes)).transpose()
     }
+
     /// Fails with `DatabaseNotFound` when there is no such database.
     pub fn schemas(&self, database: &str) -> Result<Vec<SchemaDef>> {
-        unimplemented!()
+        self.require_database(database)?;
+        let mut schemas = Vec::new();
+        self.each_entry(SpaceId::CATALOG, catalog::schemas_prefix(database), |_, bytes| {
+            schemas.push(CatalogEntry::schema(bytes)?);
+            Ok(())
+        })?;
+        Ok(schemas)
     }
+
+    /// The table or view of a name; `None` too when the database or schema does not exist.
     pub fn relation(&self, database: &str, schema: &str, name: &str) -> Result<Option<Relation>> {
-        unimplemented!()
+        let key = catalog::relation_key(database, schema, name);
+        if let Some(pending) = self.writes.get(SpaceId::CATALOG, &key) {
+            return pending.value.as_deref().map(CatalogEntry::relation).transpose();
+        }
+        match self.snapshot.get(SpaceId::CATALOG, &key)? {
+            None => Ok(None),
+            Some(found) => self
+                .definitions
+                .get_or_decode(&key, found.version, &found.value)
+                .map(Some),
+        }
     }
+
     pub fn table(&self, database: &str, schema: &str, name: &str) -> Result<Option<Arc<TableDef>>> {
-        unimplemented!()
+        Ok(match self.relation(database, schema, name)? {
+            Some(Relation::Table(table)) => Some(table),
+            _ => None,
+        })
     }
+
+    /// All tables of a database, in order of schema and name; fails with `DatabaseNotFound`.
     pub fn tables(&self, database: &str) -> Result<Vec<Arc<TableDef>>> {
-        unimplemented!()
+        let relations = self.relations(database)?.into_iter();
+        Ok(relations
+            .filter_map(|relation| match relation {
+                Relation::Table(table) => Some(table),
+                Relation::View(_) => None,
+            })
+            .collect())
     }
+
     pub fn view(&self, database: &str, schema: &str, name: &str) -> Result<Option<Arc<ViewDef>>> {
-        unimplemented!()
+        Ok(match self.relation(database, schema, name)? {
+            Some(Relation::View(view)) => Some(view),
+            _ => None,
+        })
     }
+
+    /// All views of a database, in order of schema and name; fails with `DatabaseNotFound`.
     pub fn views(&self, database: &str) -> Result<Vec<Arc<ViewDef>>> {
-        unimplemented!()
+        let relations = self.relations(database)?.into_iter();
+        Ok(relations
+            .filter_map(|relation| match relation {
+                Relation::View(view) => Some(view),
+                Relation::Table(_) => None,
+            })
+            .collect())
     }
+
+    /// All tables and views of a database, in order of schema and name; fails with `DatabaseNotFound`.
+    pub fn relations(&self, database: &str) -> Result<Vec<Relation>> {
+        self.require_database(database)?;
+        let mut relations = Vec::new();
+        self.each_entry(
+            SpaceId::CATALOG,
+            catalog::relations_prefix(database),
+            |_, bytes| {
+                relations.push(CatalogEntry::relation(bytes)?);
+                Ok(())
+            },
+        )?;
+        Ok(relations)
+    }
+
+    /// The definition that rows and log entries of `schema_version` were written by, dropped tables included.
+    pub fn table_version(&self, table: ObjectId, schema_version: u32) -> Result<Option<TableDef>> {
+        match self.value(SpaceId::CATALOG, &catalog::version_key(table, schema_version))? {
+            None => Ok(None),
+            Some(bytes) => match CatalogEntry::decode(&bytes)? {
+                CatalogEntry::Table(table) => Ok(Some(table)),
+                _ => Err(super::corrupt(
+                    "the catalog key of a table version holds something else",
+                )),
+            },
+        }
+    }
+
     pub fn get(&self, table: &TableDef, key: &RowKey) -> Result<Option<Row>> {
-        unimplemented!()
+        match self.writes.get(table.space, &key.0) {
+            Some(pending) => pending
+                .value
+                .as_deref()
+                .map(|bytes| decode_row(&table.columns, bytes))
+                .transpose(),
+            None => {
+                let found = self.snapshot.get(table.space, &key.0)?;
+                found
+                    .map(|found| decode_row(&table.columns, &found.value))
+                    .transpose()
+            }
+        }
     }
+
     /// At most `rows_max` rows in key order; fewer means that the range is exhausted.
     pub fn scan(&self, table: &TableDef, range: &KeyRange, rows_max: usize) -> Result<Vec<(RowKey, Row)>> {
-        unimplemented!()
+        let all: Vec<usize> = (0..table.columns.len()).collect();
+        self.scan_columns(table, range, rows_max, &all)
     }
+
     /// Like `scan`, each row holding only the columns at `columns`, in that order.
     pub fn scan_columns(
         &self,
@@ -73,16 +184,186 @@ impl TxnReader {
         rows_max: usize,
         columns: &[usize],
     ) -> Result<Vec<(RowKey, Row)>> {
-        unimplemented!()
+        let decoder = RowDecoder::new(&table.columns, columns);
+        let mut rows = Vec::new();
+        self.scan_entries(table.space, range, rows_max, |key, bytes| {
+            rows.push((RowKey(key), decoder.decode(bytes)?));
+            Ok(())
+        })?;
+        Ok(rows)
     }
-    /// The row with these values in the columns of a unique constraint; never one when a value is NULL.
-    pub fn find_unique(&self, table: &TableDef, unique: &UniqueDef, values: &[Datum]) -> Result<Option<RowKey>> {
-        unimplemented!()
+
+    /// The row with these values in the columns of a unique constraint; never one when a value is NULL. Values
+    /// must be of the columns' types.
+    pub fn find_unique(
+        &self,
+        table: &TableDef,
+        unique: &UniqueDef,
+        values: &[Datum],
+    ) -> Result<Option<RowKey>> {
+        debug_assert!(table.unique.contains(unique), "a constraint of this table");
+        match encode_key(values) {
+            None => Ok(None),
+            Some(key) => Ok(self.value(unique.space, &key)?.map(RowKey)),
+        }
     }
+
+    /// Exact for what this transaction sees, without reading rows.
     pub fn row_count(&self, table: &TableDef) -> Result<u64> {
-        unimplemented!()
+        Ok(self.space_size(table.space)?.0)
     }
+
+    /// Exact for what this transaction sees, without reading rows.
     pub fn table_stats(&self, table: &TableDef) -> Result<TableStats> {
-        unimplemented!()
+        let (row_count, row_bytes) = self.space_size(table.space)?;
+        let mut index_bytes = 0;
+        for unique in &table.unique {
+            index_bytes += self.space_size(unique.space)?.1;
+        }
+        let modified_at_us = self
+            .snapshot
+            .space_stats(table.space)?
+            .modified_at_us
+            .max(table.altered_at_us);
+        Ok(TableStats {
+            row_count,
+            row_bytes,
+            index_bytes,
+            modified_at_us,
+        })
     }
+
+    pub(super) fn require_database(&self, name: &str) -> Result<DatabaseDef> {
+        self.database(name)?.ok_or_else(|| TableError::DatabaseNotFound {
+            name: name.to_owned(),
+        })
+    }
+
+    /// Views of a database that read the relation `name` of it.
+    pub(super) fn dependents(&self, database: &str, schema: &str, name: &str) -> Result<Vec<String>> {
+        let views = self.views(database)?.into_iter();
+        Ok(views
+            .filter(|view| view.reads(schema, name))
+            .map(|view| view.name.clone())
+            .collect())
+    }
+
+    fn value(&self, space: SpaceId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.writes.get(space, key) {
+            Some(pending) => Ok(pending.value.as_deref().map(<[u8]>::to_vec)),
+            None => Ok(self.snapshot.get(space, key)?.map(|found| found.value)),
+        }
+    }
+
+    pub(super) fn slot(&self, space: SpaceId, key: &[u8]) -> Result<Slot> {
+        if let Some(pending) = self.writes.get(space, key) {
+            return Ok(Slot {
+                base: pending.base,
+                value: pending.value.as_deref().map(<[u8]>::to_vec),
+            });
+        }
+        Ok(match self.snapshot.get(space, key)? {
+            None => Slot {
+                base: None,
+                value: None,
+            },
+            Some(found) => Slot {
+                base: Some(Base {
+                    version: found.version,
+                    value_bytes: found.value.len(),
+                }),
+                value: Some(found.value),
+            },
+        })
+    }
+
+    /// Entries and bytes of a space, own writes counted.
+    fn space_size(&self, space: SpaceId) -> Result<(u64, u64)> {
+        let stats = self.snapshot.space_stats(space)?;
+        let (entries, bytes) = self
+            .writes
+            .space(space)
+            .map_or((0, 0), |own| (own.entries_delta, own.bytes_delta));
+        let sum = |base: u64, delta: i64| {
+            base.checked_add_signed(delta)
+                .ok_or_else(|| super::corrupt("the size of a space is less than what it lost"))
+        };
+        Ok((sum(stats.entries, entries)?, sum(stats.bytes, bytes)?))
+    }
+
+    /// Every entry whose key starts with `prefix`.
+    pub(super) fn each_entry(
+        &self,
+        space: SpaceId,
+        prefix: Vec<u8>,
+        each: impl FnMut(Vec<u8>, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.scan_entries(space, &prefix_range(prefix), usize::MAX, each)
+    }
+
+    /// The first `entries_max` entries of a range: the snapshot's, pages of them merged with the own writes.
+    fn scan_entries(
+        &self,
+        space: SpaceId,
+        range: &KeyRange,
+        entries_max: usize,
+        mut each: impl FnMut(Vec<u8>, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut own = self
+            .writes
+            .space(space)
+            .map(|writes| writes.range(range))
+            .into_iter()
+            .flatten()
+            .peekable();
+        let mut range = range.clone();
+        let mut left = entries_max;
+        let mut exhausted = false;
+        while left > 0 && !exhausted {
+            let page_max = left.min(PAGE_ENTRIES);
+            let page = self.snapshot.scan(space, &range, page_max)?;
+            exhausted = page.len() < page_max;
+            if let Some((last, _)) = page.last() {
+                range.after = Some(last.clone());
+            }
+            for (key, found) in page {
+                while let Some((own_key, pending)) = own.next_if(|(own_key, _)| **own_key < key) {
+                    emit(own_key, pending, &mut left, &mut each)?;
+                    if left == 0 {
+                        return Ok(());
+                    }
+                }
+                match own.next_if(|(own_key, _)| **own_key == key) {
+                    Some((own_key, pending)) => emit(own_key, pending, &mut left, &mut each)?,
+                    None => {
+                        each(key, &found.value)?;
+                        left -= 1;
+                    }
+                }
+                if left == 0 {
+                    return Ok(());
+                }
+            }
+        }
+        for (own_key, pending) in own {
+            if left == 0 {
+                break;
+            }
+            emit(own_key, pending, &mut left, &mut each)?;
+        }
+        Ok(())
+    }
+}
+
+fn emit(
+    key: &[u8],
+    pending: &Pending,
+    left: &mut usize,
+    each: &mut impl FnMut(Vec<u8>, &[u8]) -> Result<()>,
+) -> Result<()> {
+    if let Some(value) = &pending.value {
+        each(key.to_vec(), value)?;
+        *left -= 1;
+    }
+    Ok(())
 }

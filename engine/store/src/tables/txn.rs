@@ -1,10 +1,14 @@
 //! A transaction: a snapshot and a private write set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::seam::{CommitSeq, KeyRange};
-use crate::tables::{Relation, Result, TableStats, TxnReader};
+use crate::change_log::{self, DdlChange};
+use crate::seam::{CommitSeq, KeyRange, SpaceId};
+use crate::tables::catalog;
+use crate::tables::commit::CommitCheck;
+use crate::tables::write_set::{Base, Pending};
+use crate::tables::{Relation, Result, TableError, TableStats, Tables, TxnReader};
 use crate::types::{DatabaseDef, Datum, ObjectId, Row, RowKey, SchemaDef, TableDef, UniqueDef, ViewDef};
 
 /// How many row changes a transaction holds for one table.
@@ -29,83 +33,279 @@ pub struct CommitOutcome {
     pub changes: Vec<TableChanges>,
 }
 
-/// A point in a transaction to which it can return.
-#[derive(Debug, Clone)]
-pub struct Mark {}
+/// A point in a transaction to which it can return. Marks nest.
+#[derive(Clone)]
+pub struct Mark {
+    journal_len: usize,
+    log_len: usize,
+    state: Arc<State>,
+}
 
 /// A transaction under snapshot isolation. Dropping it rolls it back.
 pub struct Txn {
-    view: TxnReader,
-    changes: BTreeMap<ObjectId, TableChanges>,
+    pub(super) tables: Tables,
+    pub(super) view: TxnReader,
+    read_only: bool,
+    /// What each write replaced in the write set, oldest first: how the way back to a mark is found.
+    journal: Vec<Replaced>,
+    /// Change-log entries of the commit, in statement order.
+    pub(super) log: Vec<Vec<u8>>,
+    pub(super) state: Arc<State>,
+}
+
+struct Replaced {
+    space: SpaceId,
+    key: Vec<u8>,
+    pending: Option<Pending>,
+}
+
+/// What a mark restores as a whole, small beside the rows.
+#[derive(Clone, Default)]
+pub(super) struct State {
+    pub(super) changes: BTreeMap<ObjectId, TableChanges>,
+    /// Tables whose rows were written, by the definition they were written by.
+    pub(super) written: BTreeMap<ObjectId, Written>,
+    /// Catalog keys relied on, with the version that the snapshot holds.
+    pub(super) guards: BTreeMap<Vec<u8>, Option<CommitSeq>>,
+    pub(super) dropped_spaces: BTreeSet<SpaceId>,
+    pub(super) checks: Vec<CommitCheck>,
+}
+
+#[derive(Clone)]
+pub(super) struct Written {
+    schema_version: u32,
+    space: SpaceId,
+    /// The space of the rows and those of the indexes.
+    pub(super) spaces: Arc<[SpaceId]>,
 }
 
 impl Txn {
+    pub(super) fn new(tables: Tables, view: TxnReader, read_only: bool) -> Txn {
+        Txn {
+            tables,
+            view,
+            read_only,
+            journal: Vec::new(),
+            log: Vec::new(),
+            state: Arc::default(),
+        }
+    }
+
     pub fn snapshot_seq(&self) -> CommitSeq {
         self.view.snapshot_seq()
     }
+
     pub fn is_read_only(&self) -> bool {
-        unimplemented!()
+        self.read_only
     }
-    /// An immutable view of what the transaction sees now.
+
+    /// An immutable view of what the transaction sees now. Drop it before writing on, where that is easy:
+    /// while it lives, the first write to a table copies that table's pending writes.
     pub fn reader(&self) -> TxnReader {
         self.view.clone()
     }
+
     pub fn databases(&self) -> Result<Vec<DatabaseDef>> {
         self.view.databases()
     }
+
     pub fn database(&self, name: &str) -> Result<Option<DatabaseDef>> {
         self.view.database(name)
     }
+
+    /// See [`TxnReader::schemas`].
     pub fn schemas(&self, database: &str) -> Result<Vec<SchemaDef>> {
         self.view.schemas(database)
     }
+
+    /// See [`TxnReader::relation`].
     pub fn relation(&self, database: &str, schema: &str, name: &str) -> Result<Option<Relation>> {
         self.view.relation(database, schema, name)
     }
+
     pub fn table(&self, database: &str, schema: &str, name: &str) -> Result<Option<Arc<TableDef>>> {
         self.view.table(database, schema, name)
     }
+
+    /// See [`TxnReader::tables`].
     pub fn tables(&self, database: &str) -> Result<Vec<Arc<TableDef>>> {
         self.view.tables(database)
     }
+
     pub fn view(&self, database: &str, schema: &str, name: &str) -> Result<Option<Arc<ViewDef>>> {
         self.view.view(database, schema, name)
     }
+
+    /// See [`TxnReader::views`].
     pub fn views(&self, database: &str) -> Result<Vec<Arc<ViewDef>>> {
         self.view.views(database)
     }
+
     pub fn get(&self, table: &TableDef, key: &RowKey) -> Result<Option<Row>> {
         self.view.get(table, key)
     }
+
+    /// See [`TxnReader::scan`].
     pub fn scan(&self, table: &TableDef, range: &KeyRange, rows_max: usize) -> Result<Vec<(RowKey, Row)>> {
         self.view.scan(table, range, rows_max)
     }
-    pub fn find_unique(&self, table: &TableDef, unique: &UniqueDef, values: &[Datum]) -> Result<Option<RowKey>> {
+
+    /// See [`TxnReader::find_unique`].
+    pub fn find_unique(
+        &self,
+        table: &TableDef,
+        unique: &UniqueDef,
+        values: &[Datum],
+    ) -> Result<Option<RowKey>> {
         self.view.find_unique(table, unique, values)
     }
+
     pub fn row_count(&self, table: &TableDef) -> Result<u64> {
         self.view.row_count(table)
     }
+
     pub fn table_stats(&self, table: &TableDef) -> Result<TableStats> {
         self.view.table_stats(table)
     }
-    /// Row changes so far, per table, in order of table id.
+
+    /// Row changes so far, per table, in order of table id. A row changed twice counts twice.
     pub fn changes(&self) -> Vec<TableChanges> {
-        self.changes.values().cloned().collect()
+        self.state.changes.values().cloned().collect()
     }
+
     /// Remembers this point, so that a failing statement can leave nothing behind.
     pub fn mark(&self) -> Mark {
-        unimplemented!()
+        Mark {
+            journal_len: self.journal.len(),
+            log_len: self.log.len(),
+            state: self.state.clone(),
+        }
     }
+
     /// Undoes everything since `mark`, which must be of this transaction and not already undone past.
     pub fn undo_to(&mut self, mark: &Mark) {
-        let _ = mark;
-        unimplemented!()
+        assert!(
+            mark.journal_len <= self.journal.len() && mark.log_len <= self.log.len(),
+            "a mark is of this transaction and not already undone past"
+        );
+        let writes = Arc::make_mut(&mut self.view.writes);
+        for replaced in self.journal.drain(mark.journal_len..).rev() {
+            writes.set(replaced.space, &replaced.key, replaced.pending);
+        }
+        self.log.truncate(mark.log_len);
+        self.state = mark.state.clone();
     }
-    /// Makes all changes durable as one unit, or none: blocks until they are synced.
-    pub fn commit(self) -> Result<CommitOutcome> {
-        unimplemented!()
-    }
-    /// Forgets all changes.
+
+    /// Forgets all changes; the same as dropping the transaction.
     pub fn rollback(self) {}
+
+    pub(super) fn require_writable(&self) -> Result<()> {
+        if self.read_only {
+            Err(TableError::ReadOnly)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Runs a statement's work and undoes it when it fails.
+    pub(super) fn atomically<R>(&mut self, work: impl FnOnce(&mut Txn) -> Result<R>) -> Result<R> {
+        let mark = self.mark();
+        work(self).inspect_err(|_| self.undo_to(&mark))
+    }
+
+    /// Sets a key of which the snapshot holds `base`.
+    pub(super) fn put(&mut self, space: SpaceId, key: &[u8], base: Option<Base>, value: Option<Vec<u8>>) {
+        let pending = Pending {
+            base,
+            value: value.map(Arc::from),
+        };
+        let replaced = Arc::make_mut(&mut self.view.writes).set(space, key, Some(pending));
+        self.journal.push(Replaced {
+            space,
+            key: key.to_vec(),
+            pending: replaced,
+        });
+    }
+
+    /// Sets a key of the catalog; the snapshot's version of it is looked up.
+    pub(super) fn put_catalog(&mut self, key: &[u8], value: Option<Vec<u8>>) -> Result<()> {
+        let slot = self.view.slot(SpaceId::CATALOG, key)?;
+        self.put(SpaceId::CATALOG, key, slot.base, value);
+        Ok(())
+    }
+
+    /// Makes the commit fail when the catalog key has changed since the snapshot.
+    pub(super) fn guard_catalog(&mut self, key: Vec<u8>) -> Result<()> {
+        if !self.state.guards.contains_key(&key) {
+            let version = self
+                .view
+                .snapshot
+                .get(SpaceId::CATALOG, &key)?
+                .map(|found| found.version);
+            Arc::make_mut(&mut self.state).guards.insert(key, version);
+        }
+        Ok(())
+    }
+
+    /// Before rows of a table are written: the definition must be the one that this transaction sees, and the
+    /// commit must fail when another transaction changes it.
+    pub(super) fn require_current(&mut self, table: &TableDef) -> Result<()> {
+        self.require_writable()?;
+        if let Some(written) = self.state.written.get(&table.id)
+            && written.schema_version == table.schema_version
+            && written.space == table.space
+        {
+            return Ok(());
+        }
+        let current = self
+            .view
+            .table(&table.database, &table.schema, &table.name)?
+            .ok_or_else(|| TableError::TableNotFound {
+                database: table.database.clone(),
+                name: table.name.clone(),
+            })?;
+        let same = current.id == table.id
+            && current.schema_version == table.schema_version
+            && current.space == table.space;
+        if !same {
+            return Err(TableError::StaleDefinition {
+                table: table.name.clone(),
+            });
+        }
+        self.guard_catalog(catalog::relation_key(&table.database, &table.schema, &table.name))?;
+        let spaces = std::iter::once(table.space)
+            .chain(table.unique.iter().map(|unique| unique.space))
+            .collect();
+        let written = Written {
+            schema_version: table.schema_version,
+            space: table.space,
+            spaces,
+        };
+        Arc::make_mut(&mut self.state).written.insert(table.id, written);
+        Ok(())
+    }
+
+    /// Counts row changes of a table.
+    pub(super) fn count(&mut self, table: &TableDef, inserted: u64, updated: u64, deleted: u64) {
+        if inserted + updated + deleted == 0 {
+            return;
+        }
+        let changes = Arc::make_mut(&mut self.state)
+            .changes
+            .entry(table.id)
+            .or_insert_with(|| TableChanges {
+                table_id: table.id,
+                database: table.database.clone(),
+                schema: table.schema.clone(),
+                table: table.name.clone(),
+                ..TableChanges::default()
+            });
+        changes.inserted += inserted;
+        changes.updated += updated;
+        changes.deleted += deleted;
+    }
+
+    pub(super) fn log_ddl(&mut self, change: DdlChange) {
+        self.log.push(change_log::encode_ddl(&change));
+    }
 }

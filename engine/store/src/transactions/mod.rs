@@ -1,9 +1,48 @@
 //! Explicit transactions that stay open between calls.
+//!
+//! A [`Txn`] belongs to whoever holds it; the registry keeps those that a client began and will come back to,
+//! by number. Rules:
+//!
+//! - Only the owner that began a transaction may use it.
+//! - Calls in one transaction run one after another, in the order in which they asked; calls in different ones
+//!   never wait for each other. The registry's own lock is held for map look-ups only.
+//! - A transaction that nobody has used for its idle time-out is rolled back, either when somebody comes for
+//!   it or by [`TransactionRegistry::sweep`]. While a call runs, it is not idle.
+//! - A call that panics ends its transaction: nobody knows how far the call came.
+//! - Numbers come from a durable counter and are never given again. The latest ended ones are remembered, so
+//!   that a late call learns how its transaction ended.
 
+mod entry;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use entry::Entry;
+pub use entry::TxnLease;
 
 use crate::seam::CommitSeq;
-use crate::tables::{CommitOutcome, Result, TableChanges, Tables, Txn};
+use crate::tables::{CommitOutcome, Counter, Result, TableChanges, TableError, Tables, Txn};
+
+/// Idle time-out of a transaction that names none.
+pub const IDLE_TIMEOUT_US_DEFAULT: u64 = 60_000_000;
+/// Shortest idle time-out that can be asked for.
+pub const IDLE_TIMEOUT_US_MIN: u64 = 1_000;
+/// Longest idle time-out that can be asked for.
+pub const IDLE_TIMEOUT_US_MAX: u64 = 3_600_000_000;
+/// Transactions that one owner may have open.
+pub const OPEN_PER_OWNER_MAX: usize = 100;
+/// Transactions that all owners together may have open.
+pub const OPEN_MAX: usize = 1_000;
+/// Ended transactions whose end is remembered.
+pub const ENDED_REMEMBERED_MAX: usize = 10_000;
+/// Transaction numbers reserved at once.
+const ID_BLOCK: u64 = 1_024;
 
 /// How an explicit transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +62,14 @@ impl fmt::Display for EndReason {
     }
 }
 
-/// What a new transaction is to be.
+/// What a new transaction is to be. Its isolation is snapshot isolation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BeginOptions {
     /// Who may use it: an opaque principal name.
     pub owner: String,
     pub database: String,
     pub read_only: bool,
-    /// `None` takes the registry's default.
+    /// `None` takes [`IDLE_TIMEOUT_US_DEFAULT`].
     pub idle_timeout_us: Option<u64>,
 }
 
@@ -48,60 +87,217 @@ pub struct TransactionInfo {
     pub snapshot_seq: CommitSeq,
     /// Whether a call is running in it now.
     pub in_use: bool,
+    /// Calls so far, a running one included.
     pub calls: u64,
+    /// Row changes at the end of its latest call.
     pub changes: Vec<TableChanges>,
 }
 
-/// All open explicit transactions.
-pub struct TransactionRegistry {}
-
-/// Exclusive use of an open transaction; giving it back is dropping it. `Send`, may be held over `await`.
-pub struct TxnLease {}
-
-impl std::ops::Deref for TxnLease {
-    type Target = Txn;
-    fn deref(&self) -> &Txn {
-        unimplemented!()
-    }
+/// All open explicit transactions. Share it behind an `Arc`.
+pub struct TransactionRegistry {
+    tables: Tables,
+    ids: Counter,
+    book: Arc<Mutex<Book>>,
 }
 
-impl std::ops::DerefMut for TxnLease {
-    fn deref_mut(&mut self) -> &mut Txn {
-        unimplemented!()
+/// Who is open and who has ended.
+#[derive(Default)]
+struct Book {
+    open: BTreeMap<u64, Arc<Entry>>,
+    open_by_owner: HashMap<String, usize>,
+    ended: HashMap<u64, Ended>,
+    /// Ids of `ended`, oldest first.
+    ended_order: VecDeque<u64>,
+}
+
+struct Ended {
+    owner: String,
+    reason: EndReason,
+}
+
+impl Book {
+    /// Moves a transaction from the open ones to the ended ones; whether it was open.
+    fn end(&mut self, id: u64, reason: EndReason) -> bool {
+        let Some(entry) = self.open.remove(&id) else {
+            return false;
+        };
+        let owner = entry.owner().to_owned();
+        if let Some(open) = self.open_by_owner.get_mut(&owner) {
+            *open -= 1;
+            if *open == 0 {
+                self.open_by_owner.remove(&owner);
+            }
+        }
+        if self.ended_order.len() == ENDED_REMEMBERED_MAX
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+        self.ended_order.push_back(id);
+        self.ended.insert(id, Ended { owner, reason });
+        true
+    }
+
+    fn require_room(&self, owner: &str) -> Result<()> {
+        if self.open.len() >= OPEN_MAX {
+            return Err(TableError::TooManyTransactions {
+                scope: "in all",
+                open: self.open.len(),
+                max: OPEN_MAX,
+            });
+        }
+        let own = self.open_by_owner.get(owner).copied().unwrap_or(0);
+        if own >= OPEN_PER_OWNER_MAX {
+            return Err(TableError::TooManyTransactions {
+                scope: "for you",
+                open: own,
+                max: OPEN_PER_OWNER_MAX,
+            });
+        }
+        Ok(())
     }
 }
 
 impl TransactionRegistry {
     pub fn new(tables: Tables) -> TransactionRegistry {
-        unimplemented!()
+        let ids = Counter::new(tables.store().clone(), b"counter/transaction", 1, ID_BLOCK);
+        TransactionRegistry {
+            tables,
+            ids,
+            book: Arc::default(),
+        }
     }
+
+    /// Opens a transaction on the newest durable state.
     pub fn begin(&self, options: BeginOptions) -> Result<TransactionInfo> {
-        unimplemented!()
+        let idle_timeout_us = options.idle_timeout_us.unwrap_or(IDLE_TIMEOUT_US_DEFAULT);
+        if !(IDLE_TIMEOUT_US_MIN..=IDLE_TIMEOUT_US_MAX).contains(&idle_timeout_us) {
+            return Err(TableError::InvalidIdleTimeout {
+                value_us: idle_timeout_us,
+                min_us: IDLE_TIMEOUT_US_MIN,
+                max_us: IDLE_TIMEOUT_US_MAX,
+            });
+        }
+        self.book.lock().require_room(&options.owner)?;
+        let txn = if options.read_only {
+            self.tables.begin_read_only()?
+        } else {
+            self.tables.begin()?
+        };
+        if txn.database(&options.database)?.is_none() {
+            return Err(TableError::DatabaseNotFound {
+                name: options.database,
+            });
+        }
+        let id = self.ids.take(1)?;
+        let entry = Arc::new(Entry::new(
+            id,
+            &options,
+            idle_timeout_us,
+            txn,
+            self.tables.clock().clone(),
+        ));
+        let info = entry.info();
+        let mut book = self.book.lock();
+        // Others may have begun since the first look.
+        book.require_room(&options.owner)?;
+        *book.open_by_owner.entry(options.owner).or_default() += 1;
+        book.open.insert(id, entry);
+        Ok(info)
     }
+
     /// Waits for its turn and takes the transaction for one call.
     pub async fn lease(&self, id: u64, owner: &str) -> Result<TxnLease> {
-        unimplemented!()
+        let entry = self.find(id, owner)?;
+        let slot = entry.slot().await;
+        // It may have ended while this call waited.
+        match slot.is_open() {
+            true => Ok(TxnLease::new(entry, slot, self.book.clone())),
+            false => Err(self.missing(id, owner)),
+        }
     }
+
     /// Runs one call in the transaction; blocks the thread while another call runs in the same one.
     pub fn with<R>(&self, id: u64, owner: &str, call: impl FnOnce(&mut Txn) -> R) -> Result<R> {
-        unimplemented!()
+        let mut lease = futures::executor::block_on(self.lease(id, owner))?;
+        Ok(call(&mut lease))
     }
-    /// Commits; blocks until durable. A conflict ends the transaction as rolled back.
+
+    /// Commits; blocks until durable. A failure ends the transaction as rolled back.
     pub fn commit(&self, id: u64, owner: &str) -> Result<CommitOutcome> {
-        unimplemented!()
+        let lease = futures::executor::block_on(self.lease(id, owner))?;
+        lease.finish(|txn| {
+            let committed = txn.commit();
+            let reason = if committed.is_ok() {
+                EndReason::Committed
+            } else {
+                EndReason::RolledBack
+            };
+            (committed, reason)
+        })
     }
+
+    /// Forgets all changes; waits for a running call to end.
     pub fn rollback(&self, id: u64, owner: &str) -> Result<()> {
-        unimplemented!()
+        let lease = futures::executor::block_on(self.lease(id, owner))?;
+        lease.finish(|txn| {
+            txn.rollback();
+            (Ok(()), EndReason::RolledBack)
+        })
     }
+
     pub fn info(&self, id: u64, owner: &str) -> Result<TransactionInfo> {
-        unimplemented!()
+        Ok(self.find(id, owner)?.info())
     }
+
     /// Open transactions in order of id; of one owner, or of all.
     pub fn list(&self, owner: Option<&str>) -> Vec<TransactionInfo> {
-        unimplemented!()
+        let entries: Vec<Arc<Entry>> = self.book.lock().open.values().cloned().collect();
+        entries
+            .iter()
+            .filter(|entry| owner.is_none_or(|owner| entry.owner() == owner))
+            .map(|entry| entry.info())
+            .collect()
     }
-    /// Rolls back what has been idle too long; answers the ids.
+
+    /// Rolls back what has been idle too long; answers the ids, in order.
     pub fn sweep(&self) -> Vec<u64> {
-        unimplemented!()
+        let entries: Vec<Arc<Entry>> = self.book.lock().open.values().cloned().collect();
+        entries
+            .iter()
+            .filter(|entry| self.end_if_idle(entry))
+            .map(|entry| entry.id())
+            .collect()
+    }
+
+    /// Whether the transaction was idle too long and has been ended for it.
+    fn end_if_idle(&self, entry: &Entry) -> bool {
+        let Some(mut slot) = entry.idle_slot() else {
+            return false;
+        };
+        slot.close();
+        self.book.lock().end(entry.id(), EndReason::TimedOut)
+    }
+
+    fn find(&self, id: u64, owner: &str) -> Result<Arc<Entry>> {
+        let entry = self.book.lock().open.get(&id).cloned();
+        match entry {
+            None => Err(self.missing(id, owner)),
+            Some(entry) if entry.owner() != owner => Err(TableError::NotOwner { id }),
+            Some(entry) if self.end_if_idle(&entry) => Err(self.missing(id, owner)),
+            Some(entry) => Ok(entry),
+        }
+    }
+
+    /// Why a transaction that is not open is not.
+    fn missing(&self, id: u64, owner: &str) -> TableError {
+        match self.book.lock().ended.get(&id) {
+            None => TableError::TransactionNotFound { id },
+            Some(ended) if ended.owner != owner => TableError::NotOwner { id },
+            Some(ended) => TableError::TransactionNotActive {
+                id,
+                reason: ended.reason,
+            },
+        }
     }
 }

@@ -1,0 +1,182 @@
+//! Handing a write set to the store.
+
+use crate::error::StoreError;
+use crate::seam::{CommitSeq, Guard, SpaceId, Write, WriteBatch};
+use crate::tables::catalog::{self, CatalogEntry};
+use crate::tables::write_set::WriteSet;
+use crate::tables::{CommitOutcome, Relation, Result, TableError, Txn, TxnReader};
+use crate::types::{ObjectId, ViewDef};
+
+/// The absence of something that a change of definitions relies on. Checked on the newest state, while no other
+/// commit runs.
+#[derive(Clone)]
+pub(super) enum CommitCheck {
+    /// No view reads the relation.
+    NoDependents {
+        database: String,
+        schema: String,
+        name: String,
+    },
+    /// The database holds nothing.
+    Empty { database: String },
+    /// Nobody has changed the space since this position.
+    Unmodified {
+        table: String,
+        space: SpaceId,
+        since: CommitSeq,
+    },
+}
+
+impl CommitCheck {
+    /// `newest` has no writes laid over it; what `own` changes is the transaction's own business.
+    fn run(&self, newest: &TxnReader, own: &WriteSet) -> Result<()> {
+        let object = match self {
+            CommitCheck::NoDependents {
+                database,
+                schema,
+                name,
+            } => {
+                let reads = |view: &ViewDef| view.reads(schema, name);
+                let found = foreign_relations(
+                    newest,
+                    own,
+                    database,
+                    |relation| matches!(relation, Relation::View(view) if reads(&view)),
+                )?;
+                if !found {
+                    return Ok(());
+                }
+                format!("the views that read \"{name}\"")
+            }
+            CommitCheck::Empty { database } => {
+                if !foreign_relations(newest, own, database, |_| true)? {
+                    return Ok(());
+                }
+                format!("the tables of database \"{database}\"")
+            }
+            CommitCheck::Unmodified { table, space, since } => {
+                if newest.snapshot.space_stats(*space)?.modified <= *since {
+                    return Ok(());
+                }
+                format!("rows of table \"{table}\"")
+            }
+        };
+        Err(TableError::WriteConflict { object })
+    }
+}
+
+/// Whether a database holds a relation of this kind that the transaction itself neither changes nor drops.
+fn foreign_relations(
+    newest: &TxnReader,
+    own: &WriteSet,
+    database: &str,
+    wanted: impl Fn(Relation) -> bool,
+) -> Result<bool> {
+    let mut found = false;
+    newest.each_entry(
+        SpaceId::CATALOG,
+        catalog::relations_prefix(database),
+        |key, bytes| {
+            found |= own.get(SpaceId::CATALOG, &key).is_none() && wanted(CatalogEntry::relation(bytes)?);
+            Ok(())
+        },
+    )?;
+    Ok(found)
+}
+
+impl Txn {
+    /// Makes all changes durable as one unit, or none: blocks until they are synced. A transaction that wrote
+    /// nothing commits without touching the store.
+    ///
+    /// `WriteConflict` means that another transaction was first; begin again.
+    pub fn commit(self) -> Result<CommitOutcome> {
+        let changes = self.changes();
+        let batch = self.batch();
+        let wrote = !(batch.writes.is_empty() && batch.dropped_spaces.is_empty() && batch.log.is_empty());
+        if !wrote {
+            return Ok(CommitOutcome {
+                seq: self.snapshot_seq(),
+                wrote,
+                changes,
+            });
+        }
+        let inner = &self.tables.inner;
+        let committed = if self.state.checks.is_empty() {
+            let _shared = inner.commit_gate.read();
+            inner.store.commit(batch)
+        } else {
+            let _alone = inner.commit_gate.write();
+            let newest = self.tables.newest()?;
+            for check in &self.state.checks {
+                check.run(&newest, &self.view.writes)?;
+            }
+            inner.store.commit(batch)
+        };
+        let seq = committed.map_err(|error| self.explain(error))?;
+        Ok(CommitOutcome { seq, wrote, changes })
+    }
+
+    fn batch(&self) -> WriteBatch {
+        let mut batch = WriteBatch {
+            dropped_spaces: self.state.dropped_spaces.iter().copied().collect(),
+            log: self.log.clone(),
+            ..WriteBatch::default()
+        };
+        for (space, writes) in self.view.writes.spaces() {
+            if self.state.dropped_spaces.contains(&space) {
+                continue;
+            }
+            for (key, pending) in writes.iter() {
+                if pending.base.is_none() && pending.value.is_none() {
+                    continue;
+                }
+                batch.writes.push(Write {
+                    space,
+                    key: key.clone(),
+                    expected: pending.base.map(|base| base.version),
+                    value: pending.value.as_deref().map(<[u8]>::to_vec),
+                });
+            }
+        }
+        for (key, expected) in &self.state.guards {
+            if self.view.writes.get(SpaceId::CATALOG, key).is_none() {
+                batch.guards.push(Guard {
+                    space: SpaceId::CATALOG,
+                    key: key.clone(),
+                    expected: *expected,
+                });
+            }
+        }
+        batch
+    }
+
+    /// Names what a conflict is about.
+    fn explain(&self, error: StoreError) -> TableError {
+        let StoreError::Conflict { space, key } = error else {
+            return TableError::Store(error);
+        };
+        let object = if space == SpaceId::CATALOG {
+            let names = String::from_utf8_lossy(key.get(1..).unwrap_or_default());
+            let names: Vec<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
+            format!("the definition of \"{}\"", names.join("."))
+        } else {
+            match self
+                .state
+                .changes
+                .values()
+                .find(|changes| self.holds(changes.table_id, space))
+            {
+                Some(changes) => format!("a row of table \"{}\"", changes.table),
+                None => "the same data".to_owned(),
+            }
+        };
+        TableError::WriteConflict { object }
+    }
+
+    fn holds(&self, table: ObjectId, space: SpaceId) -> bool {
+        self.state
+            .written
+            .get(&table)
+            .is_some_and(|written| written.spaces.contains(&space))
+    }
+}
