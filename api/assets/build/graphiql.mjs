@@ -41,7 +41,7 @@ const TEXT_FROM = {
 };
 
 // The fonts inlined in graphiql.min.css: Fira Code 5.002 and Roboto 2.137, which is under the Apache licence still.
-const FONTS = ["@fontsource/fira-code", "@fontsource/roboto"];
+const FONTS = ["@fontsource/fira-code", "roboto-fontface"];
 
 function bundledPackages() {
   const map = JSON.parse(readFileSync(join(modules, "graphiql/graphiql.min.js.map"), "utf8"));

@@ -2,10 +2,13 @@
 // (graphql-transport-ws); GraphiQL sends the headers tab with the former and as connection_init payload with the latter.
 "use strict";
 
-const DEFAULT_QUERY = `# Write a query, then press Ctrl+Enter. Ctrl+Space completes, the book icon opens the schema.
+const DEFAULT_QUERY = `# Ctrl+Enter runs the query, Ctrl+Space
+# completes, the book icon opens the schema.
 #
-# Most operations need a token. Put it into the "Headers" tab below; it is not kept when the page is closed:
-#   {"authorization": "Bearer TOKEN"}   or   {"x-api-key": "KEY"}
+# Most operations need one of these in the
+# "Headers" tab below. It is never stored.
+#   {"authorization": "Bearer TOKEN"}
+#   {"x-api-key": "KEY"}
 
 query Operations {
   __schema {
