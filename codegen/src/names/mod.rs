@@ -2,6 +2,7 @@
 
 pub mod graphql;
 pub mod rust;
+pub mod typescript;
 
 /// Words of an identifier in snake_case, UPPER_SNAKE, camelCase or PascalCase, in lower case.
 pub fn words(name: &str) -> Vec<String> {
