@@ -86,8 +86,11 @@ pub(super) fn versioned(row_value: &[u8]) -> Result<Versioned, StoreError> {
     })
 }
 
+/// A range of row keys.
+pub(super) type RowBounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// Bounds of the row keys of `range` in `space`; `None` when no key can be in it.
-pub(super) fn row_bounds(space: SpaceId, range: &KeyRange) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+pub(super) fn row_bounds(space: SpaceId, range: &KeyRange) -> Option<RowBounds> {
     let from = range.from.as_deref().unwrap_or_default();
     let lower = match range.after.as_deref() {
         Some(after) if after >= from => Bound::Excluded(row_key(space, after)),
@@ -105,7 +108,7 @@ pub(super) fn row_bounds(space: SpaceId, range: &KeyRange) -> Option<(Bound<Vec<
     (!empty).then_some((lower, upper))
 }
 
-pub(super) fn as_slices(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> (Bound<&[u8]>, Bound<&[u8]>) {
+pub(super) fn as_slices(bounds: &RowBounds) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (
         bounds.0.as_ref().map(Vec::as_slice),
         bounds.1.as_ref().map(Vec::as_slice),

@@ -29,7 +29,8 @@
 //!   published redb read transaction, and the writer holds that pointer's lock only to replace it.
 //! - After a failed write, sync or commit the outcome of the group is unknown. Its callers get
 //!   [`StoreError::Io`], everybody after them [`StoreError::Poisoned`], until the store is opened again.
-//! - A snapshot does not outlive the store: reads through one fail once the store is dropped.
+//! - A snapshot does not outlive the store: once the store is dropped, a read through it answers from pages that
+//!   are still cached, or fails.
 //!
 //! # What is absent
 //!

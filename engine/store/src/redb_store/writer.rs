@@ -154,3 +154,123 @@ fn gather(first: Request, requests: &Receiver<Request>) -> Vec<Request> {
     }
     group
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::redb_store::cut_disk::{CutDisk, Image};
+    use crate::redb_store::open;
+    use crate::seam::{SpaceId, Write};
+    use crossbeam::channel::bounded;
+    use rustydb_runtime::ManualClock;
+
+    const SPACE: SpaceId = SpaceId(1024);
+
+    fn writer(disk: &CutDisk) -> Writer {
+        let database = Arc::new(open::backend(disk.backend(), 1 << 20).unwrap());
+        let newest = RedbSnapshot::open(&database.begin_read().unwrap()).unwrap();
+        Writer {
+            database,
+            published: Arc::new(Published {
+                newest: RwLock::new(Arc::new(newest)),
+                failure: OnceLock::new(),
+            }),
+            clock: Arc::new(ManualClock::new(0)),
+            hooks: crate::redb_store::TestHooks::default(),
+        }
+    }
+
+    fn insert(key: &[u8]) -> WriteBatch {
+        let write = Write {
+            space: SPACE,
+            key: key.to_vec(),
+            expected: None,
+            value: Some(b"v".to_vec()),
+        };
+        WriteBatch {
+            writes: vec![write],
+            ..WriteBatch::default()
+        }
+    }
+
+    /// Queues `batches`, lets a writer serve them until the queue is empty, and counts the disk's syncs.
+    fn serve_queued(batches: Vec<WriteBatch>) -> (Vec<Result<CommitSeq, StoreError>>, usize) {
+        let disk = CutDisk::new(Image::default());
+        let writer = writer(&disk);
+        let (requests, queue) = bounded(QUEUE_BATCHES_MAX);
+        let mut waiting = Vec::new();
+        for batch in batches {
+            let (answer, answered) = bounded(1);
+            let bytes = crate::redb_store::limits::batch_bytes(&batch);
+            requests.send(Request { batch, bytes, answer }).unwrap();
+            waiting.push(answered);
+        }
+        drop(requests);
+        let before = disk.syncs();
+        // Borrowed parts stay alive until the count is taken: closing the database syncs too.
+        let database = Arc::clone(&writer.database);
+        writer.run(&queue);
+        let syncs = disk.syncs() - before;
+        drop(database);
+        (
+            waiting
+                .into_iter()
+                .map(|answered| answered.recv().unwrap())
+                .collect(),
+            syncs,
+        )
+    }
+
+    #[test]
+    fn queued_batches_share_one_sync_and_see_those_before_them() {
+        let (answers, syncs) = serve_queued(vec![insert(b"a"), insert(b"b"), insert(b"a"), insert(b"c")]);
+        assert_eq!(syncs, 1);
+        assert_eq!(*answers[0].as_ref().unwrap(), CommitSeq(1));
+        assert_eq!(*answers[1].as_ref().unwrap(), CommitSeq(2));
+        assert!(matches!(&answers[2], Err(StoreError::Conflict { space: SPACE, key }) if key == b"a"));
+        assert_eq!(*answers[3].as_ref().unwrap(), CommitSeq(3));
+    }
+
+    #[test]
+    fn a_group_is_bounded_by_its_batches_and_by_its_bytes() {
+        let sizes_of_groups = |sizes: Vec<usize>| {
+            let (requests, queue) = bounded(QUEUE_BATCHES_MAX);
+            for bytes in sizes {
+                let (answer, _) = bounded(1);
+                requests
+                    .send(Request {
+                        batch: WriteBatch::default(),
+                        bytes,
+                        answer,
+                    })
+                    .unwrap();
+            }
+            drop(requests);
+            let mut groups = Vec::new();
+            while let Ok(first) = queue.recv() {
+                groups.push(gather(first, &queue).len());
+            }
+            groups
+        };
+        assert_eq!(
+            sizes_of_groups(vec![1; GROUP_BATCHES_MAX + 1]),
+            [GROUP_BATCHES_MAX, 1]
+        );
+        assert_eq!(sizes_of_groups(vec![GROUP_BYTES_MAX, 1, 1]), [1, 2]);
+        assert_eq!(sizes_of_groups(vec![1, GROUP_BYTES_MAX - 1, 1]), [2, 1]);
+    }
+
+    #[test]
+    fn a_group_of_conflicts_writes_nothing() {
+        let mut guarded = insert(b"a");
+        guarded.writes[0].expected = Some(CommitSeq(9));
+        let (answers, syncs) = serve_queued(vec![guarded.clone(), guarded]);
+        assert_eq!(syncs, 0);
+        assert!(
+            answers
+                .iter()
+                .all(|answer| matches!(answer, Err(StoreError::Conflict { .. })))
+        );
+    }
+}

@@ -104,6 +104,16 @@ impl CutDisk {
         self.state.lock().journal.len()
     }
 
+    /// Syncs finished so far.
+    pub fn syncs(&self) -> usize {
+        let state = self.state.lock();
+        state
+            .journal
+            .iter()
+            .filter(|operation| matches!(operation, Operation::Sync))
+            .count()
+    }
+
     /// Makes the named operation fail from now on; `None` makes the disk well again.
     pub fn fail(&self, fault: Option<Fault>) {
         self.state.lock().fault = fault;
@@ -189,7 +199,9 @@ impl Cut {
             match survival {
                 Survival::Nothing => {}
                 Survival::Everything => apply(&mut image, operation),
-                Survival::Alternating if (index + self.position) % 2 == 0 => apply(&mut image, operation),
+                Survival::Alternating if (index + self.position).is_multiple_of(2) => {
+                    apply(&mut image, operation)
+                }
                 Survival::Alternating => {}
                 Survival::Torn => apply_torn(&mut image, operation, &rng),
             }

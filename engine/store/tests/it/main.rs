@@ -1,0 +1,9 @@
+//! Tests of the store through its public interface, in one binary.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod crash_load;
+mod reference;
+mod store_concurrency;
+mod store_failure;
+mod store_model;
