@@ -4,6 +4,10 @@ pub mod api;
 pub mod contract;
 pub mod coverage;
 pub mod examples;
+#[cfg(test)]
+mod document_tests;
+#[cfg(test)]
+mod fixture;
 pub mod graphql_sdl;
 pub mod json_schema;
 pub mod openapi;
@@ -11,6 +15,7 @@ pub mod openrpc;
 pub mod reference;
 pub mod rust;
 pub mod rust_client;
+pub mod typescript;
 
 use crate::model::Model;
 use crate::output::Emission;
@@ -20,6 +25,7 @@ const EMITTERS: &[fn(&Model) -> Emission] = &[
     contract::emit,
     api::emit,
     rust_client::emit,
+    typescript::emit,
     json_schema::emit,
     openapi::emit,
     openrpc::emit,

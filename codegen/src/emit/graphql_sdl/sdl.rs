@@ -1,0 +1,207 @@
+//! The schema's text.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::root_operations;
+use super::types::{self, SCALARS, Use, Way};
+use crate::emit::json_schema::NOTE;
+use crate::emit::json_schema::schema::paragraphs;
+use crate::model::{Deprecated, Field, Model, Object, Operation, Shape, Union};
+use crate::names;
+
+/// Longest description that stands on one line.
+const LINE_MAX: usize = 100;
+
+pub fn text(model: &Model) -> String {
+    let mut writer = Writer {
+        model,
+        uses: BTreeSet::new(),
+    };
+    let mut roots = String::new();
+    for (root, query) in [("Query", true), ("Mutation", false)] {
+        let operations = root_operations(model, query);
+        if operations.is_empty() {
+            continue;
+        }
+        let fields: Vec<String> = operations
+            .iter()
+            .map(|operation| writer.root_field(operation))
+            .collect();
+        roots += &format!("\ntype {root} {{\n{}}}\n", fields.join("\n"));
+    }
+    let mut definitions = BTreeMap::new();
+    let mut done = BTreeSet::new();
+    while let Some(next) = writer.uses.difference(&done).next().cloned() {
+        done.insert(next.clone());
+        if let Some((name, text)) = writer.definition(&next) {
+            definitions.insert(name, text);
+        }
+    }
+    let definitions: Vec<String> = definitions
+        .into_values()
+        .map(|text| format!("\n{text}"))
+        .collect();
+    format!("# {NOTE}\n{roots}{}", definitions.concat())
+}
+
+struct Writer<'a> {
+    model: &'a Model,
+    uses: BTreeSet<Use>,
+}
+
+impl Writer<'_> {
+    fn root_field(&mut self, operation: &Operation) -> String {
+        let text = paragraphs(&[&operation.summary, &operation.description]);
+        let fields = self.model.input_fields(operation);
+        let arguments: String = fields.iter().map(|field| self.field(field, Way::In, 2)).collect();
+        let arguments = if fields.is_empty() {
+            String::new()
+        } else {
+            format!("(\n{arguments}  )")
+        };
+        let output = match &operation.output {
+            Some(name) => {
+                let written = types::of(self.model, &crate::model::Ty::Ref(name.clone()), Way::Out);
+                self.uses.insert(written.uses);
+                let mark = if written.takes_null { "" } else { "!" };
+                format!("{}{mark}", written.text)
+            }
+            None => {
+                self.uses.insert(Use::Scalar("Empty"));
+                "Empty!".to_owned()
+            }
+        };
+        let deprecated = deprecated(operation.deprecated.as_ref());
+        format!(
+            "{}  {}{arguments}: {output}{deprecated}\n",
+            description(&text, 1),
+            operation.graphql
+        )
+    }
+
+    fn field(&mut self, field: &Field, way: Way, indent: usize) -> String {
+        let default = field
+            .default
+            .as_ref()
+            .map_or_else(String::new, |default| format!("Default: `{default}`."));
+        let text = paragraphs(&[&field.description, &default]);
+        let (ty, uses) = types::of_field(self.model, field, way);
+        self.uses.insert(uses);
+        // GraphQL forbids to deprecate an argument that must be given.
+        let may = way == Way::Out || !ty.ends_with('!');
+        let deprecated = deprecated(field.deprecated.as_ref().filter(|_| may));
+        let name = names::graphql::field(&field.name);
+        format!(
+            "{}{}{name}: {ty}{deprecated}\n",
+            description(&text, indent),
+            "  ".repeat(indent)
+        )
+    }
+
+    /// Name and text of a definition; GraphQL's own scalars have none.
+    fn definition(&mut self, uses: &Use) -> Option<(String, String)> {
+        match uses {
+            Use::Scalar(name) => {
+                let (_, text) = SCALARS.iter().find(|(scalar, _)| scalar == name)?;
+                Some((
+                    (*name).to_owned(),
+                    format!("{}scalar {name}\n", description(text, 0)),
+                ))
+            }
+            Use::Type(name, way) => {
+                let def = self.model.ty(name);
+                let body = match &def.shape {
+                    Shape::Object(object) => self.object(name, object, *way),
+                    Shape::Enum(values) => {
+                        let values = values
+                            .iter()
+                            .map(|value| format!("  {}\n", names::graphql::enum_value(value)));
+                        format!("enum {name} {{\n{}}}\n", values.collect::<String>())
+                    }
+                    Shape::Union(union) => self.union(name, union, *way),
+                    Shape::Alias(_) => return None,
+                };
+                Some((
+                    types::type_name(name, *way),
+                    format!("{}{body}", description(&def.description, 0)),
+                ))
+            }
+        }
+    }
+
+    fn object(&mut self, name: &str, object: &Object, way: Way) -> String {
+        let word = if way == Way::In { "input" } else { "type" };
+        let mut fields: String = object
+            .fields
+            .iter()
+            .map(|field| self.field(field, way, 1))
+            .collect();
+        if fields.is_empty() {
+            self.uses.insert(Use::Scalar("Empty"));
+            fields = "  empty: Empty\n".to_owned();
+        }
+        format!("{word} {} {{\n{fields}}}\n", types::type_name(name, way))
+    }
+
+    fn union(&mut self, name: &str, union: &Union, way: Way) -> String {
+        match way {
+            Way::Out => {
+                let targets: Vec<&str> = union
+                    .variants
+                    .iter()
+                    .map(|variant| variant.target.as_str())
+                    .collect();
+                let uses = targets
+                    .iter()
+                    .map(|target| Use::Type((*target).to_owned(), Way::Out));
+                self.uses.extend(uses);
+                format!("union {name} = {}\n", targets.join(" | "))
+            }
+            Way::In => {
+                let fields: String = union
+                    .variants
+                    .iter()
+                    .map(|variant| {
+                        let ty = crate::model::Ty::Ref(variant.target.clone());
+                        let written = types::of(self.model, &ty, Way::In);
+                        self.uses.insert(written.uses);
+                        format!("  {}: {}\n", names::graphql::field(&variant.value), written.text)
+                    })
+                    .collect();
+                format!("input {} @oneOf {{\n{fields}}}\n", types::type_name(name, way))
+            }
+        }
+    }
+}
+
+fn deprecated(deprecated: Option<&Deprecated>) -> String {
+    deprecated.map_or_else(String::new, |deprecated| {
+        let reason =
+            serde_json::Value::from(format!("Since {}: use {}.", deprecated.since, deprecated.instead));
+        format!(" @deprecated(reason: {reason})")
+    })
+}
+
+/// A block string, on one line where it is short.
+fn description(text: &str, indent: usize) -> String {
+    let text = text.trim().replace("\"\"\"", "\\\"\"\"");
+    let spaces = "  ".repeat(indent);
+    if text.is_empty() {
+        return String::new();
+    }
+    let short = !text.contains('\n') && text.chars().count() <= LINE_MAX && !text.ends_with(['"', '\\']);
+    if short && !text.starts_with('"') {
+        return format!("{spaces}\"\"\"{text}\"\"\"\n");
+    }
+    let lines: String = text
+        .lines()
+        .map(|line| {
+            if line.trim().is_empty() {
+                "\n".to_owned()
+            } else {
+                format!("{spaces}{line}\n")
+            }
+        })
+        .collect();
+    format!("{spaces}\"\"\"\n{lines}{spaces}\"\"\"\n")
+}

@@ -1,0 +1,119 @@
+//! One call, written for every interface and client.
+
+mod python;
+mod rust;
+mod typescript;
+mod wire;
+
+use serde_json::Value;
+
+use crate::model::{Example, Interface, Model, Operation};
+
+pub struct Snippet {
+    pub title: &'static str,
+    /// Info string of the fence.
+    pub language: &'static str,
+    pub code: String,
+}
+
+/// The example's call on every interface that carries the operation.
+pub fn all(model: &Model, operation: &Operation, example: &Example) -> Vec<Snippet> {
+    let example = &Example {
+        input: shown(&example.input),
+        ..example.clone()
+    };
+    let carries = |interface| !operation.except.contains_key(&interface);
+    let mut snippets = Vec::new();
+    if carries(Interface::Rest) {
+        snippets.push(Snippet {
+            title: "curl",
+            language: "sh",
+            code: wire::curl(model, operation, example),
+        });
+    }
+    if carries(Interface::Rpc) {
+        snippets.push(Snippet {
+            title: "JSON-RPC",
+            language: "json",
+            code: wire::rpc(operation, example),
+        });
+    }
+    if carries(Interface::Graphql) {
+        let (document, variables) = wire::graphql(model, operation, example);
+        snippets.push(Snippet {
+            title: "GraphQL",
+            language: "graphql",
+            code: document,
+        });
+        if let Some(code) = variables {
+            snippets.push(Snippet {
+                title: "with the variables",
+                language: "json",
+                code,
+            });
+        }
+    }
+    if carries(Interface::Rest) {
+        let typescript = typescript::call(operation, example);
+        snippets.push(Snippet {
+            title: "TypeScript",
+            language: "ts",
+            code: typescript,
+        });
+        snippets.push(Snippet {
+            title: "Python",
+            language: "python",
+            code: python::call(model, operation, example),
+        });
+        snippets.push(Snippet {
+            title: "Rust",
+            language: "rust",
+            code: rust::call(model, operation, example),
+        });
+    }
+    snippets
+}
+
+/// The value with `${saved.field}` as `<saved.field>`, which no shell expands.
+fn shown(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(show_text(text)),
+        Value::Array(items) => items.iter().map(shown).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), shown(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+fn show_text(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        out.push_str(before);
+        match after.split_once('}') {
+            Some((name, after)) => {
+                out.push_str(&format!("<{name}>"));
+                rest = after;
+            }
+            None => {
+                out.push_str("${");
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// JSON over several lines where it is long.
+fn json_text(value: &Value) -> String {
+    const LINE_MAX: usize = 100;
+    let line = value.to_string();
+    if line.chars().count() <= LINE_MAX {
+        line
+    } else {
+        serde_json::to_string_pretty(value).unwrap_or(line)
+    }
+}

@@ -1,0 +1,70 @@
+//! The call in TypeScript. Inputs are in the form of the wire there, so an example is a literal as it stands.
+
+use serde_json::Value;
+
+use crate::model::{Example, Operation};
+use crate::names;
+
+const LINE_MAX: usize = 100;
+
+pub fn call(operation: &Operation, example: &Example) -> String {
+    let (module, name) = (names::camel(&operation.module), names::camel(&operation.name));
+    let none = example.input.as_object().is_none_or(serde_json::Map::is_empty);
+    let input = if none {
+        String::new()
+    } else {
+        literal(&example.input, 0)
+    };
+    format!("const answer = await db.{module}.{name}({input});\nconsole.log(answer);")
+}
+
+fn literal(value: &Value, indent: usize) -> String {
+    let line = one_line(value);
+    if line.len() + indent * 2 <= LINE_MAX - 40 {
+        return line;
+    }
+    let (outer, inner) = ("  ".repeat(indent), "  ".repeat(indent + 1));
+    let wrap = |open: char, close: char, lines: Vec<String>| {
+        let lines: String = lines.iter().map(|line| format!("{inner}{line},\n")).collect();
+        format!("{open}\n{lines}{outer}{close}")
+    };
+    match value {
+        Value::Array(items) if !items.is_empty() => wrap(
+            '[',
+            ']',
+            items.iter().map(|item| literal(item, indent + 1)).collect(),
+        ),
+        Value::Object(map) if !map.is_empty() => {
+            let members = map
+                .iter()
+                .map(|(name, value)| format!("{}: {}", key(name), literal(value, indent + 1)));
+            wrap('{', '}', members.collect())
+        }
+        _ => line,
+    }
+}
+
+fn one_line(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(one_line).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) if map.is_empty() => "{}".to_owned(),
+        Value::Object(map) => {
+            let members: Vec<String> = map
+                .iter()
+                .map(|(name, value)| format!("{}: {}", key(name), one_line(value)))
+                .collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn key(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain {
+        name.to_owned()
+    } else {
+        Value::from(name).to_string()
+    }
+}

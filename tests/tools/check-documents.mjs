@@ -1,0 +1,162 @@
+// Checks the generated documents with programs that are not ours, in Node:
+// - openapi.json, openapi.yaml and openapi-3.0.json by @redocly/cli's recommended rules, without a configuration;
+// - openrpc.json by OpenRPC's own meta-schema;
+// - schema.graphql by graphql-js, and every GraphQL document of the reference against it;
+// - TypeScript snippets of the reference, which are JavaScript too, by node's parser;
+// - schemas/*.json by ajv in strict mode but for formats that OpenAPI registers.
+// Anything found, a warning too, is printed and makes the exit code 1.
+//
+//   node tests/tools/check-documents.mjs [FOLDER]        FOLDER is docs by default
+//
+// Needs the packages of package-lock.json beside it (`npm ci`); uses no network.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { Ajv } from 'ajv';
+import { buildSchema, parse, validate, validateSchema } from 'graphql';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const docs = resolve(process.argv[2] ?? join(here, '../../docs'));
+const findings = [];
+const done = [];
+
+function found(file, message) {
+  findings.push(`${file}: ${message}`);
+}
+
+function json(file) {
+  return JSON.parse(readFileSync(join(docs, file), 'utf8'));
+}
+
+function checkOpenApi() {
+  const redocly = join(here, 'node_modules/@redocly/cli/bin/cli.js');
+  // An empty working folder: no configuration and no ignore file can be picked up.
+  const cwd = mkdtempSync(join(tmpdir(), 'redocly-'));
+  for (const file of ['openapi.json', 'openapi.yaml', 'openapi-3.0.json']) {
+    const run = spawnSync(
+      process.execPath,
+      [redocly, 'lint', join(docs, file), '--extends=recommended', '--format=json', '--max-problems=1000'],
+      {
+        cwd,
+        encoding: 'utf8',
+        maxBuffer: 1 << 28,
+        env: { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true', CI: 'true' },
+      },
+    );
+    let report;
+    try {
+      report = JSON.parse(run.stdout.slice(run.stdout.indexOf('{')));
+    } catch {
+      found(file, `redocly did not report (exit ${run.status}): ${run.stdout}${run.stderr}`);
+      continue;
+    }
+    for (const problem of report.problems ?? []) {
+      const at = problem.location?.[0]?.pointer ?? '';
+      found(file, `redocly ${problem.severity} ${problem.ruleId} at ${at}: ${problem.message}`);
+    }
+    if (run.status !== 0 && (report.problems ?? []).length === 0) found(file, `redocly exits with ${run.status}`);
+    done.push(`${file} by redocly`);
+  }
+  rmSync(cwd, { recursive: true, force: true });
+}
+
+function checkOpenRpc() {
+  const { openrpcDocument } = createRequire(import.meta.url)('@open-rpc/meta-schema');
+  const document = json('openrpc.json');
+  const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false, logger: false });
+  // The meta-schema names a dialect and a schema of schemas that lie on the network.
+  const anySchema = {
+    type: ['object', 'boolean'],
+    definitions: { JSONSchemaObject: { properties: { $ref: { type: 'string' } } } },
+  };
+  for (const id of ['https://meta.json-schema.tools', 'https://meta.json-schema.tools/']) ajv.addSchema(anySchema, id);
+  const check = ajv.compile({ ...openrpcDocument, $schema: 'http://json-schema.org/draft-07/schema#' });
+  if (!check(document)) for (const error of check.errors) found('openrpc.json', `${error.instancePath} ${error.message}`);
+  const names = document.methods.map((method) => method.name);
+  if (new Set(names).size !== names.length) found('openrpc.json', 'a method is there twice');
+  const resolved = (pointer) =>
+    pointer.slice(2).split('/').reduce((value, step) => value?.[step], document) !== undefined;
+  const walk = (value) => {
+    if (value === null || typeof value !== 'object') return;
+    if (typeof value.$ref === 'string' && !resolved(value.$ref)) found('openrpc.json', `${value.$ref} leads nowhere`);
+    Object.values(value).forEach(walk);
+  };
+  walk(document);
+  done.push('openrpc.json by its meta-schema');
+}
+
+function checkGraphQl() {
+  let schema;
+  try {
+    schema = buildSchema(readFileSync(join(docs, 'schema.graphql'), 'utf8'));
+  } catch (error) {
+    found('schema.graphql', error.message);
+    return;
+  }
+  for (const error of validateSchema(schema)) found('schema.graphql', error.message);
+  done.push('schema.graphql by graphql-js');
+  const folder = join(docs, 'reference');
+  let count = 0;
+  for (const page of existsSync(folder) ? readdirSync(folder).sort() : []) {
+    const text = readFileSync(join(folder, page), 'utf8');
+    for (const [, document] of text.matchAll(/^```graphql\n([\s\S]*?)^```$/gm)) {
+      count += 1;
+      try {
+        for (const error of validate(schema, parse(document))) found(`reference/${page}`, `${error.message}\n${document}`);
+      } catch (error) {
+        found(`reference/${page}`, `${error.message}\n${document}`);
+      }
+    }
+  }
+  done.push(`${count} GraphQL documents of the reference`);
+}
+
+function checkSnippets() {
+  const folder = join(docs, 'reference');
+  let count = 0;
+  for (const page of existsSync(folder) ? readdirSync(folder).sort() : []) {
+    const text = readFileSync(join(folder, page), 'utf8');
+    for (const [, code] of text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)) {
+      count += 1;
+      try {
+        new Function('db', `return async () => {${code}}`);
+      } catch (error) {
+        found(`reference/${page}`, `${error.message}\n${code}`);
+      }
+    }
+  }
+  done.push(`${count} TypeScript snippets`);
+}
+
+function checkSchemas() {
+  const folder = join(docs, 'schemas');
+  const files = existsSync(folder) ? readdirSync(folder).sort() : [];
+  for (const file of files) {
+    const ajv = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, logger: false });
+    for (const format of ['date-time', 'date', 'uuid', 'password', 'int32', 'int64', 'uint32', 'uint64', 'double']) {
+      ajv.addFormat(format, true);
+    }
+    try {
+      ajv.compile(json(`schemas/${file}`));
+    } catch (error) {
+      found(`schemas/${file}`, error.message);
+    }
+  }
+  done.push(`${files.length} JSON Schemas by ajv`);
+}
+
+for (const check of [checkOpenApi, checkOpenRpc, checkGraphQl, checkSnippets, checkSchemas]) {
+  try {
+    check();
+  } catch (error) {
+    found(check.name, error.stack ?? String(error));
+  }
+}
+for (const line of findings) console.error(line);
+console.log(`checked: ${done.join(', ')}; ${findings.length} findings`);
+process.exitCode = findings.length === 0 ? 0 : 1;
