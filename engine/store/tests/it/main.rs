@@ -6,4 +6,5 @@ mod crash_load;
 mod reference;
 mod store_concurrency;
 mod store_failure;
+mod store_format;
 mod store_model;
