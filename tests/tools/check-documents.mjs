@@ -6,7 +6,9 @@
 // - schemas/*.json by ajv in strict mode but for formats that OpenAPI registers.
 // Anything found, a warning too, is printed and makes the exit code 1.
 //
-//   node tests/tools/check-documents.mjs [FOLDER]        FOLDER is docs by default
+//   node tests/tools/check-documents.mjs [FOLDER [CHECK...]]
+//
+// FOLDER is docs by default; the checks are openapi, openrpc, graphql, snippets and schemas, all unless some are named.
 //
 // Needs the packages of package-lock.json beside it (`npm ci`); uses no network.
 
@@ -150,11 +152,20 @@ function checkSchemas() {
   done.push(`${files.length} JSON Schemas by ajv`);
 }
 
-for (const check of [checkOpenApi, checkOpenRpc, checkGraphQl, checkSnippets, checkSchemas]) {
+const checks = {
+  openapi: checkOpenApi,
+  openrpc: checkOpenRpc,
+  graphql: checkGraphQl,
+  snippets: checkSnippets,
+  schemas: checkSchemas,
+};
+const chosen = process.argv.slice(3);
+for (const [name, check] of Object.entries(checks)) {
+  if (chosen.length > 0 && !chosen.includes(name)) continue;
   try {
     check();
   } catch (error) {
-    found(check.name, error.stack ?? String(error));
+    found(name, error.stack ?? String(error));
   }
 }
 for (const line of findings) console.error(line);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -88,6 +89,75 @@ fn foreign_checkers_accept_the_contracts_documents() {
         .model()
         .unwrap_or_else(|found| panic!("{found:#?}"));
     foreign_check(&model);
+}
+
+#[test]
+fn foreign_checkers_refuse_planted_faults() {
+    let tools = root().join("tests/tools");
+    if !tools.join("node_modules").is_dir() {
+        eprintln!("not checked: run `npm ci` in tests/tools first");
+        return;
+    }
+    let faults: [(&str, &str, &str, &str); 6] = [
+        (
+            "docs/openapi.json",
+            "\"operationId\": \"shop.ping\"",
+            "\"operationId\": \"shop.draw\"",
+            "operation-operationId-unique",
+        ),
+        ("docs/openapi.json", "\"ABC-1\"", "1", "no-invalid"),
+        (
+            "docs/openrpc.json",
+            "\"paramStructure\": \"by-name\"",
+            "\"paramStructure\": \"by-luck\"",
+            "openrpc.json: ",
+        ),
+        (
+            "docs/reference/shop.md",
+            "shopListParts(",
+            "shopLostParts(",
+            "reference/shop.md: ",
+        ),
+        (
+            "docs/schemas/Part.json",
+            "\"#/$defs/Skus\"",
+            "\"#/$defs/Skies\"",
+            "schemas/Part.json: ",
+        ),
+        // A broken schema hides faults of documents that use it.
+        (
+            "docs/schema.graphql",
+            "enum State",
+            "enum Stat",
+            "schema.graphql: ",
+        ),
+    ];
+    let (last, first) = faults.split_last().unwrap();
+    for (faults, checks) in [(first, &[][..]), (&[*last][..], &["graphql"][..])] {
+        let folder = tempfile::tempdir().unwrap();
+        output::write(folder.path(), &emit(&fixture::model())).unwrap();
+        for (path, right, wrong, _) in faults {
+            let file = folder.path().join(path);
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(text.contains(right), "{right} is in {path}");
+            fs::write(&file, text.replace(right, wrong)).unwrap();
+        }
+        let docs = folder.path().join("docs");
+        let run = Command::new("node")
+            .arg(tools.join("check-documents.mjs"))
+            .arg(docs)
+            .args(checks)
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(1));
+        let findings = String::from_utf8_lossy(&run.stderr);
+        for (_, _, wrong, finding) in faults {
+            assert!(
+                findings.contains(finding),
+                "{wrong} is not found by {finding} in\n{findings}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -294,7 +364,7 @@ fn graphql_maps_types_as_the_rules_say() {
         "    limit: UInt53\n",
         "    params: [JSON]\n",
         "  ): PartPage!\n",
-        "  shopPart(\n    sku: String!\n  ): Part! @deprecated(reason: \"Since 0.1.0: use `shop.list_parts`.\")\n",
+        "  shopPart(\n    sku: String!\n  ): Part! @deprecated(reason: \"use `shop.list_parts`\")\n",
         "  shopDropPart(\n    sku: String!\n    database: String\n  ): Empty!\n",
         "  shopPing: Empty!\n",
         "enum State {\n  OPEN\n  SOLD_OUT\n  V_TRUE\n}\n",

@@ -1,6 +1,9 @@
 //! GraphQL names.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{camel, upper_snake};
+use crate::model::{Interface, Kind, Model, Shape};
 
 /// A field or argument: camelCase. Names that begin with two underscores belong to introspection; a contract
 /// name begins with a letter, so none arises.
@@ -27,4 +30,77 @@ pub fn enum_value(value: &str) -> String {
 pub fn root_field(module: &str, operation: &str) -> String {
     let operation = operation.strip_prefix("get_").unwrap_or(operation);
     camel(&format!("{module}_{operation}"))
+}
+
+/// Every name of the GraphQL interface by what it names in the contract, for names.lock.
+pub fn public_names(model: &Model) -> BTreeMap<String, String> {
+    let mut public = BTreeMap::new();
+    for operation in model.operations() {
+        if operation.except.contains_key(&Interface::Graphql) {
+            continue;
+        }
+        let root = if operation.kind == Kind::Query {
+            "Query"
+        } else {
+            "Mutation"
+        };
+        public.insert(
+            format!("operation {}", operation.id),
+            format!("{root}.{}", operation.graphql),
+        );
+        for argument in model.input_fields(operation) {
+            public.insert(
+                format!("argument {}.{}", operation.id, argument.name),
+                field(&argument.name),
+            );
+        }
+    }
+    for def in model.types.values().filter(|def| def.input_of.is_none()) {
+        let name = &def.name;
+        match &def.shape {
+            Shape::Alias(_) => continue,
+            Shape::Object(object) => {
+                for member in &object.fields {
+                    public.insert(format!("field {name}.{}", member.name), field(&member.name));
+                }
+            }
+            Shape::Enum(values) => {
+                for value in values {
+                    public.insert(format!("value {name}.{value}"), enum_value(value));
+                }
+            }
+            Shape::Union(union) => {
+                for variant in &union.variants {
+                    public.insert(format!("variant {name}.{}", variant.value), field(&variant.value));
+                }
+            }
+        }
+        if matches!(def.shape, Shape::Enum(_)) || def.in_output {
+            public.insert(format!("type {name}"), name.clone());
+        }
+        if !matches!(def.shape, Shape::Enum(_)) && def.in_input {
+            public.insert(format!("input type {name}"), input_type(name));
+        }
+    }
+    public
+}
+
+/// Names that a contract's types can't have: those GraphQL or the mapping takes.
+pub fn reserved_types() -> BTreeSet<&'static str> {
+    let scalars = crate::emit::graphql_sdl::types::SCALARS
+        .iter()
+        .map(|(name, _)| *name);
+    [
+        "Query",
+        "Mutation",
+        "Subscription",
+        "Boolean",
+        "Float",
+        "ID",
+        "Int",
+        "String",
+    ]
+    .into_iter()
+    .chain(scalars)
+    .collect()
 }

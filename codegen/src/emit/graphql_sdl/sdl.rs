@@ -83,13 +83,12 @@ impl Writer<'_> {
         let default = field
             .default
             .as_ref()
-            .map_or_else(String::new, |default| format!("Default: `{default}`."));
-        let text = paragraphs(&[&field.description, &default]);
+            .map_or_else(String::new, |default| format!("Default: {default}."));
+        let text = format!("{} {default}", field.description);
         let (ty, uses) = types::of_field(self.model, field, way);
         self.uses.insert(uses);
-        // GraphQL forbids to deprecate an argument that must be given.
-        let may = way == Way::Out || !ty.ends_with('!');
-        let deprecated = deprecated(field.deprecated.as_ref().filter(|_| may));
+        // GraphQL forbids to deprecate an argument that must be given; so none is.
+        let deprecated = deprecated(field.deprecated.as_ref().filter(|_| way == Way::Out));
         let name = names::graphql::field(&field.name);
         format!(
             "{}{}{name}: {ty}{deprecated}\n",
@@ -176,8 +175,7 @@ impl Writer<'_> {
 
 fn deprecated(deprecated: Option<&Deprecated>) -> String {
     deprecated.map_or_else(String::new, |deprecated| {
-        let reason =
-            serde_json::Value::from(format!("Since {}: use {}.", deprecated.since, deprecated.instead));
+        let reason = serde_json::Value::from(format!("use {}", deprecated.instead));
         format!(" @deprecated(reason: {reason})")
     })
 }

@@ -12,20 +12,32 @@ pub enum Way {
     Out,
 }
 
-/// A scalar the contract adds, with its description.
+/// The scalars the contract adds, with the descriptions the server registers them by.
 pub const SCALARS: &[(&str, &str)] = &[
-    ("Bytes", "Bytes in base64 with padding."),
-    ("Cursor", "Opaque text that a paged answer gave."),
-    ("Date", "A day, `YYYY-MM-DD`."),
+    (
+        "Int53",
+        "A signed integer that a JSON number carries exactly: within 2^53-1 of zero.",
+    ),
+    (
+        "UInt53",
+        "An unsigned integer of at most 2^53-1, as a JSON number.",
+    ),
+    ("Id64", "An unsigned integer of 64 bits, as decimal text."),
     ("Decimal", "A decimal number of any precision, as text."),
-    ("Empty", "An object without fields, `{}`."),
-    ("Id64", "An unsigned 64-bit identifier, as a decimal string."),
-    ("Int53", "An integer from -(2^53-1) to 2^53-1."),
+    ("Bytes", "Bytes, as base64 with padding (RFC 4648)."),
+    (
+        "Timestamp",
+        "A moment: RFC 3339 in UTC with six fractional digits.",
+    ),
+    ("Date", "A day of the calendar, YYYY-MM-DD."),
+    ("UUID", "A UUID in its hyphenated form."),
+    ("Lsn", "A position in the log: two hexadecimal halves, `hi/lo`."),
+    ("Cursor", "Opaque text from a paged answer."),
     ("JSON", "Any JSON value."),
-    ("Lsn", "A log position, `hi/lo` in hexadecimal."),
-    ("Timestamp", "A moment, RFC 3339 in UTC with microseconds."),
-    ("UInt53", "An integer from 0 to 2^53-1."),
-    ("UUID", "A UUID in its text form."),
+    (
+        "Empty",
+        "The answer of an operation that has nothing to say: `{}`.",
+    ),
 ];
 
 /// What a type refers to, beside GraphQL's own scalars.
