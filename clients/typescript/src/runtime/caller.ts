@@ -197,6 +197,9 @@ function encode(operation: Operation, input: object, requestId: string): Encoded
 }
 
 function parseAnswer(operation: Operation, answer: FetchAnswer, text: string, requestId: string): unknown {
+  if (answer.status === 204 && text === "") {
+    return {};
+  }
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -51,7 +51,11 @@ export class CallScope {
 
   /** Settles as `work` does, or rejects as soon as the call must end; `work` itself goes on. */
   async race<T>(work: Promise<T>): Promise<T> {
-    this.throwIfOver();
+    if (this.signal.aborted) {
+      // Nobody waits for it any more, and a failure that nobody handles would end a Node process.
+      work.catch(() => undefined);
+      throw this.signal.reason;
+    }
     let stop: (() => void) | undefined;
     const over = new Promise<never>((_, reject) => {
       stop = (): void => reject(this.signal.reason as Error);
