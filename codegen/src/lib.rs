@@ -8,6 +8,7 @@
 pub mod diagnostics;
 pub mod emit;
 pub mod language;
+pub mod lint;
 pub mod load;
 pub mod model;
 pub mod names;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use codegen::diagnostics::Diagnostic;
+use codegen::output::Emission;
 use codegen::project::Project;
 
 /// Generates RustyDB's interfaces, clients, documents and tests from the contract in schema/.
@@ -29,6 +30,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show which published names would change.
+    Names {
+        /// Publish them as they are now.
+        #[arg(long)]
+        accept: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -47,6 +54,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         None => generate(&project, arguments.check),
         Some(Command::Lint { json }) => Ok(report_lint(&project, *json)),
+        Some(Command::Names { accept }) => names(&project, *accept),
     }
 }
 
@@ -73,6 +81,21 @@ fn generate(project: &Project, check: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn names(project: &Project, accept: bool) -> anyhow::Result<ExitCode> {
+    let (renames, lock) = match project.accept_names() {
+        Ok(names) => names,
+        Err(diagnostics) => return Ok(report(&diagnostics, false)),
+    };
+    for rename in &renames {
+        eprintln!("{}", rename.message);
+    }
+    if accept {
+        project.write(&[Emission { files: vec![lock], folders: Vec::new() }])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(if renames.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn report_lint(project: &Project, json: bool) -> ExitCode {

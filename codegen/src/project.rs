@@ -1,13 +1,16 @@
 //! A checkout: where its contract lies and what is generated from it.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, Place};
 use crate::emit;
+use crate::lint;
 use crate::load;
 use crate::model::Model;
-use crate::output::{self, Difference, Emission};
+use crate::names::lock;
+use crate::output::{self, Difference, Emission, File};
 use crate::resolve;
 
 /// Version written into documents and packages: the workspace's, which all its packages share.
@@ -30,10 +33,31 @@ impl Project {
         model_of(&files)
     }
 
-    /// Everything generated, in memory.
+    /// Everything generated, in memory. A name that is published already keeps its form.
     pub fn emit(&self) -> Result<Vec<Emission>, Vec<Diagnostic>> {
         let model = self.model()?;
-        Ok(emit::emit_all(&model))
+        let renames = lock::renames(&self.locked_names()?, &model);
+        if renames.is_empty() { Ok(emissions(&model)) } else { Err(renames) }
+    }
+
+    /// Publishes names as the contract and the generator have them now, and answers what changed.
+    pub fn accept_names(&self) -> Result<(Vec<Diagnostic>, File), Vec<Diagnostic>> {
+        let model = self.model()?;
+        let renames = lock::renames(&self.locked_names()?, &model);
+        Ok((renames, File::new(lock::FILE, lock::text(&model))))
+    }
+
+    fn locked_names(&self) -> Result<String, Vec<Diagnostic>> {
+        match fs::read_to_string(self.root.join(lock::FILE)) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(vec![Diagnostic {
+                place: Place { file: lock::FILE.to_owned(), line: 1, column: 1 },
+                rule: "unreadable",
+                message: error.to_string(),
+                hint: "make the file readable; it pins every published name".to_owned(),
+            }]),
+        }
     }
 
     pub fn compare(&self, emissions: &[Emission]) -> io::Result<Difference> {
@@ -45,8 +69,25 @@ impl Project {
     }
 }
 
-/// The model of a contract given as files: path and text.
+/// Everything that is generated from a contract, the lock of its names included.
+pub fn emissions(model: &Model) -> Vec<Emission> {
+    let mut emissions = emit::emit_all(model);
+    let lock = File::new(lock::FILE, lock::text(model));
+    emissions.push(Emission { files: vec![lock], folders: Vec::new() });
+    emissions
+}
+
+/// The model of a contract given as files, path and text; all findings of a stage are told at once.
 pub fn model_of(files: &[(String, String)]) -> Result<Model, Vec<Diagnostic>> {
     let loaded = load::parse_files(files)?;
-    resolve::resolve(&loaded)
+    let mut found = lint::forms(&loaded);
+    let model = match resolve::resolve(&loaded) {
+        Ok(model) => found.into_result(model)?,
+        Err(unresolved) => {
+            unresolved.into_iter().for_each(|d| found.push(d.place, d.rule, d.message, d.hint));
+            return Err(found.into_sorted());
+        }
+    };
+    let found = lint::model(&loaded, &model);
+    if found.is_empty() { Ok(model) } else { Err(found) }
 }

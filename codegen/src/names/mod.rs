@@ -1,6 +1,7 @@
 //! Case conversions every target shares, and one module per target that makes names legal there.
 
 pub mod graphql;
+pub mod lock;
 pub mod rust;
 pub mod typescript;
 

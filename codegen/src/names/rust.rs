@@ -1,6 +1,9 @@
 //! Rust identifiers.
 
+use std::collections::BTreeMap;
+
 use super::{pascal, snake};
+use crate::model::{Model, Shape};
 
 /// Keywords of edition 2024, strict and reserved.
 const KEYWORDS: &[&str] = &[
@@ -41,4 +44,47 @@ pub fn variant(value: &str) -> String {
     } else {
         name
     }
+}
+
+/// The variant that holds what this version does not know; no value of the contract may become it.
+pub const OPEN_VARIANT: &str = "Unrecognized";
+
+/// Every name of the contract crates and the client by what it names in the contract, for names.lock.
+pub fn public_names(model: &Model) -> BTreeMap<String, String> {
+    let mut public = BTreeMap::new();
+    for def in model.types.values() {
+        let name = &def.name;
+        public.insert(format!("type {name}"), format!("{}::{}", value(&def.module), type_name(name)));
+        match &def.shape {
+            Shape::Object(object) => {
+                for field in &object.fields {
+                    public.insert(format!("field {name}.{}", field.name), value(&field.name));
+                }
+            }
+            Shape::Enum(values) => {
+                for text in values {
+                    public.insert(format!("value {name}.{text}"), variant(text));
+                }
+            }
+            Shape::Union(union) => {
+                for tagged in &union.variants {
+                    public.insert(format!("variant {name}.{}", tagged.value), variant(&tagged.value));
+                }
+            }
+            Shape::Alias(_) => {}
+        }
+    }
+    for error in model.errors.values() {
+        public.insert(format!("error {}", error.code), type_name(&error.name));
+    }
+    for module in model.modules.values().filter(|module| !module.operations.is_empty()) {
+        let (name, pascal) = (value(&module.name), pascal(&module.name));
+        public.insert(format!("module {}", module.name), name.clone());
+        public.insert(format!("class {}", module.name), format!("{name}::{pascal}Api"));
+        public.insert(format!("service {}", module.name), format!("{name}::{pascal}Service"));
+        for operation in module.operations.values() {
+            public.insert(format!("operation {}", operation.id), format!("{name}.{}", value(&operation.name)));
+        }
+    }
+    public
 }
