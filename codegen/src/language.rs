@@ -359,7 +359,7 @@ pub struct Example {
     pub name: String,
     #[serde(default)]
     pub summary: Option<String>,
-    /// Calls made before, as the administrator.
+    /// Calls made before; each must succeed.
     #[serde(default)]
     pub given: Vec<Step>,
     /// Role that makes the call; `admin` unless said, `nobody` for no credentials.
@@ -381,6 +381,12 @@ pub struct Example {
 pub struct Step {
     /// Operation id, `module.operation`.
     pub call: String,
+    /// Role that makes the call; `admin` unless said.
+    #[serde(default, rename = "as")]
+    pub role: Option<String>,
+    /// How often the call is made; once unless said.
+    #[serde(default)]
+    pub repeat: Option<u32>,
     #[serde(default)]
     pub input: Option<Value>,
     /// Name under which the answer is kept for `${name.field}`.

@@ -314,6 +314,10 @@ pub struct Example {
 #[derive(Debug, Clone)]
 pub struct Step {
     pub call: String,
+    /// A role's name, or `nobody`.
+    pub role: String,
+    /// How often the call is made.
+    pub repeat: u32,
     pub input: Value,
     pub save: Option<String>,
 }

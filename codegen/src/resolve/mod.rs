@@ -3,10 +3,12 @@
 //! Whatever has no meaning is a diagnostic and resolution goes on, so that one run tells all there is to tell;
 //! a model is answered only when nothing was found.
 
-mod operations;
+pub(crate) mod operations;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use operations::path_parameters;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::language::{ErrorDef as ErrorForm, Limits, Schema};

@@ -258,6 +258,8 @@ fn resolve_example(form: &ExampleForm) -> Example {
             .iter()
             .map(|step| Step {
                 call: step.call.clone(),
+                role: step.role.clone().unwrap_or_else(|| "admin".to_owned()),
+                repeat: step.repeat.unwrap_or(1),
                 input: object(&step.input),
                 save: step.save.clone(),
             })

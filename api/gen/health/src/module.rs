@@ -11,28 +11,32 @@ use crate::rest;
 pub fn module(service: Arc<dyn HealthService>) -> ModuleApi {
     ModuleApi {
         desc: &::rustydb_contract_health::MODULE,
-        operations: vec![
-            Registered::new:: < operations::CheckLiveness > (Arc::clone(& service)),
-            Registered::new:: < operations::CheckReadiness > (Arc::clone(& service)),
-            Registered::new:: < operations::CheckStartup > (Arc::clone(& service)),
-            Registered::new:: < operations::GetDetail > (Arc::clone(& service)),
-            Registered::new:: < operations::GetSummary > (Arc::clone(& service))
-        ],
+        operations: Vec::from([
+            Registered::new::<operations::CheckLiveness>(Arc::clone(&service)),
+            Registered::new::<operations::CheckReadiness>(Arc::clone(&service)),
+            Registered::new::<operations::CheckStartup>(Arc::clone(&service)),
+            Registered::new::<operations::GetDetail>(Arc::clone(&service)),
+            Registered::new::<operations::GetSummary>(Arc::clone(&service)),
+        ]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::check_liveness))
             .routes(routes!(rest::check_readiness))
             .routes(routes!(rest::check_startup))
             .routes(routes!(rest::get_detail))
             .routes(routes!(rest::get_summary)),
-        rpc: vec![
-            & operations::CHECK_LIVENESS, & operations::CHECK_READINESS, &
-            operations::CHECK_STARTUP, & operations::GET_DETAIL, &
-            operations::GET_SUMMARY
-        ],
-        graphql: vec![
-            & operations::CHECK_LIVENESS, & operations::CHECK_READINESS, &
-            operations::CHECK_STARTUP, & operations::GET_DETAIL, &
-            operations::GET_SUMMARY
-        ],
+        rpc: Vec::from([
+            &operations::CHECK_LIVENESS,
+            &operations::CHECK_READINESS,
+            &operations::CHECK_STARTUP,
+            &operations::GET_DETAIL,
+            &operations::GET_SUMMARY,
+        ]),
+        graphql: Vec::from([
+            &operations::CHECK_LIVENESS,
+            &operations::CHECK_READINESS,
+            &operations::CHECK_STARTUP,
+            &operations::GET_DETAIL,
+            &operations::GET_SUMMARY,
+        ]),
     }
 }

@@ -14,6 +14,378 @@ pub(crate) fn dispatch(
     iterate: bool,
 ) -> Dispatched {
     match operation {
+        "admin.create_user" => {
+            one(
+                client
+                    .admin()
+                    .create_user(
+                        &typed::<::rustydb_contract_admin::AdminCreateUserInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "admin.delete_user" => {
+            one(
+                client
+                    .admin()
+                    .delete_user(
+                        &typed::<::rustydb_contract_admin::AdminDeleteUserInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "admin.get_server_info" => {
+            typed::<::rustydb_contract_admin::AdminGetServerInfoInput>(input)?;
+            one(client.admin().get_server_info(), iterate)
+        }
+        "admin.get_user" => {
+            one(
+                client
+                    .admin()
+                    .get_user(
+                        &typed::<::rustydb_contract_admin::AdminGetUserInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "admin.get_version" => {
+            typed::<::rustydb_contract_admin::AdminGetVersionInput>(input)?;
+            one(client.admin().get_version(), iterate)
+        }
+        "admin.list_permissions" => {
+            typed::<::rustydb_contract_admin::AdminListPermissionsInput>(input)?;
+            one(client.admin().list_permissions(), iterate)
+        }
+        "admin.list_roles" => {
+            typed::<::rustydb_contract_admin::AdminListRolesInput>(input)?;
+            one(client.admin().list_roles(), iterate)
+        }
+        "admin.list_users" => {
+            paged(
+                client
+                    .admin()
+                    .list_users(
+                        &typed::<::rustydb_contract_admin::AdminListUsersInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "admin.update_user" => {
+            one(
+                client
+                    .admin()
+                    .update_user(
+                        &typed::<::rustydb_contract_admin::AdminUpdateUserInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "auth.create_api_key" => {
+            one(
+                client
+                    .auth()
+                    .create_api_key(
+                        &typed::<::rustydb_contract_auth::AuthCreateApiKeyInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "auth.get_signing_keys" => {
+            typed::<::rustydb_contract_auth::AuthGetSigningKeysInput>(input)?;
+            one(client.auth().get_signing_keys(), iterate)
+        }
+        "auth.list_api_keys" => {
+            paged(
+                client
+                    .auth()
+                    .list_api_keys(
+                        &typed::<::rustydb_contract_auth::AuthListApiKeysInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "auth.login" => {
+            one(
+                client
+                    .auth()
+                    .login(&typed::<::rustydb_contract_auth::AuthLoginInput>(input)?),
+                iterate,
+            )
+        }
+        "auth.logout" => {
+            typed::<::rustydb_contract_auth::AuthLogoutInput>(input)?;
+            one(client.auth().logout(), iterate)
+        }
+        "auth.refresh" => {
+            one(
+                client
+                    .auth()
+                    .refresh(
+                        &typed::<::rustydb_contract_auth::AuthRefreshInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "auth.revoke_api_key" => {
+            one(
+                client
+                    .auth()
+                    .revoke_api_key(
+                        &typed::<::rustydb_contract_auth::AuthRevokeApiKeyInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "auth.validate" => {
+            typed::<::rustydb_contract_auth::AuthValidateInput>(input)?;
+            one(client.auth().validate(), iterate)
+        }
+        "database.aggregate_rows" => {
+            one(
+                client
+                    .database()
+                    .aggregate_rows(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseAggregateRowsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.count_rows" => {
+            one(
+                client
+                    .database()
+                    .count_rows(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseCountRowsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.create" => {
+            one(
+                client
+                    .database()
+                    .create(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseCreateInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.create_table" => {
+            one(
+                client
+                    .database()
+                    .create_table(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseCreateTableInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.delete_row" => {
+            one(
+                client
+                    .database()
+                    .delete_row(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseDeleteRowInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.delete_rows" => {
+            one(
+                client
+                    .database()
+                    .delete_rows(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseDeleteRowsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.drop" => {
+            one(
+                client
+                    .database()
+                    .drop(
+                        &typed::<::rustydb_contract_database::DatabaseDropInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.drop_table" => {
+            one(
+                client
+                    .database()
+                    .drop_table(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseDropTableInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.get" => {
+            one(
+                client
+                    .database()
+                    .get(
+                        &typed::<::rustydb_contract_database::DatabaseGetInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.get_row" => {
+            one(
+                client
+                    .database()
+                    .get_row(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseGetRowInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.get_schema" => {
+            one(
+                client
+                    .database()
+                    .get_schema(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseGetSchemaInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.get_table" => {
+            one(
+                client
+                    .database()
+                    .get_table(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseGetTableInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.get_table_stats" => {
+            one(
+                client
+                    .database()
+                    .get_table_stats(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseGetTableStatsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.insert_rows" => {
+            one(
+                client
+                    .database()
+                    .insert_rows(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseInsertRowsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.list" => {
+            paged(
+                client
+                    .database()
+                    .list(
+                        &typed::<::rustydb_contract_database::DatabaseListInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.list_tables" => {
+            paged(
+                client
+                    .database()
+                    .list_tables(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseListTablesInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.query_rows" => {
+            paged(
+                client
+                    .database()
+                    .query_rows(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseQueryRowsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.replace_table" => {
+            one(
+                client
+                    .database()
+                    .replace_table(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseReplaceTableInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.update_row" => {
+            one(
+                client
+                    .database()
+                    .update_row(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseUpdateRowInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.update_rows" => {
+            one(
+                client
+                    .database()
+                    .update_rows(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseUpdateRowsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "database.upsert_row" => {
+            one(
+                client
+                    .database()
+                    .upsert_row(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseUpsertRowInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "health.check_liveness" => {
             typed::<::rustydb_contract_health::HealthCheckLivenessInput>(input)?;
             one(client.health().check_liveness(), iterate)
@@ -33,6 +405,148 @@ pub(crate) fn dispatch(
         "health.get_summary" => {
             typed::<::rustydb_contract_health::HealthGetSummaryInput>(input)?;
             one(client.health().get_summary(), iterate)
+        }
+        "query.explain" => {
+            one(
+                client
+                    .query()
+                    .explain(
+                        &typed::<::rustydb_contract_query::QueryExplainInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "sql.create_view" => {
+            one(
+                client
+                    .sql()
+                    .create_view(
+                        &typed::<::rustydb_contract_sql::SqlCreateViewInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "sql.drop_view" => {
+            one(
+                client
+                    .sql()
+                    .drop_view(
+                        &typed::<::rustydb_contract_sql::SqlDropViewInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "sql.execute_batch" => {
+            one(
+                client
+                    .sql()
+                    .execute_batch(
+                        &typed::<::rustydb_contract_sql::SqlExecuteBatchInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "sql.execute_query" => {
+            one(
+                client
+                    .sql()
+                    .execute_query(
+                        &typed::<::rustydb_contract_sql::SqlExecuteQueryInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "sql.execute_union" => {
+            one(
+                client
+                    .sql()
+                    .execute_union(
+                        &typed::<::rustydb_contract_sql::SqlExecuteUnionInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "sql.truncate_table" => {
+            one(
+                client
+                    .sql()
+                    .truncate_table(
+                        &typed::<::rustydb_contract_sql::SqlTruncateTableInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.begin" => {
+            one(
+                client
+                    .transactions()
+                    .begin(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsBeginInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.commit" => {
+            one(
+                client
+                    .transactions()
+                    .commit(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsCommitInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.execute" => {
+            one(
+                client
+                    .transactions()
+                    .execute(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsExecuteInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.get" => {
+            one(
+                client
+                    .transactions()
+                    .get(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsGetInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.list_active" => {
+            paged(
+                client
+                    .transactions()
+                    .list_active(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListActiveInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.rollback" => {
+            one(
+                client
+                    .transactions()
+                    .rollback(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsRollbackInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
         }
         _ => Err(Failure::UnknownOperation),
     }

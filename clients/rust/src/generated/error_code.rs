@@ -6,32 +6,100 @@ use ::rustydb_contract::{ErrorDesc, Retry};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
+    /// The caller has as many API keys as are allowed. Status 409.
+    ApiKeyLimit,
+    /// The caller has no such API key. Status 404.
+    ApiKeyNotFound,
+    /// The table has no such column. Status 400.
+    ColumnNotFound,
+    /// The name of the database is taken. Status 409.
+    DatabaseExists,
+    /// There is no such database: the input `database` names it. Status 404.
+    DatabaseNotFound,
+    /// The database `main` can't be dropped. Status 409.
+    DatabaseProtected,
     /// The call was not done in its time; what it had begun was undone, unless it was being committed. Status 504.
     DeadlineExceeded,
+    /// Views depend on what would be dropped or changed. Status 409.
+    DependentObjects,
+    /// Two columns of the result have one name; alias one, or ask for arrays. Status 400.
+    DuplicateColumnName,
     /// The server failed; the request id finds it in the log. Status 500.
     Internal,
     /// An input is missing, unknown, of the wrong type or out of range. Status 400.
     InvalidArgument,
+    /// The user name or the password is wrong. Status 401.
+    InvalidCredentials,
+    /// The definition of the table can't be. Status 400.
+    InvalidDefinition,
+    /// A `$n` has no value, a value has no `$n`, or one has a form that SQL can't take. Status 400.
+    InvalidParameter,
+    /// The statement parses but can't be planned or run, such as by its types or a division by zero. Status 400.
+    InvalidQuery,
+    /// The refresh token is unknown, used or expired; sign in again. Status 401.
+    InvalidRefreshToken,
     /// The request is not of the interface's form. Status 400.
     InvalidRequest,
+    /// A value is not of its column's type or out of its range. Status 400.
+    InvalidValue,
+    /// The server would be left without an enabled administrator. Status 409.
+    LastAdministrator,
     /// The request is not JSON. Status 400.
     MalformedJson,
     /// The path does not take this method. Status 405.
     MethodNotAllowed,
+    /// A column that is NOT NULL would be null. Status 409.
+    NotNullViolation,
     /// No operation has this route or name. Status 404.
     OperationNotFound,
     /// The request is larger than the limit. Status 413.
     PayloadTooLarge,
     /// The caller's roles do not carry the permission. Status 403.
     PermissionDenied,
+    /// The result has more rows than one answer holds. Status 400.
+    ResultTooLarge,
+    /// There is no such role. Status 404.
+    RoleNotFound,
+    /// The table has no row of that id. Status 404.
+    RowNotFound,
+    /// The store refused the write, or refuses all writes after a failure of the disk. Status 503.
+    StorageFailure,
+    /// The SQL text does not parse. Status 400.
+    SyntaxError,
+    /// The name of the table is taken by a table or view. Status 409.
+    TableExists,
+    /// The database has no such table. Status 404.
+    TableNotFound,
     /// The access token's time is over; refresh it. Status 401.
     TokenExpired,
+    /// The caller has as many open transactions as are allowed; end one. Status 409.
+    TooManyTransactions,
+    /// The transaction has ended: it was committed, rolled back, or was idle for too long. Status 409.
+    TransactionNotActive,
+    /// The caller has no such transaction: the input `transaction_id` names it. Status 404.
+    TransactionNotFound,
+    /// The transaction was begun for reading only. Status 409.
+    TransactionReadOnly,
     /// The call needs valid credentials. Status 401.
     Unauthenticated,
     /// The server is starting or stopping. Status 503.
     Unavailable,
+    /// A primary key or unique constraint would be broken. Status 409.
+    UniqueViolation,
+    /// The engine does not do what the SQL asks. Status 400.
+    Unsupported,
+    /// The engine does not do the isolation level. Status 400.
+    UnsupportedIsolationLevel,
     /// The body is not application/json. Status 415.
     UnsupportedMediaType,
+    /// The user name is taken. Status 409.
+    UserExists,
+    /// There is no such user. Status 404.
+    UserNotFound,
+    /// The database has no such view. Status 404.
+    ViewNotFound,
+    /// Another transaction changed the same row or definition first. Status 409.
+    WriteConflict,
     /// A code that this client does not know.
     Unknown(::std::string::String),
 }
@@ -39,21 +107,69 @@ impl ErrorCode {
     /// The contract's row for the code; `None` for a code that this client does not know.
     pub fn desc(&self) -> Option<&'static ErrorDesc> {
         match self {
+            ErrorCode::ApiKeyLimit => {
+                Some(&::rustydb_contract_auth::errors::API_KEY_LIMIT)
+            }
+            ErrorCode::ApiKeyNotFound => {
+                Some(&::rustydb_contract_auth::errors::API_KEY_NOT_FOUND)
+            }
+            ErrorCode::ColumnNotFound => {
+                Some(&::rustydb_contract_database::errors::COLUMN_NOT_FOUND)
+            }
+            ErrorCode::DatabaseExists => {
+                Some(&::rustydb_contract_database::errors::DATABASE_EXISTS)
+            }
+            ErrorCode::DatabaseNotFound => {
+                Some(&::rustydb_contract_core::errors::DATABASE_NOT_FOUND)
+            }
+            ErrorCode::DatabaseProtected => {
+                Some(&::rustydb_contract_database::errors::DATABASE_PROTECTED)
+            }
             ErrorCode::DeadlineExceeded => {
                 Some(&::rustydb_contract_core::errors::DEADLINE_EXCEEDED)
+            }
+            ErrorCode::DependentObjects => {
+                Some(&::rustydb_contract_database::errors::DEPENDENT_OBJECTS)
+            }
+            ErrorCode::DuplicateColumnName => {
+                Some(&::rustydb_contract_sql::errors::DUPLICATE_COLUMN_NAME)
             }
             ErrorCode::Internal => Some(&::rustydb_contract_core::errors::INTERNAL),
             ErrorCode::InvalidArgument => {
                 Some(&::rustydb_contract_core::errors::INVALID_ARGUMENT)
             }
+            ErrorCode::InvalidCredentials => {
+                Some(&::rustydb_contract_auth::errors::INVALID_CREDENTIALS)
+            }
+            ErrorCode::InvalidDefinition => {
+                Some(&::rustydb_contract_database::errors::INVALID_DEFINITION)
+            }
+            ErrorCode::InvalidParameter => {
+                Some(&::rustydb_contract_sql::errors::INVALID_PARAMETER)
+            }
+            ErrorCode::InvalidQuery => {
+                Some(&::rustydb_contract_sql::errors::INVALID_QUERY)
+            }
+            ErrorCode::InvalidRefreshToken => {
+                Some(&::rustydb_contract_auth::errors::INVALID_REFRESH_TOKEN)
+            }
             ErrorCode::InvalidRequest => {
                 Some(&::rustydb_contract_core::errors::INVALID_REQUEST)
+            }
+            ErrorCode::InvalidValue => {
+                Some(&::rustydb_contract_database::errors::INVALID_VALUE)
+            }
+            ErrorCode::LastAdministrator => {
+                Some(&::rustydb_contract_admin::errors::LAST_ADMINISTRATOR)
             }
             ErrorCode::MalformedJson => {
                 Some(&::rustydb_contract_core::errors::MALFORMED_JSON)
             }
             ErrorCode::MethodNotAllowed => {
                 Some(&::rustydb_contract_core::errors::METHOD_NOT_ALLOWED)
+            }
+            ErrorCode::NotNullViolation => {
+                Some(&::rustydb_contract_database::errors::NOT_NULL_VIOLATION)
             }
             ErrorCode::OperationNotFound => {
                 Some(&::rustydb_contract_core::errors::OPERATION_NOT_FOUND)
@@ -64,15 +180,65 @@ impl ErrorCode {
             ErrorCode::PermissionDenied => {
                 Some(&::rustydb_contract_core::errors::PERMISSION_DENIED)
             }
+            ErrorCode::ResultTooLarge => {
+                Some(&::rustydb_contract_sql::errors::RESULT_TOO_LARGE)
+            }
+            ErrorCode::RoleNotFound => {
+                Some(&::rustydb_contract_admin::errors::ROLE_NOT_FOUND)
+            }
+            ErrorCode::RowNotFound => {
+                Some(&::rustydb_contract_database::errors::ROW_NOT_FOUND)
+            }
+            ErrorCode::StorageFailure => {
+                Some(&::rustydb_contract_core::errors::STORAGE_FAILURE)
+            }
+            ErrorCode::SyntaxError => Some(&::rustydb_contract_sql::errors::SYNTAX_ERROR),
+            ErrorCode::TableExists => {
+                Some(&::rustydb_contract_database::errors::TABLE_EXISTS)
+            }
+            ErrorCode::TableNotFound => {
+                Some(&::rustydb_contract_database::errors::TABLE_NOT_FOUND)
+            }
             ErrorCode::TokenExpired => {
                 Some(&::rustydb_contract_core::errors::TOKEN_EXPIRED)
+            }
+            ErrorCode::TooManyTransactions => {
+                Some(&::rustydb_contract_transactions::errors::TOO_MANY_TRANSACTIONS)
+            }
+            ErrorCode::TransactionNotActive => {
+                Some(&::rustydb_contract_core::errors::TRANSACTION_NOT_ACTIVE)
+            }
+            ErrorCode::TransactionNotFound => {
+                Some(&::rustydb_contract_core::errors::TRANSACTION_NOT_FOUND)
+            }
+            ErrorCode::TransactionReadOnly => {
+                Some(&::rustydb_contract_core::errors::TRANSACTION_READ_ONLY)
             }
             ErrorCode::Unauthenticated => {
                 Some(&::rustydb_contract_core::errors::UNAUTHENTICATED)
             }
             ErrorCode::Unavailable => Some(&::rustydb_contract_core::errors::UNAVAILABLE),
+            ErrorCode::UniqueViolation => {
+                Some(&::rustydb_contract_database::errors::UNIQUE_VIOLATION)
+            }
+            ErrorCode::Unsupported => Some(&::rustydb_contract_sql::errors::UNSUPPORTED),
+            ErrorCode::UnsupportedIsolationLevel => {
+                Some(
+                    &::rustydb_contract_transactions::errors::UNSUPPORTED_ISOLATION_LEVEL,
+                )
+            }
             ErrorCode::UnsupportedMediaType => {
                 Some(&::rustydb_contract_core::errors::UNSUPPORTED_MEDIA_TYPE)
+            }
+            ErrorCode::UserExists => Some(&::rustydb_contract_admin::errors::USER_EXISTS),
+            ErrorCode::UserNotFound => {
+                Some(&::rustydb_contract_admin::errors::USER_NOT_FOUND)
+            }
+            ErrorCode::ViewNotFound => {
+                Some(&::rustydb_contract_sql::errors::VIEW_NOT_FOUND)
+            }
+            ErrorCode::WriteConflict => {
+                Some(&::rustydb_contract_core::errors::WRITE_CONFLICT)
             }
             ErrorCode::Unknown(_) => None,
         }
@@ -92,19 +258,53 @@ impl ErrorCode {
 impl From<::std::string::String> for ErrorCode {
     fn from(code: ::std::string::String) -> ErrorCode {
         match code.as_str() {
+            "API_KEY_LIMIT" => ErrorCode::ApiKeyLimit,
+            "API_KEY_NOT_FOUND" => ErrorCode::ApiKeyNotFound,
+            "COLUMN_NOT_FOUND" => ErrorCode::ColumnNotFound,
+            "DATABASE_EXISTS" => ErrorCode::DatabaseExists,
+            "DATABASE_NOT_FOUND" => ErrorCode::DatabaseNotFound,
+            "DATABASE_PROTECTED" => ErrorCode::DatabaseProtected,
             "DEADLINE_EXCEEDED" => ErrorCode::DeadlineExceeded,
+            "DEPENDENT_OBJECTS" => ErrorCode::DependentObjects,
+            "DUPLICATE_COLUMN_NAME" => ErrorCode::DuplicateColumnName,
             "INTERNAL" => ErrorCode::Internal,
             "INVALID_ARGUMENT" => ErrorCode::InvalidArgument,
+            "INVALID_CREDENTIALS" => ErrorCode::InvalidCredentials,
+            "INVALID_DEFINITION" => ErrorCode::InvalidDefinition,
+            "INVALID_PARAMETER" => ErrorCode::InvalidParameter,
+            "INVALID_QUERY" => ErrorCode::InvalidQuery,
+            "INVALID_REFRESH_TOKEN" => ErrorCode::InvalidRefreshToken,
             "INVALID_REQUEST" => ErrorCode::InvalidRequest,
+            "INVALID_VALUE" => ErrorCode::InvalidValue,
+            "LAST_ADMINISTRATOR" => ErrorCode::LastAdministrator,
             "MALFORMED_JSON" => ErrorCode::MalformedJson,
             "METHOD_NOT_ALLOWED" => ErrorCode::MethodNotAllowed,
+            "NOT_NULL_VIOLATION" => ErrorCode::NotNullViolation,
             "OPERATION_NOT_FOUND" => ErrorCode::OperationNotFound,
             "PAYLOAD_TOO_LARGE" => ErrorCode::PayloadTooLarge,
             "PERMISSION_DENIED" => ErrorCode::PermissionDenied,
+            "RESULT_TOO_LARGE" => ErrorCode::ResultTooLarge,
+            "ROLE_NOT_FOUND" => ErrorCode::RoleNotFound,
+            "ROW_NOT_FOUND" => ErrorCode::RowNotFound,
+            "STORAGE_FAILURE" => ErrorCode::StorageFailure,
+            "SYNTAX_ERROR" => ErrorCode::SyntaxError,
+            "TABLE_EXISTS" => ErrorCode::TableExists,
+            "TABLE_NOT_FOUND" => ErrorCode::TableNotFound,
             "TOKEN_EXPIRED" => ErrorCode::TokenExpired,
+            "TOO_MANY_TRANSACTIONS" => ErrorCode::TooManyTransactions,
+            "TRANSACTION_NOT_ACTIVE" => ErrorCode::TransactionNotActive,
+            "TRANSACTION_NOT_FOUND" => ErrorCode::TransactionNotFound,
+            "TRANSACTION_READ_ONLY" => ErrorCode::TransactionReadOnly,
             "UNAUTHENTICATED" => ErrorCode::Unauthenticated,
             "UNAVAILABLE" => ErrorCode::Unavailable,
+            "UNIQUE_VIOLATION" => ErrorCode::UniqueViolation,
+            "UNSUPPORTED" => ErrorCode::Unsupported,
+            "UNSUPPORTED_ISOLATION_LEVEL" => ErrorCode::UnsupportedIsolationLevel,
             "UNSUPPORTED_MEDIA_TYPE" => ErrorCode::UnsupportedMediaType,
+            "USER_EXISTS" => ErrorCode::UserExists,
+            "USER_NOT_FOUND" => ErrorCode::UserNotFound,
+            "VIEW_NOT_FOUND" => ErrorCode::ViewNotFound,
+            "WRITE_CONFLICT" => ErrorCode::WriteConflict,
             _ => ErrorCode::Unknown(code),
         }
     }

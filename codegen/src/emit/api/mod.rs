@@ -147,7 +147,7 @@ fn registration(module: &Module) -> TokenStream {
             .filter(|operation| carries(operation, interface))
             .map(|operation| static_ident(&operation.name))
             .collect();
-        quote!(vec![#(&operations::#operations),*])
+        quote!(Vec::from([#(&operations::#operations),*]))
     };
     let (rpc, graphql) = (listed(Interface::Rpc), listed(Interface::Graphql));
     let routes = module.operations.values().filter(|operation| carries(operation, Interface::Rest)).map(|operation| {
@@ -170,7 +170,7 @@ fn registration(module: &Module) -> TokenStream {
         pub fn module(service: Arc<dyn #service>) -> ModuleApi {
             ModuleApi {
                 desc: &::#krate::MODULE,
-                operations: vec![#(#operations),*],
+                operations: Vec::from([#(#operations),*]),
                 rest: OpenApiRouter::new()#(#routes)*,
                 rpc: #rpc,
                 graphql: #graphql,

@@ -2,7 +2,7 @@
 
 //! What every module shares.
 //!
-//! Types, errors, permissions, roles and limits that hold for every operation on every interface.
+//! Types, errors, permissions, roles and limits that hold for every operation on every interface. The errors are those that any call may answer: the ones of the pipeline, of the inputs `database` and `transaction_id`, and of any write.
 #[rustfmt::skip]
 pub mod access;
 #[rustfmt::skip]

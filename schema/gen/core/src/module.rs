@@ -9,6 +9,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
     operations: &[],
     types: &[&crate::desc::INVALID_ARGUMENT_DETAILS],
     errors: &[
+        &crate::errors::DATABASE_NOT_FOUND,
         &crate::errors::DEADLINE_EXCEEDED,
         &crate::errors::INTERNAL,
         &crate::errors::INVALID_ARGUMENT,
@@ -18,9 +19,14 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::errors::OPERATION_NOT_FOUND,
         &crate::errors::PAYLOAD_TOO_LARGE,
         &crate::errors::PERMISSION_DENIED,
+        &crate::errors::STORAGE_FAILURE,
         &crate::errors::TOKEN_EXPIRED,
+        &crate::errors::TRANSACTION_NOT_ACTIVE,
+        &crate::errors::TRANSACTION_NOT_FOUND,
+        &crate::errors::TRANSACTION_READ_ONLY,
         &crate::errors::UNAUTHENTICATED,
         &crate::errors::UNAVAILABLE,
         &crate::errors::UNSUPPORTED_MEDIA_TYPE,
+        &crate::errors::WRITE_CONFLICT,
     ],
 };
