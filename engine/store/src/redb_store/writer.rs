@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::redb_store::cut_disk::{CutDisk, Image};
     use crate::redb_store::open;
-    use crate::seam::{SpaceId, Write};
+    use crate::seam::{SpaceId, SpaceStats, Write};
     use crossbeam::channel::bounded;
     use rustydb_runtime::ManualClock;
 
@@ -196,8 +196,14 @@ mod tests {
 
     /// Queues `batches`, lets a writer serve them until the queue is empty, and counts the disk's syncs.
     fn serve_queued(batches: Vec<WriteBatch>) -> (Vec<Result<CommitSeq, StoreError>>, usize) {
-        let disk = CutDisk::new(Image::default());
-        let writer = writer(&disk);
+        serve_queued_on(&CutDisk::new(Image::default()), batches)
+    }
+
+    fn serve_queued_on(
+        disk: &CutDisk,
+        batches: Vec<WriteBatch>,
+    ) -> (Vec<Result<CommitSeq, StoreError>>, usize) {
+        let writer = writer(disk);
         let (requests, queue) = bounded(QUEUE_BATCHES_MAX);
         let mut waiting = Vec::new();
         for batch in batches {
@@ -230,6 +236,24 @@ mod tests {
         assert_eq!(*answers[1].as_ref().unwrap(), CommitSeq(2));
         assert!(matches!(&answers[2], Err(StoreError::Conflict { space: SPACE, key }) if key == b"a"));
         assert_eq!(*answers[3].as_ref().unwrap(), CommitSeq(3));
+    }
+
+    #[test]
+    fn statistics_are_exact_when_one_group_fills_drops_and_fills_a_space() {
+        let mut refill = insert(b"longer");
+        refill.dropped_spaces.push(SPACE);
+        let disk = CutDisk::new(Image::default());
+        let (answers, syncs) = serve_queued_on(&disk, vec![insert(b"a"), insert(b"b"), refill]);
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(syncs, 1);
+        let stats = writer(&disk).published.newest.read().space_stats(SPACE).unwrap();
+        let expected = SpaceStats {
+            entries: 1,
+            bytes: 7,
+            modified: CommitSeq(3),
+            modified_at_us: 0,
+        };
+        assert_eq!(stats, expected);
     }
 
     #[test]

@@ -42,8 +42,8 @@ fn a_cut_at_any_operation_loses_no_acknowledged_commit_and_keeps_no_half() {
 /// Commits of several clients that share a sync.
 #[test]
 fn a_cut_during_group_commits_loses_no_acknowledged_commit_and_keeps_no_half() {
-    let load = Load::run(seed_of("a_cut_during_group_commits"), 4, 30, false);
-    assert_eq!(load.commits(), 120);
+    let load = Load::run(seed_of("a_cut_during_group_commits"), 4, 20, false);
+    assert_eq!(load.commits(), 80);
     let images = cut_everywhere(&load, &Survival::ALL).unwrap();
     println!(
         "{} commits, {} operations, {images} images",

@@ -1,5 +1,6 @@
 //! Tests of the store through its public interface, in one binary.
-#![allow(clippy::unwrap_used)]
+// Random tests print their seeds.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod crash;
 mod crash_load;

@@ -201,6 +201,23 @@ fn scan_whole(snapshot: &dyn StoreSnapshot, space: SpaceId) -> Result<Vec<(Vec<u
     }
 }
 
+/// Whether the statistics of a space are those of the entries that the same snapshot shows.
+pub fn check_stats(snapshot: &dyn StoreSnapshot, space: SpaceId) -> Result<(), String> {
+    let stats = snapshot.space_stats(space).map_err(|error| error.to_string())?;
+    let entries = scan_whole(snapshot, space)?;
+    let bytes = entries
+        .iter()
+        .map(|(key, row)| (key.len() + row.value.len()) as u64)
+        .sum::<u64>();
+    if (stats.entries, stats.bytes) != (entries.len() as u64, bytes) {
+        return Err(format!(
+            "{space:?} has {stats:?}, but {} entries of {bytes} bytes",
+            entries.len()
+        ));
+    }
+    Ok(())
+}
+
 /// The bounds of `range` as a map takes them, to check the reference against itself.
 #[test]
 fn the_reference_scans_like_a_map() {

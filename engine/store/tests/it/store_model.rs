@@ -11,7 +11,7 @@ use rustydb_store::seam::{
     CommitSeq, Guard, KeyRange, SpaceId, StoreSnapshot, TableStore, Write, WriteBatch,
 };
 
-use crate::reference::{Reference, seed_of};
+use crate::reference::{Reference, check_stats, seed_of};
 
 const SPACES: [SpaceId; 5] = [
     SpaceId::META,
@@ -185,6 +185,89 @@ fn random_batches_on_a_file_do_what_the_reference_does() {
         300,
         open,
     );
+}
+
+/// Callers that share keys and spaces, and groups of batches that share a sync: whatever was let in must be
+/// allowed, one after the other in the order of the positions, by the reference.
+#[test]
+fn batches_of_many_callers_apply_in_the_order_of_their_positions() {
+    const CALLERS: u64 = 8;
+    const ROUNDS: u64 = 300;
+    let seed = seed_of("batches_of_many_callers_apply_in_the_order_of_their_positions");
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let disk = CutDisk::new(Image::default());
+    let store = RedbStore::open_backend(disk.backend(), clock.clone()).unwrap();
+    let random_batch = |rng: &SeededRng| {
+        let snapshot = store.snapshot().unwrap();
+        let seen = |space, key: &[u8]| snapshot.get(space, key).unwrap().map(|row| row.version);
+        let mut batch = WriteBatch::default();
+        let space = || SPACES[rng.below(SPACES.len() as u64) as usize];
+        for _ in 0..1 + rng.below(3) {
+            let (space, key) = (space(), random_key(rng));
+            let value = (rng.below(3) > 0).then(|| random_bytes(rng, 40));
+            batch.writes.push(Write {
+                space,
+                expected: seen(space, &key),
+                key,
+                value,
+            });
+        }
+        if rng.below(2) == 0 {
+            let (space, key) = (space(), random_key(rng));
+            batch.guards.push(Guard {
+                space,
+                expected: seen(space, &key),
+                key,
+            });
+        }
+        if rng.below(10) == 0 {
+            batch.dropped_spaces.push(space());
+        }
+        batch.log.push(random_bytes(rng, 30));
+        batch
+    };
+    let caller = |id: u64| {
+        let rng = SeededRng::new(seed.wrapping_add(id));
+        let mut applied = Vec::new();
+        for _ in 0..ROUNDS {
+            let batch = random_batch(&rng);
+            match store.commit(batch.clone()) {
+                Ok(position) => applied.push((position, batch)),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+            let space = SPACES[rng.below(SPACES.len() as u64) as usize];
+            check_stats(store.snapshot().unwrap().as_ref(), space).unwrap();
+        }
+        applied
+    };
+    let mut applied: Vec<(CommitSeq, WriteBatch)> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|id| {
+                scope.spawn({
+                    let caller = &caller;
+                    move || caller(id)
+                })
+            })
+            .collect();
+        callers
+            .into_iter()
+            .flat_map(|caller| caller.join().unwrap())
+            .collect()
+    });
+    applied.sort_by_key(|(position, _)| *position);
+    let mut reference = Reference::default();
+    for (position, batch) in &applied {
+        assert_eq!(
+            reference.commit(batch, clock.now_us()),
+            Ok(*position),
+            "{batch:?}"
+        );
+    }
+    reference.compare_store(&store, &BTreeSet::from(SPACES)).unwrap();
+    let applied = applied.len() as u64;
+    println!("{applied} of {} applied", CALLERS * ROUNDS);
+    assert!(applied > ROUNDS, "{applied} applied");
 }
 
 #[test]
