@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::json_schema::NOTE;
 use crate::model::{Interface, Kind, Model, Operation};
 use crate::names;
+use crate::names::typescript::Names;
 use crate::output::{Emission, File};
 
 /// The interfaces, in the order of the columns.
@@ -57,7 +58,11 @@ pub fn emit(model: &Model) -> Emission {
 
 /// The matrix of a contract.
 pub fn report(model: &Model) -> Coverage {
-    let operations: Vec<Row> = model.operations().map(row).collect();
+    let typescript = Names::new(model);
+    let operations: Vec<Row> = model
+        .operations()
+        .map(|operation| row(&typescript, operation))
+        .collect();
     let counts: BTreeMap<String, usize> = INTERFACES
         .iter()
         .map(|(_, name)| {
@@ -80,7 +85,7 @@ pub fn report(model: &Model) -> Coverage {
     }
 }
 
-fn row(operation: &Operation) -> Row {
+fn row(typescript: &Names, operation: &Operation) -> Row {
     let mut row = Row {
         id: operation.id.clone(),
         kind: match operation.kind {
@@ -121,11 +126,10 @@ fn row(operation: &Operation) -> Row {
     }
     if !operation.except.contains_key(&Interface::Rest) {
         let (module, name) = (&operation.module, &operation.name);
+        let property = typescript.property(module).unwrap_or(module);
+        let typescript_method = format!("{property}.{}", typescript.method(&operation.id).unwrap_or(name));
         let clients = [
-            (
-                "TypeScript",
-                format!("{}.{}", names::camel(module), names::camel(name)),
-            ),
+            ("TypeScript", typescript_method),
             ("Python", format!("{module}.{name}")),
             (
                 "Rust",

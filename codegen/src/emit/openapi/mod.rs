@@ -34,7 +34,7 @@ use serde_json::{Map, Value, json};
 
 use super::json_schema::schema::paragraphs;
 use super::json_schema::{NOTE, Schemas, pretty, references};
-use crate::model::{Interface, Model, Operation, RestPlace};
+use crate::model::{Interface, Model, Operation, PermissionRule, RestPlace};
 use crate::output::{Emission, File};
 use crate::project::VERSION;
 
@@ -88,22 +88,30 @@ pub fn document(model: &Model, version: &str) -> Value {
         "components": {
             "schemas": schemas(model, &paths, &responses),
             "responses": responses,
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "The access token that `auth.login` answers.",
-                },
-                "api_key": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "X-API-Key",
-                    "description": "A key that `auth.create_api_key` answers.",
-                },
-            },
+            "securitySchemes": security_schemes(model),
         },
         "paths": paths,
+    })
+}
+
+/// How callers may say who they are; nothing where no operation asks.
+fn security_schemes(model: &Model) -> Value {
+    if on_rest(model).all(|operation| operation.permission == PermissionRule::Public) {
+        return json!({});
+    }
+    json!({
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The access token that `auth.login` answers.",
+        },
+        "api_key": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-API-Key",
+            "description": "A key that `auth.create_api_key` answers.",
+        },
     })
 }
 

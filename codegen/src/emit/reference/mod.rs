@@ -11,6 +11,7 @@ use askama::Template;
 
 use super::json_schema::NOTE;
 use crate::model::Model;
+use crate::names::typescript::Names;
 use crate::output::{Emission, File};
 
 pub use tables::cell;
@@ -32,13 +33,14 @@ struct IndexPage {
 }
 
 pub fn emit(model: &Model) -> Emission {
+    let names = Names::new(model);
     let mut files: Vec<File> = model
         .modules
         .values()
         .map(|module| {
             let page = ModulePage {
                 note: NOTE,
-                module: view::module(model, module),
+                module: view::module(model, &names, module),
             };
             File::new(format!("{FOLDER}/{}.md", module.name), text(&page))
         })

@@ -8,6 +8,7 @@ use crate::emit::examples;
 use crate::emit::json_schema::schema::paragraphs;
 use crate::emit::openapi::credentials;
 use crate::model::{self, Interface, Kind, Model, Object, Shape, Stability};
+use crate::names::typescript::Names;
 
 pub struct Module {
     pub name: String,
@@ -154,7 +155,7 @@ pub fn index(model: &Model) -> Index {
     }
 }
 
-pub fn module(model: &Model, module: &model::Module) -> Module {
+pub fn module(model: &Model, names: &Names, module: &model::Module) -> Module {
     let types = module
         .types
         .iter()
@@ -166,7 +167,7 @@ pub fn module(model: &Model, module: &model::Module) -> Module {
         operations: module
             .operations
             .values()
-            .map(|operation| operation_view(model, operation))
+            .map(|operation| operation_view(model, names, operation))
             .collect(),
         types: types
             .map(|def| TypeView {
@@ -196,7 +197,7 @@ fn rows(model: &Model, home: &str, object: &Object) -> Vec<FieldRow> {
         .collect()
 }
 
-fn operation_view(model: &Model, operation: &model::Operation) -> Operation {
+fn operation_view(model: &Model, names: &Names, operation: &model::Operation) -> Operation {
     let home = &operation.module;
     let none = Object::default();
     let input = match &model.ty(&operation.input).shape {
@@ -239,7 +240,7 @@ fn operation_view(model: &Model, operation: &model::Operation) -> Operation {
             .filter_map(|code| model.errors.get(code))
             .map(|error| error_row(model, home, error))
             .collect(),
-        example: example(model, operation),
+        example: example(model, names, operation),
     }
 }
 
@@ -315,7 +316,7 @@ fn name_on(operation: &model::Operation, interface: Interface) -> String {
     }
 }
 
-fn example(model: &Model, operation: &model::Operation) -> Option<ExampleView> {
+fn example(model: &Model, names: &Names, operation: &model::Operation) -> Option<ExampleView> {
     let example = examples::succeeding(operation).next()?;
     let given: Vec<String> = example
         .given
@@ -342,7 +343,7 @@ fn example(model: &Model, operation: &model::Operation) -> Option<ExampleView> {
     };
     Some(ExampleView {
         text: paragraphs(&[&summary, &before, &role]),
-        snippets: snippets::all(model, operation, example),
+        snippets: snippets::all(model, names, operation, example),
     })
 }
 

@@ -8,6 +8,7 @@ mod wire;
 use serde_json::Value;
 
 use crate::model::{Example, Interface, Model, Operation};
+use crate::names::typescript::Names;
 
 pub struct Snippet {
     pub title: &'static str,
@@ -17,7 +18,7 @@ pub struct Snippet {
 }
 
 /// The example's call on every interface that carries the operation.
-pub fn all(model: &Model, operation: &Operation, example: &Example) -> Vec<Snippet> {
+pub fn all(model: &Model, names: &Names, operation: &Operation, example: &Example) -> Vec<Snippet> {
     let example = &Example {
         input: shown(&example.input),
         ..example.clone()
@@ -54,7 +55,7 @@ pub fn all(model: &Model, operation: &Operation, example: &Example) -> Vec<Snipp
         }
     }
     if carries(Interface::Rest) {
-        let typescript = typescript::call(operation, example);
+        let typescript = typescript::call(names, operation, example);
         snippets.push(Snippet {
             title: "TypeScript",
             language: "ts",

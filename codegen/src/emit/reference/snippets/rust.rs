@@ -13,13 +13,18 @@ pub fn call(model: &Model, operation: &Operation, example: &Example) -> String {
         model,
         open: BTreeSet::new(),
     };
-    let input = writer.named(&operation.input, &example.input);
     let (module, name) = (
         names::rust::value(&operation.module),
         names::rust::value(&operation.name),
     );
+    let (input, argument) = if model.input_fields(operation).is_empty() {
+        (String::new(), "")
+    } else {
+        let input = writer.named(&operation.input, &example.input);
+        (format!("let input = {input};"), "&input")
+    };
     let statements = format!(
-        "fn example() {{ let input = {input}; let answer = client.{module}().{name}(&input).await?; println!(\"{{answer:?}}\"); }}"
+        "fn example() {{ {input} let answer = client.{module}().{name}({argument}).await?; println!(\"{{answer:?}}\"); }}"
     );
     formatted(&statements)
 }

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::model::{Example, Operation};
-use crate::names;
+use crate::names::typescript::{Names, key};
 
 const LINE_MAX: usize = 100;
 
-pub fn call(operation: &Operation, example: &Example) -> String {
-    let (module, name) = (names::camel(&operation.module), names::camel(&operation.name));
+pub fn call(names: &Names, operation: &Operation, example: &Example) -> String {
+    let module = names.property(&operation.module).unwrap_or(&operation.module);
+    let name = names.method(&operation.id).unwrap_or(&operation.name);
     let none = example.input.as_object().is_none_or(serde_json::Map::is_empty);
     let input = if none {
         String::new()
@@ -56,15 +57,5 @@ fn one_line(value: &Value) -> String {
             format!("{{ {} }}", members.join(", "))
         }
         other => other.to_string(),
-    }
-}
-
-fn key(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if plain {
-        name.to_owned()
-    } else {
-        Value::from(name).to_string()
     }
 }
