@@ -138,7 +138,9 @@ impl RedbStore {
         clock: Arc<dyn Clock>,
         options: RedbOptions,
     ) -> Result<RedbStore, StoreError> {
-        RedbStore::start(open::file(path.as_ref(), options.cache_bytes)?, clock, options)
+        RedbStore::start(clock, options, |cache_bytes| {
+            open::file(path.as_ref(), cache_bytes)
+        })
     }
 
     /// Opens the store that `backend` holds, creating it if the backend is empty.
@@ -155,7 +157,7 @@ impl RedbStore {
         clock: Arc<dyn Clock>,
         options: RedbOptions,
     ) -> Result<RedbStore, StoreError> {
-        RedbStore::start(open::backend(backend, options.cache_bytes)?, clock, options)
+        RedbStore::start(clock, options, |cache_bytes| open::backend(backend, cache_bytes))
     }
 
     /// A store that forgets everything when dropped, for tests and temporary servers.
@@ -163,13 +165,13 @@ impl RedbStore {
         RedbStore::open_backend(redb::backends::InMemoryBackend::new(), clock)
     }
 
+    /// Starts the writer on the database that `open` gives, which is told the size of the cache.
     fn start(
-        database: Database,
         clock: Arc<dyn Clock>,
         options: RedbOptions,
+        open: impl FnOnce(usize) -> Result<Database, StoreError>,
     ) -> Result<RedbStore, StoreError> {
-        let _ = &options;
-        let database = Arc::new(database);
+        let database = Arc::new(open(options.cache_bytes)?);
         let newest = RedbSnapshot::open(&database.begin_read().map_err(failed)?)?;
         let published = Arc::new(Published {
             newest: RwLock::new(Arc::new(newest)),
