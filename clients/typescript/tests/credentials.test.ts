@@ -65,6 +65,27 @@ test("a password logs in once and refreshes once for many callers", async (t) =>
   assert.deepEqual(sessions.counts, { login: 1, refresh: 1 });
 });
 
+test("a call that learns late of the expiry uses the token others refreshed", async (t) => {
+  const sessions = new Sessions();
+  let release = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (release = resolve));
+  const server = await serve(t, async (asked) => {
+    const reply = sessions.answer(asked);
+    if (asked.target === "/late" && asked.headers["authorization"] === "Bearer access-1") {
+      await gate;
+    }
+    return reply;
+  });
+  const { caller } = callerOf(server, { credentials: PASSWORD });
+  await caller.call(QUERY, {});
+  sessions.expire();
+  const late = caller.call(operation({ path: "/late" }), {});
+  await caller.call(QUERY, {});
+  release();
+  assert.deepEqual(await late, { done: true });
+  assert.deepEqual(sessions.counts, { login: 1, refresh: 1 });
+});
+
 test("a refresh that is refused leads to one new login", async (t) => {
   const sessions = new Sessions();
   const server = await serve(t, (asked) => sessions.answer(asked));

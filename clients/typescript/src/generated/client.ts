@@ -4,7 +4,11 @@ import * as runtime from "../runtime/index.js";
 import { errorTable } from "./errors.js";
 import * as adminModule from "./modules/admin.js";
 import * as authModule from "./modules/auth.js";
+import * as databaseModule from "./modules/database.js";
 import * as healthModule from "./modules/health.js";
+import * as queryModule from "./modules/query.js";
+import * as sqlModule from "./modules/sql.js";
+import * as transactionsModule from "./modules/transactions.js";
 
 /** A server, as one caller sees it. Keeps no connection of its own: nothing needs to be closed. */
 export class RustyDB {
@@ -12,13 +16,25 @@ export class RustyDB {
   readonly admin: adminModule.AdminOperations;
   /** Sign in, keep a session, and hold API keys. */
   readonly auth: authModule.AuthOperations;
+  /** Databases, tables and their rows. */
+  readonly database: databaseModule.DatabaseOperations;
   /** Whether the server lives, is ready, and what its parts say. */
   readonly health: healthModule.HealthOperations;
+  /** How statements are planned. */
+  readonly query: queryModule.QueryOperations;
+  /** Run SQL, and define what only SQL can. */
+  readonly sql: sqlModule.SqlOperations;
+  /** Transactions that span calls. */
+  readonly transactions: transactionsModule.TransactionsOperations;
 
   constructor(options: runtime.ClientOptions) {
     const caller = new runtime.Caller(options, errorTable, { login: authModule.operations.login, refresh: authModule.operations.refresh });
     this.admin = new adminModule.AdminOperations(caller);
     this.auth = new authModule.AuthOperations(caller);
+    this.database = new databaseModule.DatabaseOperations(caller);
     this.health = new healthModule.HealthOperations(caller);
+    this.query = new queryModule.QueryOperations(caller);
+    this.sql = new sqlModule.SqlOperations(caller);
+    this.transactions = new transactionsModule.TransactionsOperations(caller);
   }
 }

@@ -2,6 +2,7 @@
 
 import * as runtime from "../runtime/index.js";
 import type * as coreTypes from "./types/core.js";
+import type * as sqlTypes from "./types/sql.js";
 
 /**
  * The caller has as many API keys as are allowed.
@@ -22,12 +23,66 @@ export class ApiKeyNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * The table has no such column.
+ *
+ * `COLUMN_NOT_FOUND`, HTTP status 400. The same call would fail again.
+ */
+export class ColumnNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "COLUMN_NOT_FOUND";
+}
+
+/**
+ * The name of the database is taken.
+ *
+ * `DATABASE_EXISTS`, HTTP status 409. The same call would fail again.
+ */
+export class DatabaseExistsError extends runtime.RustyDBError {
+  declare readonly code: "DATABASE_EXISTS";
+}
+
+/**
+ * There is no such database: the input `database` names it.
+ *
+ * `DATABASE_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class DatabaseNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "DATABASE_NOT_FOUND";
+}
+
+/**
+ * The database `main` can't be dropped.
+ *
+ * `DATABASE_PROTECTED`, HTTP status 409. The same call would fail again.
+ */
+export class DatabaseProtectedError extends runtime.RustyDBError {
+  declare readonly code: "DATABASE_PROTECTED";
+}
+
+/**
  * The call was not done in its time; what it had begun was undone, unless it was being committed.
  *
  * `DEADLINE_EXCEEDED`, HTTP status 504. The same call would fail again.
  */
 export class DeadlineExceededError extends runtime.RustyDBError {
   declare readonly code: "DEADLINE_EXCEEDED";
+}
+
+/**
+ * Views depend on what would be dropped or changed.
+ *
+ * `DEPENDENT_OBJECTS`, HTTP status 409. The same call would fail again.
+ */
+export class DependentObjectsError extends runtime.RustyDBError {
+  declare readonly code: "DEPENDENT_OBJECTS";
+}
+
+/**
+ * Two columns of the result have one name; alias one, or ask for arrays.
+ *
+ * `DUPLICATE_COLUMN_NAME`, HTTP status 400. The same call would fail again.
+ */
+export class DuplicateColumnNameError extends runtime.RustyDBError {
+  declare readonly code: "DUPLICATE_COLUMN_NAME";
 }
 
 /**
@@ -59,6 +114,33 @@ export class InvalidCredentialsError extends runtime.RustyDBError {
 }
 
 /**
+ * The definition of the table can't be.
+ *
+ * `INVALID_DEFINITION`, HTTP status 400. The same call would fail again.
+ */
+export class InvalidDefinitionError extends runtime.RustyDBError {
+  declare readonly code: "INVALID_DEFINITION";
+}
+
+/**
+ * A `$n` has no value, a value has no `$n`, or one has a form that SQL can't take.
+ *
+ * `INVALID_PARAMETER`, HTTP status 400. The same call would fail again.
+ */
+export class InvalidParameterError extends runtime.RustyDBError {
+  declare readonly code: "INVALID_PARAMETER";
+}
+
+/**
+ * The statement parses but can't be planned or run, such as by its types or a division by zero.
+ *
+ * `INVALID_QUERY`, HTTP status 400. The same call would fail again.
+ */
+export class InvalidQueryError extends runtime.RustyDBError {
+  declare readonly code: "INVALID_QUERY";
+}
+
+/**
  * The refresh token is unknown, used or expired; sign in again.
  *
  * `INVALID_REFRESH_TOKEN`, HTTP status 401. The same call would fail again.
@@ -74,6 +156,15 @@ export class InvalidRefreshTokenError extends runtime.RustyDBError {
  */
 export class InvalidRequestError extends runtime.RustyDBError {
   declare readonly code: "INVALID_REQUEST";
+}
+
+/**
+ * A value is not of its column's type or out of its range.
+ *
+ * `INVALID_VALUE`, HTTP status 400. The same call would fail again.
+ */
+export class InvalidValueError extends runtime.RustyDBError {
+  declare readonly code: "INVALID_VALUE";
 }
 
 /**
@@ -104,6 +195,15 @@ export class MethodNotAllowedError extends runtime.RustyDBError {
 }
 
 /**
+ * A column that is NOT NULL would be null.
+ *
+ * `NOT_NULL_VIOLATION`, HTTP status 409. The same call would fail again.
+ */
+export class NotNullViolationError extends runtime.RustyDBError {
+  declare readonly code: "NOT_NULL_VIOLATION";
+}
+
+/**
  * No operation has this route or name.
  *
  * `OPERATION_NOT_FOUND`, HTTP status 404. The same call would fail again.
@@ -131,6 +231,15 @@ export class PermissionDeniedError extends runtime.RustyDBError {
 }
 
 /**
+ * The result has more rows than one answer holds.
+ *
+ * `RESULT_TOO_LARGE`, HTTP status 400. The same call would fail again.
+ */
+export class ResultTooLargeError extends runtime.RustyDBError {
+  declare readonly code: "RESULT_TOO_LARGE";
+}
+
+/**
  * There is no such role.
  *
  * `ROLE_NOT_FOUND`, HTTP status 404. The same call would fail again.
@@ -140,12 +249,94 @@ export class RoleNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * The table has no row of that id.
+ *
+ * `ROW_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class RowNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "ROW_NOT_FOUND";
+}
+
+/**
+ * The store refused the write, or refuses all writes after a failure of the disk.
+ *
+ * `STORAGE_FAILURE`, HTTP status 503. The same call would fail again.
+ */
+export class StorageFailureError extends runtime.RustyDBError {
+  declare readonly code: "STORAGE_FAILURE";
+}
+
+/**
+ * The SQL text does not parse.
+ *
+ * `SYNTAX_ERROR`, HTTP status 400. The same call would fail again.
+ */
+export class SyntaxError extends runtime.RustyDBError {
+  declare readonly code: "SYNTAX_ERROR";
+  declare readonly details: sqlTypes.Position | undefined;
+}
+
+/**
+ * The name of the table is taken by a table or view.
+ *
+ * `TABLE_EXISTS`, HTTP status 409. The same call would fail again.
+ */
+export class TableExistsError extends runtime.RustyDBError {
+  declare readonly code: "TABLE_EXISTS";
+}
+
+/**
+ * The database has no such table.
+ *
+ * `TABLE_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class TableNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "TABLE_NOT_FOUND";
+}
+
+/**
  * The access token's time is over; refresh it.
  *
  * `TOKEN_EXPIRED`, HTTP status 401. The same call would fail again.
  */
 export class TokenExpiredError extends runtime.RustyDBError {
   declare readonly code: "TOKEN_EXPIRED";
+}
+
+/**
+ * The caller has as many open transactions as are allowed; end one.
+ *
+ * `TOO_MANY_TRANSACTIONS`, HTTP status 409. The same call would fail again.
+ */
+export class TooManyTransactionsError extends runtime.RustyDBError {
+  declare readonly code: "TOO_MANY_TRANSACTIONS";
+}
+
+/**
+ * The transaction has ended: it was committed, rolled back, or was idle for too long.
+ *
+ * `TRANSACTION_NOT_ACTIVE`, HTTP status 409. The same call would fail again.
+ */
+export class TransactionNotActiveError extends runtime.RustyDBError {
+  declare readonly code: "TRANSACTION_NOT_ACTIVE";
+}
+
+/**
+ * The caller has no such transaction: the input `transaction_id` names it.
+ *
+ * `TRANSACTION_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class TransactionNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "TRANSACTION_NOT_FOUND";
+}
+
+/**
+ * The transaction was begun for reading only.
+ *
+ * `TRANSACTION_READ_ONLY`, HTTP status 409. The same call would fail again.
+ */
+export class TransactionReadOnlyError extends runtime.RustyDBError {
+  declare readonly code: "TRANSACTION_READ_ONLY";
 }
 
 /**
@@ -164,6 +355,34 @@ export class UnauthenticatedError extends runtime.RustyDBError {
  */
 export class UnavailableError extends runtime.RustyDBError {
   declare readonly code: "UNAVAILABLE";
+}
+
+/**
+ * A primary key or unique constraint would be broken.
+ *
+ * `UNIQUE_VIOLATION`, HTTP status 409. The same call would fail again.
+ */
+export class UniqueViolationError extends runtime.RustyDBError {
+  declare readonly code: "UNIQUE_VIOLATION";
+}
+
+/**
+ * The engine does not do what the SQL asks.
+ *
+ * `UNSUPPORTED`, HTTP status 400. The same call would fail again.
+ */
+export class UnsupportedError extends runtime.RustyDBError {
+  declare readonly code: "UNSUPPORTED";
+  declare readonly details: sqlTypes.Position | undefined;
+}
+
+/**
+ * The engine does not do the isolation level.
+ *
+ * `UNSUPPORTED_ISOLATION_LEVEL`, HTTP status 400. The same call would fail again.
+ */
+export class UnsupportedIsolationLevelError extends runtime.RustyDBError {
+  declare readonly code: "UNSUPPORTED_ISOLATION_LEVEL";
 }
 
 /**
@@ -193,54 +412,124 @@ export class UserNotFoundError extends runtime.RustyDBError {
   declare readonly code: "USER_NOT_FOUND";
 }
 
+/**
+ * The database has no such view.
+ *
+ * `VIEW_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class ViewNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "VIEW_NOT_FOUND";
+}
+
+/**
+ * Another transaction changed the same row or definition first.
+ *
+ * `WRITE_CONFLICT`, HTTP status 409. The whole transaction may be run again from its beginning.
+ */
+export class WriteConflictError extends runtime.RustyDBError {
+  declare readonly code: "WRITE_CONFLICT";
+}
+
 /** What the runtime knows of each code. */
 export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry>([
   ["API_KEY_LIMIT", { type: ApiKeyLimitError, retry: "never" }],
   ["API_KEY_NOT_FOUND", { type: ApiKeyNotFoundError, retry: "never" }],
+  ["COLUMN_NOT_FOUND", { type: ColumnNotFoundError, retry: "never" }],
+  ["DATABASE_EXISTS", { type: DatabaseExistsError, retry: "never" }],
+  ["DATABASE_NOT_FOUND", { type: DatabaseNotFoundError, retry: "never" }],
+  ["DATABASE_PROTECTED", { type: DatabaseProtectedError, retry: "never" }],
   ["DEADLINE_EXCEEDED", { type: DeadlineExceededError, retry: "never" }],
+  ["DEPENDENT_OBJECTS", { type: DependentObjectsError, retry: "never" }],
+  ["DUPLICATE_COLUMN_NAME", { type: DuplicateColumnNameError, retry: "never" }],
   ["INTERNAL", { type: InternalError, retry: "never" }],
   ["INVALID_ARGUMENT", { type: InvalidArgumentError, retry: "never" }],
   ["INVALID_CREDENTIALS", { type: InvalidCredentialsError, retry: "never" }],
+  ["INVALID_DEFINITION", { type: InvalidDefinitionError, retry: "never" }],
+  ["INVALID_PARAMETER", { type: InvalidParameterError, retry: "never" }],
+  ["INVALID_QUERY", { type: InvalidQueryError, retry: "never" }],
   ["INVALID_REFRESH_TOKEN", { type: InvalidRefreshTokenError, retry: "never" }],
   ["INVALID_REQUEST", { type: InvalidRequestError, retry: "never" }],
+  ["INVALID_VALUE", { type: InvalidValueError, retry: "never" }],
   ["LAST_ADMINISTRATOR", { type: LastAdministratorError, retry: "never" }],
   ["MALFORMED_JSON", { type: MalformedJsonError, retry: "never" }],
   ["METHOD_NOT_ALLOWED", { type: MethodNotAllowedError, retry: "never" }],
+  ["NOT_NULL_VIOLATION", { type: NotNullViolationError, retry: "never" }],
   ["OPERATION_NOT_FOUND", { type: OperationNotFoundError, retry: "never" }],
   ["PAYLOAD_TOO_LARGE", { type: PayloadTooLargeError, retry: "never" }],
   ["PERMISSION_DENIED", { type: PermissionDeniedError, retry: "never" }],
+  ["RESULT_TOO_LARGE", { type: ResultTooLargeError, retry: "never" }],
   ["ROLE_NOT_FOUND", { type: RoleNotFoundError, retry: "never" }],
+  ["ROW_NOT_FOUND", { type: RowNotFoundError, retry: "never" }],
+  ["STORAGE_FAILURE", { type: StorageFailureError, retry: "never" }],
+  ["SYNTAX_ERROR", { type: SyntaxError, retry: "never" }],
+  ["TABLE_EXISTS", { type: TableExistsError, retry: "never" }],
+  ["TABLE_NOT_FOUND", { type: TableNotFoundError, retry: "never" }],
   ["TOKEN_EXPIRED", { type: TokenExpiredError, retry: "never" }],
+  ["TOO_MANY_TRANSACTIONS", { type: TooManyTransactionsError, retry: "never" }],
+  ["TRANSACTION_NOT_ACTIVE", { type: TransactionNotActiveError, retry: "never" }],
+  ["TRANSACTION_NOT_FOUND", { type: TransactionNotFoundError, retry: "never" }],
+  ["TRANSACTION_READ_ONLY", { type: TransactionReadOnlyError, retry: "never" }],
   ["UNAUTHENTICATED", { type: UnauthenticatedError, retry: "never" }],
   ["UNAVAILABLE", { type: UnavailableError, retry: "safe" }],
+  ["UNIQUE_VIOLATION", { type: UniqueViolationError, retry: "never" }],
+  ["UNSUPPORTED", { type: UnsupportedError, retry: "never" }],
+  ["UNSUPPORTED_ISOLATION_LEVEL", { type: UnsupportedIsolationLevelError, retry: "never" }],
   ["UNSUPPORTED_MEDIA_TYPE", { type: UnsupportedMediaTypeError, retry: "never" }],
   ["USER_EXISTS", { type: UserExistsError, retry: "never" }],
   ["USER_NOT_FOUND", { type: UserNotFoundError, retry: "never" }],
+  ["VIEW_NOT_FOUND", { type: ViewNotFoundError, retry: "never" }],
+  ["WRITE_CONFLICT", { type: WriteConflictError, retry: "transaction" }],
 ]);
 
 /** Class of each error of the contract. */
 export interface ErrorsByCode {
   "API_KEY_LIMIT": ApiKeyLimitError;
   "API_KEY_NOT_FOUND": ApiKeyNotFoundError;
+  "COLUMN_NOT_FOUND": ColumnNotFoundError;
+  "DATABASE_EXISTS": DatabaseExistsError;
+  "DATABASE_NOT_FOUND": DatabaseNotFoundError;
+  "DATABASE_PROTECTED": DatabaseProtectedError;
   "DEADLINE_EXCEEDED": DeadlineExceededError;
+  "DEPENDENT_OBJECTS": DependentObjectsError;
+  "DUPLICATE_COLUMN_NAME": DuplicateColumnNameError;
   "INTERNAL": InternalError;
   "INVALID_ARGUMENT": InvalidArgumentError;
   "INVALID_CREDENTIALS": InvalidCredentialsError;
+  "INVALID_DEFINITION": InvalidDefinitionError;
+  "INVALID_PARAMETER": InvalidParameterError;
+  "INVALID_QUERY": InvalidQueryError;
   "INVALID_REFRESH_TOKEN": InvalidRefreshTokenError;
   "INVALID_REQUEST": InvalidRequestError;
+  "INVALID_VALUE": InvalidValueError;
   "LAST_ADMINISTRATOR": LastAdministratorError;
   "MALFORMED_JSON": MalformedJsonError;
   "METHOD_NOT_ALLOWED": MethodNotAllowedError;
+  "NOT_NULL_VIOLATION": NotNullViolationError;
   "OPERATION_NOT_FOUND": OperationNotFoundError;
   "PAYLOAD_TOO_LARGE": PayloadTooLargeError;
   "PERMISSION_DENIED": PermissionDeniedError;
+  "RESULT_TOO_LARGE": ResultTooLargeError;
   "ROLE_NOT_FOUND": RoleNotFoundError;
+  "ROW_NOT_FOUND": RowNotFoundError;
+  "STORAGE_FAILURE": StorageFailureError;
+  "SYNTAX_ERROR": SyntaxError;
+  "TABLE_EXISTS": TableExistsError;
+  "TABLE_NOT_FOUND": TableNotFoundError;
   "TOKEN_EXPIRED": TokenExpiredError;
+  "TOO_MANY_TRANSACTIONS": TooManyTransactionsError;
+  "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError;
+  "TRANSACTION_NOT_FOUND": TransactionNotFoundError;
+  "TRANSACTION_READ_ONLY": TransactionReadOnlyError;
   "UNAUTHENTICATED": UnauthenticatedError;
   "UNAVAILABLE": UnavailableError;
+  "UNIQUE_VIOLATION": UniqueViolationError;
+  "UNSUPPORTED": UnsupportedError;
+  "UNSUPPORTED_ISOLATION_LEVEL": UnsupportedIsolationLevelError;
   "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaTypeError;
   "USER_EXISTS": UserExistsError;
   "USER_NOT_FOUND": UserNotFoundError;
+  "VIEW_NOT_FOUND": ViewNotFoundError;
+  "WRITE_CONFLICT": WriteConflictError;
 }
 
 /** Code of an error of the contract. */

@@ -26,8 +26,6 @@ interface Call {
   readonly request: EncodedRequest;
   readonly requestId: string;
   readonly scope: CallScope;
-  /** The server is told the time that is left. */
-  readonly timed: boolean;
 }
 
 export class Caller {
@@ -62,7 +60,7 @@ export class Caller {
     const request = encode(operation, input, requestId);
     const timeoutMs = options.timeoutMs ?? this.#settings.timeoutMs;
     const scope = new CallScope(options.signal, timeoutMs, () => timeoutError(operation, requestId));
-    const call: Call = { operation, request, requestId, scope, timed: timeoutMs !== undefined };
+    const call: Call = { operation, request, requestId, scope };
     try {
       return await this.#tries(call, options.maxRetries ?? this.#settings.retry.maxRetries, session);
     } finally {
@@ -157,7 +155,7 @@ export class Caller {
       ...authorization?.headers,
     };
     const remainingMs = call.scope.remainingMs;
-    if (call.timed && remainingMs !== undefined) {
+    if (remainingMs !== undefined) {
       headers["X-Timeout-Ms"] = String(remainingMs);
     }
     if (call.request.body !== undefined) {

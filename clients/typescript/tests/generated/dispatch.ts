@@ -3,7 +3,11 @@
 import type { RustyDB } from "../../src/index.js";
 import type * as adminTypes from "../../src/generated/types/admin.js";
 import type * as authTypes from "../../src/generated/types/auth.js";
+import type * as databaseTypes from "../../src/generated/types/database.js";
 import type * as healthTypes from "../../src/generated/types/health.js";
+import type * as queryTypes from "../../src/generated/types/query.js";
+import type * as sqlTypes from "../../src/generated/types/sql.js";
+import type * as transactionsTypes from "../../src/generated/types/transactions.js";
 
 export type Call = (db: RustyDB, input: unknown) => Promise<unknown>;
 
@@ -28,15 +32,53 @@ export const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["auth.refresh", (db, input) => db.auth.refresh(input as authTypes.AuthRefreshInput)],
   ["auth.revoke_api_key", (db, input) => db.auth.revokeApiKey(input as authTypes.AuthRevokeApiKeyInput).then(() => ({}))],
   ["auth.validate", (db, input) => db.auth.validate(input as authTypes.AuthValidateInput)],
+  ["database.aggregate_rows", (db, input) => db.database.aggregateRows(input as databaseTypes.DatabaseAggregateRowsInput)],
+  ["database.count_rows", (db, input) => db.database.countRows(input as databaseTypes.DatabaseCountRowsInput)],
+  ["database.create", (db, input) => db.database.create(input as databaseTypes.DatabaseCreateInput)],
+  ["database.create_table", (db, input) => db.database.createTable(input as databaseTypes.DatabaseCreateTableInput)],
+  ["database.delete_row", (db, input) => db.database.deleteRow(input as databaseTypes.DatabaseDeleteRowInput).then(() => ({}))],
+  ["database.delete_rows", (db, input) => db.database.deleteRows(input as databaseTypes.DatabaseDeleteRowsInput)],
+  ["database.drop", (db, input) => db.database.drop(input as databaseTypes.DatabaseDropInput).then(() => ({}))],
+  ["database.drop_table", (db, input) => db.database.dropTable(input as databaseTypes.DatabaseDropTableInput).then(() => ({}))],
+  ["database.get", (db, input) => db.database.get(input as databaseTypes.DatabaseGetInput)],
+  ["database.get_row", (db, input) => db.database.getRow(input as databaseTypes.DatabaseGetRowInput)],
+  ["database.get_schema", (db, input) => db.database.getSchema(input as databaseTypes.DatabaseGetSchemaInput)],
+  ["database.get_table", (db, input) => db.database.getTable(input as databaseTypes.DatabaseGetTableInput)],
+  ["database.get_table_stats", (db, input) => db.database.getTableStats(input as databaseTypes.DatabaseGetTableStatsInput)],
+  ["database.insert_rows", (db, input) => db.database.insertRows(input as databaseTypes.DatabaseInsertRowsInput)],
+  ["database.list", (db, input) => db.database.list(input as databaseTypes.DatabaseListInput)],
+  ["database.list_tables", (db, input) => db.database.listTables(input as databaseTypes.DatabaseListTablesInput)],
+  ["database.query_rows", (db, input) => db.database.queryRows(input as databaseTypes.DatabaseQueryRowsInput)],
+  ["database.replace_table", (db, input) => db.database.replaceTable(input as databaseTypes.DatabaseReplaceTableInput)],
+  ["database.update_row", (db, input) => db.database.updateRow(input as databaseTypes.DatabaseUpdateRowInput)],
+  ["database.update_rows", (db, input) => db.database.updateRows(input as databaseTypes.DatabaseUpdateRowsInput)],
+  ["database.upsert_row", (db, input) => db.database.upsertRow(input as databaseTypes.DatabaseUpsertRowInput)],
   ["health.check_liveness", (db, input) => db.health.checkLiveness(input as healthTypes.HealthCheckLivenessInput)],
   ["health.check_readiness", (db, input) => db.health.checkReadiness(input as healthTypes.HealthCheckReadinessInput)],
   ["health.check_startup", (db, input) => db.health.checkStartup(input as healthTypes.HealthCheckStartupInput)],
   ["health.get_detail", (db, input) => db.health.getDetail(input as healthTypes.HealthGetDetailInput)],
   ["health.get_summary", (db, input) => db.health.getSummary(input as healthTypes.HealthGetSummaryInput)],
+  ["query.explain", (db, input) => db.query.explain(input as queryTypes.QueryExplainInput)],
+  ["sql.create_view", (db, input) => db.sql.createView(input as sqlTypes.SqlCreateViewInput)],
+  ["sql.drop_view", (db, input) => db.sql.dropView(input as sqlTypes.SqlDropViewInput).then(() => ({}))],
+  ["sql.execute_batch", (db, input) => db.sql.executeBatch(input as sqlTypes.SqlExecuteBatchInput)],
+  ["sql.execute_query", (db, input) => db.sql.executeQuery(input as sqlTypes.SqlExecuteQueryInput)],
+  ["sql.execute_union", (db, input) => db.sql.executeUnion(input as sqlTypes.SqlExecuteUnionInput)],
+  ["sql.truncate_table", (db, input) => db.sql.truncateTable(input as sqlTypes.SqlTruncateTableInput)],
+  ["transactions.begin", (db, input) => db.transactions.begin(input as transactionsTypes.TransactionsBeginInput)],
+  ["transactions.commit", (db, input) => db.transactions.commit(input as transactionsTypes.TransactionsCommitInput)],
+  ["transactions.execute", (db, input) => db.transactions.execute(input as transactionsTypes.TransactionsExecuteInput)],
+  ["transactions.get", (db, input) => db.transactions.get(input as transactionsTypes.TransactionsGetInput)],
+  ["transactions.list_active", (db, input) => db.transactions.listActive(input as transactionsTypes.TransactionsListActiveInput)],
+  ["transactions.rollback", (db, input) => db.transactions.rollback(input as transactionsTypes.TransactionsRollbackInput).then(() => ({}))],
 ]);
 
 /** Iterating method of each paginated operation. */
 export const iterators: ReadonlyMap<string, Iterate> = new Map<string, Iterate>([
   ["admin.list_users", (db, input) => db.admin.listUsersItems(input as adminTypes.AdminListUsersInput)],
   ["auth.list_api_keys", (db, input) => db.auth.listApiKeysItems(input as authTypes.AuthListApiKeysInput)],
+  ["database.list", (db, input) => db.database.listItems(input as databaseTypes.DatabaseListInput)],
+  ["database.list_tables", (db, input) => db.database.listTablesItems(input as databaseTypes.DatabaseListTablesInput)],
+  ["database.query_rows", (db, input) => db.database.queryRowsItems(input as databaseTypes.DatabaseQueryRowsInput)],
+  ["transactions.list_active", (db, input) => db.transactions.listActiveItems(input as transactionsTypes.TransactionsListActiveInput)],
 ]);

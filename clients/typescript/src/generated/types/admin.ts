@@ -86,6 +86,7 @@ export interface PermissionInfo {
 }
 
 export interface PermissionList {
+  /** At most 64 items. */
   permissions: PermissionInfo[];
 }
 
@@ -99,6 +100,7 @@ export interface Role {
 }
 
 export interface RoleList {
+  /** At most 256 items. */
   roles: Role[];
 }
 
