@@ -129,10 +129,7 @@ impl Pipeline {
         let public = desc.permission == PermissionRule::Public;
         match credential {
             None if public => Ok(None),
-            None => Err(ServiceError::new(
-                &UNAUTHENTICATED,
-                format!("{} needs credentials: send a bearer token or an API key", desc.id),
-            )),
+            None => Err(unauthenticated(desc.id)),
             Some(credential) => match self.identity.authenticate(credential).await {
                 Ok(principal) => Ok(Some(principal)),
                 Err(_) if public => Ok(None),
@@ -146,25 +143,25 @@ impl Pipeline {
         self.identity.authenticate(credential).await
     }
 
+    /// Lets a caller at something beside the contract's operations, such as the metrics page.
+    pub async fn admit(
+        &self,
+        what: &str,
+        credential: Option<&Credential>,
+        needed: Permissions,
+    ) -> ServiceResult<()> {
+        let credential = credential.ok_or_else(|| unauthenticated(what))?;
+        let principal = self.identity.authenticate(credential).await?;
+        check_permissions(what, &principal, needed)
+    }
+
     fn authorise(&self, desc: &OperationDesc, principal: &Principal, input: &Value) -> ServiceResult<()> {
         let needed = match desc.permission {
             PermissionRule::Public | PermissionRule::Authenticated => Permissions::NONE,
             PermissionRule::Needs(permissions) => permissions,
             PermissionRule::Statement { fields } => self.statement_permissions(fields, input)?,
         };
-        if principal.permissions.contains(needed) {
-            return Ok(());
-        }
-        let missing = needed.without(principal.permissions);
-        let names: Vec<&str> = PERMISSIONS
-            .iter()
-            .filter(|permission| missing.contains(permission.bit))
-            .map(|permission| permission.name)
-            .collect();
-        Err(ServiceError::new(
-            &PERMISSION_DENIED,
-            format!("{} needs {}, which the roles of {} do not carry", desc.id, names.join(" and "), principal.username),
-        ))
+        check_permissions(desc.id, principal, needed)
     }
 
     /// Fields that hold no text are left to validation, which refuses them by name.
@@ -193,6 +190,27 @@ impl Pipeline {
             )),
         }
     }
+}
+
+fn unauthenticated(what: &str) -> ServiceError {
+    let message = format!("{what} needs credentials: send a bearer token or an API key");
+    ServiceError::new(&UNAUTHENTICATED, message)
+}
+
+fn check_permissions(what: &str, principal: &Principal, needed: Permissions) -> ServiceResult<()> {
+    if principal.permissions.contains(needed) {
+        return Ok(());
+    }
+    let missing = needed.without(principal.permissions);
+    let names: Vec<&str> = PERMISSIONS
+        .iter()
+        .filter(|permission| missing.contains(permission.bit))
+        .map(|permission| permission.name)
+        .collect();
+    Err(ServiceError::new(
+        &PERMISSION_DENIED,
+        format!("{what} needs {}, which the roles of {} do not carry", names.join(" and "), principal.username),
+    ))
 }
 
 /// A name for the call: the caller's where it is sound, else a fresh one.

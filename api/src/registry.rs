@@ -10,6 +10,8 @@ use rustydb_contract::{CallContext, Operation, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT};
 use serde::Serialize;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::pipeline::Pipeline;
@@ -77,6 +79,8 @@ struct Inner {
     pipeline: Pipeline,
     operations: BTreeMap<&'static str, Registered>,
     rpc: BTreeMap<&'static str, &'static OperationDesc>,
+    sockets: TaskTracker,
+    stopping: CancellationToken,
 }
 
 impl Api {
@@ -85,11 +89,30 @@ impl Api {
         operations: BTreeMap<&'static str, Registered>,
         rpc: BTreeMap<&'static str, &'static OperationDesc>,
     ) -> Api {
-        Api(Arc::new(Inner { pipeline, operations, rpc }))
+        let (sockets, stopping) = (TaskTracker::new(), CancellationToken::new());
+        Api(Arc::new(Inner { pipeline, operations, rpc, sockets, stopping }))
     }
 
     pub fn pipeline(&self) -> &Pipeline {
         &self.0.pipeline
+    }
+
+    /// Stops taking calls, lets those under way finish, and closes every socket; returns when all are closed.
+    pub async fn drain(&self) {
+        self.0.pipeline.drain();
+        self.0.stopping.cancel();
+        self.0.sockets.close();
+        self.0.sockets.wait().await;
+    }
+
+    /// Tasks of open sockets.
+    pub(crate) fn sockets(&self) -> &TaskTracker {
+        &self.0.sockets
+    }
+
+    /// Cancelled when the server stops.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
     }
 
     /// Every operation by id.

@@ -17,7 +17,7 @@ use crate::{rest, rpc};
 /// A server ready to be served.
 pub struct Server {
     pub api: Api,
-    /// Every route of the contract, and /graphql and the socket.
+    /// Every route of the contract, and /graphql and the socket; see [`with_fallbacks`].
     pub router: Router,
     /// The document utoipa built from the routes themselves.
     pub openapi: OpenApi,
@@ -45,9 +45,12 @@ pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, Sche
     let endpoint = Graphql { api: api.clone(), schema: schema.clone() };
     let router = routes
         .route(rpc::PATH, any(rpc::handle))
-        .fallback(rest::not_found)
-        .method_not_allowed_fallback(rest::method_not_allowed)
         .with_state(api.clone())
         .route("/graphql", post(graphql::handle).with_state(endpoint));
     Ok(Server { api, router, openapi, graphql: schema })
+}
+
+/// Answers in the contract's form what no route takes; to be called once all routes are there.
+pub fn with_fallbacks(router: Router) -> Router {
+    router.fallback(rest::not_found).method_not_allowed_fallback(rest::method_not_allowed)
 }

@@ -67,7 +67,10 @@ async fn upgrade(api: Api, request: Request) -> ServiceResult<Response> {
         .protocols([PROTOCOL])
         .max_message_size(request_bytes)
         .max_frame_size(FRAME_BYTES_MAX)
-        .on_upgrade(move |socket| socket::run(api, socket, credential))
+        .on_upgrade(move |socket| {
+            let sockets = api.sockets().clone();
+            sockets.track_future(socket::run(api, socket, credential))
+        })
         .into_response())
 }
 

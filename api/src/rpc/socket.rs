@@ -88,6 +88,7 @@ impl Session {
         let mut missed = 0;
         let mut pings = interval_at(begun + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stopping = self.api.stopping().clone();
         loop {
             let until = if self.credential.is_none() { begun + AUTH_WITHIN } else { active + IDLE_MAX };
             tokio::select! {
@@ -103,6 +104,10 @@ impl Session {
                         Some(Ok(Message::Close(_))) | None => return None,
                         Some(Err(error)) => return Some(close_for(&error)),
                     }
+                }
+                () = stopping.cancelled() => {
+                    while self.calls.join_next().await.is_some() {}
+                    return Some(close(close_code::AWAY, "the server is stopping"));
                 }
                 _ = pings.tick() => {
                     missed += 1;

@@ -1,0 +1,144 @@
+//! Settings: defaults, then the configuration file, then the environment and the command line.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+/// Where the server listens unless told.
+const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
+
+/// Where the data lies unless told.
+const DATA_DIR_DEFAULT: &str = "rustydb-data";
+
+/// What `rustydb serve` takes; each beats the configuration file.
+#[derive(Debug, Default, Args)]
+pub struct ServeArguments {
+    /// Folder of the data; created when missing [default: rustydb-data].
+    #[arg(long, env = "RUSTYDB_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080].
+    #[arg(long, env = "RUSTYDB_LISTEN")]
+    pub listen: Option<String>,
+    /// TOML file with `data_dir`, `listen`, `allow_remote`, `log` and `log_format`.
+    #[arg(long, env = "RUSTYDB_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Listen on an address that other machines reach although the connection is not encrypted.
+    #[arg(long, env = "RUSTYDB_ALLOW_REMOTE")]
+    pub allow_remote: bool,
+    /// What to log, such as `info` or `rustydb_api=debug` [default: info].
+    #[arg(long, env = "RUSTYDB_LOG")]
+    pub log: Option<String>,
+    /// Form of log lines [default: text].
+    #[arg(long, env = "RUSTYDB_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    data_dir: Option<PathBuf>,
+    listen: Option<String>,
+    allow_remote: Option<bool>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    pub fn load(arguments: ServeArguments) -> anyhow::Result<Config> {
+        let file = match &arguments.config {
+            Some(path) => read(path)?,
+            None => ConfigFile::default(),
+        };
+        let listen = arguments.listen.or(file.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
+        let listen = address(&listen)?;
+        let allow_remote = arguments.allow_remote || file.allow_remote.unwrap_or(false);
+        if !listen.ip().is_loopback() && !allow_remote {
+            bail!(
+                "{listen} is reached from other machines and the connection is not encrypted; listen on \
+                 127.0.0.1 behind a proxy that ends TLS, or give --allow-remote"
+            );
+        }
+        Ok(Config {
+            data_dir: arguments.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
+            listen,
+            log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+        })
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<ConfigFile> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    toml::from_str(&text).with_context(|| format!("{shown} is no configuration"))
+}
+
+fn address(text: &str) -> anyhow::Result<SocketAddr> {
+    let mut found = text
+        .to_socket_addrs()
+        .with_context(|| format!("{text:?} is no address; write HOST:PORT, such as {LISTEN_DEFAULT}"))?;
+    found.next().with_context(|| format!("{text:?} has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn listening_on(listen: &str, allow_remote: bool) -> anyhow::Result<Config> {
+        Config::load(ServeArguments {
+            listen: Some(listen.to_owned()),
+            allow_remote,
+            ..ServeArguments::default()
+        })
+    }
+
+    #[test]
+    fn a_remote_address_needs_consent() {
+        let error = listening_on("0.0.0.0:0", false).unwrap_err().to_string();
+        assert!(error.contains("--allow-remote"), "{error}");
+        assert_eq!(listening_on("0.0.0.0:0", true).unwrap().listen.port(), 0);
+        assert!(listening_on("127.0.0.1:0", false).is_ok());
+        assert!(listening_on("[::1]:0", false).is_ok());
+        assert!(listening_on("nonsense", false).is_err());
+    }
+
+    #[test]
+    fn the_command_line_beats_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rustydb.toml");
+        std::fs::write(&path, "data_dir = \"from-file\"\nlisten = \"127.0.0.1:7000\"\nlog_format = \"json\"\n").unwrap();
+        let config = Config::load(ServeArguments {
+            config: Some(path.clone()),
+            listen: Some("127.0.0.1:7001".to_owned()),
+            ..ServeArguments::default()
+        })
+        .unwrap();
+        assert_eq!(config.data_dir, PathBuf::from("from-file"));
+        assert_eq!(config.listen.port(), 7001);
+        assert_eq!(config.log_format, LogFormat::Json);
+        std::fs::write(&path, "colour = \"red\"\n").unwrap();
+        let refused = Config::load(ServeArguments { config: Some(path), ..ServeArguments::default() });
+        assert!(format!("{:#}", refused.unwrap_err()).contains("colour"));
+    }
+}

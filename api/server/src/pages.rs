@@ -1,0 +1,93 @@
+//! What a browser sees: Swagger UI, GraphiQL and the machine-readable documents, all inside the binary.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// What GraphiQL needs and nothing else; an open dialog of it inserts a style element.
+const GRAPHIQL_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    font-src data:; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+struct Asset {
+    name: &'static str,
+    media_type: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! asset {
+    ($name:literal, $media_type:expr) => {
+        Asset {
+            name: $name,
+            media_type: $media_type,
+            bytes: include_bytes!(concat!("../../assets/graphiql/", $name)),
+        }
+    };
+}
+
+static GRAPHIQL: &[Asset] = &[
+    asset!("graphiql.min.js", SCRIPT),
+    asset!("graphiql.min.css", STYLE),
+    asset!("react.production.min.js", SCRIPT),
+    asset!("react-dom.production.min.js", SCRIPT),
+    asset!("page.js", SCRIPT),
+    asset!("page.css", STYLE),
+    asset!("icon.svg", "image/svg+xml"),
+];
+
+static GRAPHIQL_PAGE: &str = include_str!("../../assets/graphiql/index.html");
+
+/// Documents the generator wrote, by the path they are served at.
+static DOCUMENTS: &[(&str, &str, &str)] = &[
+    ("/openapi.json", JSON, include_str!("../../../docs/openapi.json")),
+    ("/openapi-3.0.json", JSON, include_str!("../../../docs/openapi-3.0.json")),
+    ("/openrpc.json", JSON, include_str!("../../../docs/openrpc.json")),
+    ("/schema.graphql", "application/graphql; charset=utf-8", include_str!("../../../docs/schema.graphql")),
+];
+
+/// Adds the pages to the server's routes.
+pub fn add(router: Router) -> Router {
+    let swagger = SwaggerUi::new("/swagger-ui").config(
+        Config::from("/openapi.json")
+            .persist_authorization(false)
+            .display_request_duration(true)
+            .filter(true)
+            .try_it_out_enabled(true),
+    );
+    let mut router = router
+        .merge(swagger)
+        .route("/", get(|| async { Redirect::temporary("/swagger-ui/") }))
+        .route("/graphql", get(graphiql))
+        .route("/graphql/assets/{name}", get(graphiql_asset));
+    for (path, media_type, text) in DOCUMENTS {
+        router = router.route(path, get(move || async move { page(media_type, text.as_bytes()) }));
+    }
+    router
+}
+
+async fn graphiql() -> Response {
+    let mut response = page(HTML, GRAPHIQL_PAGE.as_bytes());
+    response.headers_mut().insert(
+        "content-security-policy",
+        axum::http::HeaderValue::from_static(GRAPHIQL_POLICY),
+    );
+    response
+}
+
+async fn graphiql_asset(Path(name): Path<String>, uri: axum::http::Uri) -> Response {
+    match GRAPHIQL.iter().find(|asset| asset.name == name) {
+        Some(asset) => page(asset.media_type, asset.bytes),
+        None => rustydb_api::rest::not_found(uri).await,
+    }
+}
+
+fn page(media_type: &'static str, bytes: &'static [u8]) -> Response {
+    ([("content-type", media_type), ("x-content-type-options", "nosniff")], bytes).into_response()
+}

@@ -1,0 +1,116 @@
+//! `rustydb serve`: opens the engine, listens, says so, and stops cleanly.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use rustydb_api::{Api, Pipeline, server};
+use rustydb_contract_core::access::LIMITS;
+use rustydb_services::{AdminSecret, Engine, EngineOptions};
+use rustydb_runtime::SystemClock;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, LogFormat, ServeArguments};
+use crate::{metrics, pages, secret};
+
+/// How long calls under way may go on once the server stops.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+pub async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
+    let clock = Arc::new(SystemClock::new());
+    let config = Config::load(arguments)?;
+    start_logging(&config.log, config.log_format)?;
+    let running = start(&config, secret::given()?, clock).await?;
+    announce(&format!("rustydb ready on http://{}", running.address))?;
+    running.serve_until_stopped().await
+}
+
+/// A server that listens and has yet to serve.
+pub struct Running {
+    pub address: SocketAddr,
+    pub engine: Arc<Engine>,
+    pub admin: AdminSecret,
+    pub api: Api,
+    router: Router,
+    listener: TcpListener,
+}
+
+/// Opens the engine and the port. The clock was made when the process started.
+pub async fn start(config: &Config, secret: Option<String>, clock: Arc<SystemClock>) -> anyhow::Result<Running> {
+    let recorder = metrics::install()?;
+    let options = EngineOptions { data_dir: config.data_dir.clone(), clock };
+    let engine = Arc::new(Engine::open(options).await.context("cannot open the data")?);
+    let admin = engine.ensure_admin(secret).await.context("cannot create the administrator")?;
+    if let AdminSecret::Generated(secret) = &admin {
+        eprintln!("The administrator is `admin` with the password {secret}\nIt is shown this once; change it with PUT /api/v1/admin/users/admin.");
+    }
+    let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
+    let server = server::build(pipeline, modules(&engine)).context("the GraphQL schema does not build")?;
+    let router = metrics::add(pages::add(server.router.clone()), server.api.clone(), recorder);
+    let router = server::with_fallbacks(router);
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; --listen takes another address", config.listen))?;
+    let address = listener.local_addr()?;
+    engine.started();
+    Ok(Running { address, engine, admin, api: server.api, router, listener })
+}
+
+fn modules(engine: &Engine) -> Vec<rustydb_api::ModuleApi> {
+    vec![
+        rustydb_api_admin::module(engine.admin()),
+        rustydb_api_auth::module(engine.auth()),
+        rustydb_api_database::module(engine.database()),
+        rustydb_api_health::module(engine.health()),
+        rustydb_api_query::module(engine.query()),
+        rustydb_api_sql::module(engine.sql()),
+        rustydb_api_transactions::module(engine.transactions()),
+    ]
+}
+
+impl Running {
+    /// Serves until SIGTERM or SIGINT, then lets calls under way finish.
+    pub async fn serve_until_stopped(self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let api = self.api.clone();
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            }
+            if tokio::time::timeout(DRAIN_MAX, api.drain()).await.is_err() {
+                tracing::warn!("some sockets did not close in time");
+            }
+        };
+        axum::serve(self.listener, self.router).with_graceful_shutdown(stop).await?;
+        self.engine.close().await;
+        Ok(())
+    }
+}
+
+/// The line that says the server takes requests; standard output carries nothing else.
+pub fn announce(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
+}
+
+pub fn start_logging(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is no log filter"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let started = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+}
