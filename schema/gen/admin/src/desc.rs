@@ -494,11 +494,7 @@ pub static SERVER_INFO: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "process_id",
                 description: "",
-                ty: Ty::Integer {
-                    width: IntegerWidth::UInt32,
-                    minimum: 0,
-                    maximum: 4294967295,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::PROCESS_ID),
                 required: true,
                 nullable: false,
                 default: None,
@@ -569,11 +565,7 @@ pub static SERVER_INFO: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "memory_process_bytes",
                 description: "Resident memory of the server.",
-                ty: Ty::Integer {
-                    width: IntegerWidth::UInt53,
-                    minimum: 0,
-                    maximum: 9007199254740991,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_BYTES),
                 required: true,
                 nullable: false,
                 default: None,
@@ -584,11 +576,7 @@ pub static SERVER_INFO: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "data_dir",
                 description: "Where the data lies.",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MACHINE_PATH),
                 required: true,
                 nullable: false,
                 default: None,
@@ -599,11 +587,7 @@ pub static SERVER_INFO: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "data_bytes",
                 description: "Size of the data files.",
-                ty: Ty::Integer {
-                    width: IntegerWidth::UInt53,
-                    minimum: 0,
-                    maximum: 9007199254740991,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_BYTES),
                 required: true,
                 nullable: false,
                 default: None,
@@ -623,11 +607,7 @@ pub static USER: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "id",
                 description: "",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::GENERATED_ID),
                 required: true,
                 nullable: false,
                 default: None,

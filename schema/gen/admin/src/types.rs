@@ -128,7 +128,7 @@ pub struct ServerInfo {
     pub version: ::std::string::String,
     pub started_at: ::rustydb_contract::Timestamp,
     pub uptime_seconds: u64,
-    pub process_id: u32,
+    pub process_id: ::rustydb_contract_core::ProcessId,
     /// Such as `linux`.
     pub os: ::std::string::String,
     /// Such as `x86_64`.
@@ -138,16 +138,16 @@ pub struct ServerInfo {
     /// Of the machine.
     pub memory_total_bytes: u64,
     /// Resident memory of the server.
-    pub memory_process_bytes: u64,
+    pub memory_process_bytes: ::rustydb_contract_core::MeasuredBytes,
     /// Where the data lies.
-    pub data_dir: ::std::string::String,
+    pub data_dir: ::rustydb_contract_core::MachinePath,
     /// Size of the data files.
-    pub data_bytes: u64,
+    pub data_bytes: ::rustydb_contract_core::MeasuredBytes,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct User {
-    pub id: ::std::string::String,
+    pub id: ::rustydb_contract_core::GeneratedId,
     pub username: ::std::string::String,
     pub roles: ::std::vec::Vec<::std::string::String>,
     /// A user who is not enabled can't sign in and holds no valid credential.

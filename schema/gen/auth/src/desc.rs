@@ -14,11 +14,7 @@ pub static API_KEY: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "id",
                 description: "",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::GENERATED_ID),
                 required: true,
                 nullable: false,
                 default: None,
@@ -306,11 +302,7 @@ pub static CREATED_API_KEY: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "id",
                 description: "Names the key in the list and for revocation.",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::GENERATED_ID),
                 required: true,
                 nullable: false,
                 default: None,
@@ -374,6 +366,15 @@ pub static CREATED_API_KEY: TypeDesc = TypeDesc {
         exactly_one_of: &[],
     }),
 };
+pub static KEY_MATERIAL: TypeDesc = TypeDesc {
+    name: "KeyMaterial",
+    description: "What a random key makes of itself.",
+    shape: Shape::Alias(Ty::Text {
+        min_length: None,
+        max_length: None,
+        pattern: None,
+    }),
+};
 pub static SIGNING_KEY: TypeDesc = TypeDesc {
     name: "SigningKey",
     description: "A public key in the form of RFC 7517 and RFC 8037.",
@@ -412,11 +413,7 @@ pub static SIGNING_KEY: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "x",
                 description: "The public key, base64url without padding.",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                ty: Ty::Ref(&crate::desc::KEY_MATERIAL),
                 required: true,
                 nullable: false,
                 default: None,
@@ -427,11 +424,7 @@ pub static SIGNING_KEY: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "kid",
                 description: "Thumbprint of the key (RFC 7638), as in a token's header.",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                ty: Ty::Ref(&crate::desc::KEY_MATERIAL),
                 required: true,
                 nullable: false,
                 default: None,
@@ -516,11 +509,7 @@ pub static TOKEN_INFO: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "user_id",
                 description: "",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::GENERATED_ID),
                 required: true,
                 nullable: false,
                 default: None,

@@ -28,6 +28,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::desc::AUTH_REVOKE_API_KEY_INPUT,
         &crate::desc::AUTH_VALIDATE_INPUT,
         &crate::desc::CREATED_API_KEY,
+        &crate::desc::KEY_MATERIAL,
         &crate::desc::SIGNING_KEY,
         &crate::desc::SIGNING_KEY_SET,
         &crate::desc::TOKEN_INFO,

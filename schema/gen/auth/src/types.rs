@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct ApiKey {
-    pub id: ::std::string::String,
+    pub id: ::rustydb_contract_core::GeneratedId,
     pub name: ::std::string::String,
     pub created_at: ::rustydb_contract::Timestamp,
     /// Absent when the key does not expire.
@@ -93,7 +93,7 @@ pub struct AuthValidateInput {}
 #[serde(crate = "::serde")]
 pub struct CreatedApiKey {
     /// Names the key in the list and for revocation.
-    pub id: ::std::string::String,
+    pub id: ::rustydb_contract_core::GeneratedId,
     /// For the X-API-Key header. It cannot be shown again.
     pub api_key: ::std::string::String,
     pub name: ::std::string::String,
@@ -113,6 +113,8 @@ impl ::std::fmt::Debug for CreatedApiKey {
             .finish()
     }
 }
+/// What a random key makes of itself.
+pub type KeyMaterial = ::std::string::String;
 /// A public key in the form of RFC 7517 and RFC 8037.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -122,9 +124,9 @@ pub struct SigningKey {
     /// `Ed25519`.
     pub crv: ::std::string::String,
     /// The public key, base64url without padding.
-    pub x: ::std::string::String,
+    pub x: crate::types::KeyMaterial,
     /// Thumbprint of the key (RFC 7638), as in a token's header.
-    pub kid: ::std::string::String,
+    pub kid: crate::types::KeyMaterial,
     /// `EdDSA`.
     pub alg: ::std::string::String,
     /// `sig`.
@@ -142,7 +144,7 @@ pub struct SigningKeySet {
 pub struct TokenInfo {
     /// Always true; a token that is not valid answers UNAUTHENTICATED or TOKEN_EXPIRED.
     pub valid: bool,
-    pub user_id: ::std::string::String,
+    pub user_id: ::rustydb_contract_core::GeneratedId,
     pub username: ::std::string::String,
     pub roles: ::std::vec::Vec<::std::string::String>,
     /// Such as `database:read`.

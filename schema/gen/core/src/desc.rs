@@ -6,6 +6,15 @@ use ::rustydb_contract::descriptor::{
     FieldDesc, IntegerWidth, ObjectDesc, RestPlace, Shape, Ty, TypeDesc, UnionDesc,
     VariantDesc,
 };
+pub static GENERATED_ID: TypeDesc = TypeDesc {
+    name: "GeneratedId",
+    description: "An identifier that the server made.",
+    shape: Shape::Alias(Ty::Text {
+        min_length: Some(1),
+        max_length: Some(128),
+        pattern: None,
+    }),
+};
 pub static INVALID_ARGUMENT_DETAILS: TypeDesc = TypeDesc {
     name: "InvalidArgumentDetails",
     description: "Which part of the input was refused.",
@@ -28,5 +37,40 @@ pub static INVALID_ARGUMENT_DETAILS: TypeDesc = TypeDesc {
             },
         ],
         exactly_one_of: &[],
+    }),
+};
+pub static MACHINE_PATH: TypeDesc = TypeDesc {
+    name: "MachinePath",
+    description: "A path on the server's machine.",
+    shape: Shape::Alias(Ty::Text {
+        min_length: None,
+        max_length: None,
+        pattern: None,
+    }),
+};
+pub static MEASURED_BYTES: TypeDesc = TypeDesc {
+    name: "MeasuredBytes",
+    description: "A size that depends on the machine and the moment.",
+    shape: Shape::Alias(Ty::Integer {
+        width: IntegerWidth::UInt53,
+        minimum: 0,
+        maximum: 9007199254740991,
+    }),
+};
+pub static MEASURED_MILLISECONDS: TypeDesc = TypeDesc {
+    name: "MeasuredMilliseconds",
+    description: "A time that was taken, in milliseconds.",
+    shape: Shape::Alias(Ty::Number {
+        minimum: Some(0f64),
+        maximum: None,
+    }),
+};
+pub static PROCESS_ID: TypeDesc = TypeDesc {
+    name: "ProcessId",
+    description: "Of the operating system.",
+    shape: Shape::Alias(Ty::Integer {
+        width: IntegerWidth::UInt32,
+        minimum: 0,
+        maximum: 4294967295,
     }),
 };

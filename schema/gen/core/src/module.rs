@@ -7,7 +7,14 @@ pub static MODULE: ModuleDesc = ModuleDesc {
     name: "core",
     summary: "What every module shares.",
     operations: &[],
-    types: &[&crate::desc::INVALID_ARGUMENT_DETAILS],
+    types: &[
+        &crate::desc::GENERATED_ID,
+        &crate::desc::INVALID_ARGUMENT_DETAILS,
+        &crate::desc::MACHINE_PATH,
+        &crate::desc::MEASURED_BYTES,
+        &crate::desc::MEASURED_MILLISECONDS,
+        &crate::desc::PROCESS_ID,
+    ],
     errors: &[
         &crate::errors::DATABASE_NOT_FOUND,
         &crate::errors::DEADLINE_EXCEEDED,

@@ -188,11 +188,8 @@ pub static QUERY_RESULT: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "execution_time_ms",
-                description: "Time in the engine, in milliseconds.",
-                ty: Ty::Number {
-                    minimum: Some(0f64),
-                    maximum: None,
-                },
+                description: "Time in the engine.",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_MILLISECONDS),
                 required: true,
                 nullable: false,
                 default: None,

@@ -29,8 +29,8 @@ pub struct QueryResult {
     pub rows_affected: u64,
     /// The query has more rows than `limit` let through.
     pub truncated: bool,
-    /// Time in the engine, in milliseconds.
-    pub execution_time_ms: f64,
+    /// Time in the engine.
+    pub execution_time_ms: ::rustydb_contract_core::MeasuredMilliseconds,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
