@@ -108,9 +108,10 @@ impl Default for RedbOptions {
 #[cfg(any(test, feature = "test-support"))]
 #[derive(Clone, Default)]
 pub struct TestHooks {
-    /// Called by the writer just before it answers a commit that was applied.
+    /// Called by the writer just before it answers a commit that was applied, once for each.
     pub on_acknowledge: Option<Arc<dyn Fn(CommitSeq) + Send + Sync>>,
-    /// A planted bug: answers before the redb commit. Crash tests must catch it.
+    /// A planted bug: answers before the redb commit. Crash tests must catch it. A caller's next snapshot may
+    /// then lack what it was just told is committed.
     pub acknowledge_before_commit: bool,
 }
 

@@ -110,6 +110,8 @@ impl Writer {
         #[cfg(any(test, feature = "test-support"))]
         if self.hooks.acknowledge_before_commit {
             self.answer_all(group, &verdicts);
+            // Each commit is answered, and observed, once.
+            verdicts.clear();
         }
         transaction.commit().map_err(failed)?;
         let read = self.database.begin_read().map_err(failed)?;
@@ -139,7 +141,8 @@ impl Writer {
     }
 
     fn answer(&self, to: &Sender<Result<CommitSeq, StoreError>>, answer: Result<CommitSeq, StoreError>) {
-        // The room for one answer is taken only by a planted early acknowledgement; a caller always waits.
+        // A caller always waits. The room for one answer is taken only when a commit fails behind a planted early
+        // acknowledgement.
         let _ = to.try_send(answer);
     }
 }
@@ -254,6 +257,32 @@ mod tests {
             modified_at_us: 0,
         };
         assert_eq!(stats, expected);
+    }
+
+    /// A recorder must not see a later, honest call hide the early one of the planted bug.
+    #[test]
+    fn every_commit_is_observed_once_and_the_planted_bug_before_its_sync() {
+        for (acknowledge_before_commit, syncs_when_observed) in [(false, 1), (true, 0)] {
+            let disk = CutDisk::new(Image::default());
+            let mut writer = writer(&disk);
+            let before = disk.syncs();
+            let observed = Arc::new(parking_lot::Mutex::new(Vec::new()));
+            writer.hooks = crate::redb_store::TestHooks {
+                on_acknowledge: Some({
+                    let (disk, observed) = (disk.clone(), Arc::clone(&observed));
+                    Arc::new(move |commit| observed.lock().push((commit, disk.syncs() - before)))
+                }),
+                acknowledge_before_commit,
+            };
+            let (answer, answered) = bounded(1);
+            writer.serve(vec![Request {
+                batch: insert(b"a"),
+                bytes: 2,
+                answer,
+            }]);
+            assert_eq!(answered.recv().unwrap().unwrap(), CommitSeq(1));
+            assert_eq!(*observed.lock(), [(CommitSeq(1), syncs_when_observed)]);
+        }
     }
 
     #[test]

@@ -118,7 +118,8 @@ impl Load {
             on_acknowledge: Some({
                 let (disk, acknowledged) = (disk.clone(), Arc::clone(&acknowledged));
                 Arc::new(move |position| {
-                    acknowledged.lock().entry(position).or_insert(disk.position());
+                    let twice = acknowledged.lock().insert(position, disk.position());
+                    assert_eq!(twice, None, "{position:?} was acknowledged twice");
                 })
             }),
             acknowledge_before_commit,
