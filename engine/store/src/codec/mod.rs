@@ -59,3 +59,6 @@ pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     end[kept] += 1;
     Some(end)
 }
+
+#[cfg(test)]
+mod tests;

@@ -286,6 +286,7 @@ impl Txn {
 
     fn remove_table(&mut self, table: &TableDef) -> Result<()> {
         self.drop_spaces(table);
+        Arc::make_mut(&mut self.state).written.remove(&table.id);
         self.put_catalog(
             &catalog::relation_key(&table.database, &table.schema, &table.name),
             None,

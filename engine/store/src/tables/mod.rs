@@ -43,7 +43,7 @@ mod txn;
 mod write_set;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

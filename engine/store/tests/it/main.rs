@@ -9,3 +9,4 @@ mod store_concurrency;
 mod store_failure;
 mod store_format;
 mod store_model;
+mod tables_crash;

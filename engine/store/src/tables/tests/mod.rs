@@ -1,1 +1,13 @@
+#![allow(clippy::unwrap_used)]
 
+mod change_log;
+mod constraints;
+mod definitions;
+mod isolation;
+mod model;
+mod opening;
+mod races;
+mod replace;
+mod row_ids;
+mod statements;
+pub(crate) mod support;

@@ -1,0 +1,228 @@
+use super::support::*;
+use crate::change_log::{DdlChange, LogRecord, RowChange, RowOp, decode};
+use crate::codec::decode_row;
+use crate::error::StoreError;
+use crate::seam::CommitSeq;
+use crate::tables::Tables;
+use crate::types::{Datum, ObjectId, RowKey};
+
+fn records_after(tables: &Tables, after: CommitSeq) -> Vec<LogRecord> {
+    let entries = tables.store().log_after(after, 1000).unwrap();
+    entries
+        .iter()
+        .map(|entry| decode(&entry.payload).unwrap())
+        .collect()
+}
+
+#[test]
+fn each_change_has_an_entry_in_statement_order_with_rows_before_and_after() {
+    let tables = tables();
+    let table = filled(&tables, 3);
+    let start = tables.store().snapshot().unwrap().seq();
+    let mut txn = tables.begin().unwrap();
+    txn.update(&table, &key(&table, 3), vec![int(3), text("third")])
+        .unwrap();
+    txn.insert(&table, vec![int(9), Datum::Null]).unwrap();
+    txn.delete(&table, &key(&table, 1)).unwrap();
+    txn.insert(&table, vec![int(9), Datum::Null]).unwrap_err();
+    txn.update(&table, &key(&table, 9), vec![int(10), text("ten")])
+        .unwrap();
+    let outcome = txn.commit().unwrap();
+    let entries = tables.store().log_after(start, 1000).unwrap();
+    assert!(entries.iter().all(|entry| entry.commit == outcome.seq));
+    assert_eq!(
+        entries.iter().map(|entry| entry.index).collect::<Vec<_>>(),
+        [0, 1, 2, 3]
+    );
+
+    let mut seen = Vec::new();
+    for record in records_after(&tables, start) {
+        let LogRecord::Row(change) = record else {
+            panic!("{record:?}")
+        };
+        assert_eq!(
+            (change.table_id, change.table.as_str(), change.schema_version),
+            (table.id, "t", 1)
+        );
+        assert_eq!(
+            (change.database.as_str(), change.schema.as_str()),
+            ("main", "public")
+        );
+        let row = |bytes: Option<Vec<u8>>| bytes.map(|bytes| decode_row(&table.columns, &bytes).unwrap());
+        seen.push((
+            change.op,
+            change.key,
+            change.moved_to,
+            row(change.before),
+            row(change.after),
+        ));
+    }
+    let at = |id| key(&table, id);
+    let row = |id, name: &str| Some(vec![int(id), text(name)]);
+    assert_eq!(
+        seen,
+        [
+            (RowOp::Update, at(3), None, row(3, "n3"), row(3, "third")),
+            (RowOp::Insert, at(9), None, None, Some(vec![int(9), Datum::Null])),
+            (RowOp::Delete, at(1), None, row(1, "n1"), None),
+            (
+                RowOp::Update,
+                at(9),
+                Some(at(10)),
+                Some(vec![int(9), Datum::Null]),
+                row(10, "ten")
+            ),
+        ]
+    );
+}
+
+#[test]
+fn changes_of_definitions_stand_among_the_rows() {
+    let tables = tables();
+    let start = tables.store().snapshot().unwrap().seq();
+    let mut txn = tables.begin().unwrap();
+    txn.create_database("d").unwrap();
+    let mut in_d = spec("t", &["a integer"], &["a"], &[]);
+    in_d.database = "d".to_owned();
+    let table = txn.create_table(in_d.clone()).unwrap();
+    txn.insert(&table, vec![int(1)]).unwrap();
+    in_d.columns.push(column("b text"));
+    txn.replace_table(in_d).unwrap();
+    txn.truncate_table("d", "public", "t").unwrap();
+    let mut in_d = view("v", &["t"]);
+    in_d.database = "d".to_owned();
+    txn.create_view(in_d.clone(), false).unwrap();
+    in_d.query = "SELECT 1".to_owned();
+    txn.create_view(in_d, true).unwrap();
+    txn.drop_database("d").unwrap();
+    txn.commit().unwrap();
+    let kinds: Vec<&str> = records_after(&tables, start)
+        .iter()
+        .map(|record| match record {
+            LogRecord::Row(change) => {
+                assert_eq!(change.op, RowOp::Insert);
+                "row"
+            }
+            LogRecord::Ddl(change) => match change {
+                DdlChange::CreateDatabase { .. } => "create database",
+                DdlChange::DropDatabase { .. } => "drop database",
+                DdlChange::CreateTable { .. } => "create table",
+                DdlChange::DropTable { .. } => "drop table",
+                DdlChange::ReplaceTable { before, after } => {
+                    assert_eq!((before.schema_version, after.schema_version), (1, 2));
+                    "replace table"
+                }
+                DdlChange::TruncateTable { rows, .. } => {
+                    assert_eq!(*rows, 1);
+                    "truncate table"
+                }
+                DdlChange::CreateView { .. } => "create view",
+                DdlChange::ReplaceView { before, after } => {
+                    assert_ne!(before.query, after.query);
+                    "replace view"
+                }
+                DdlChange::DropView { .. } => "drop view",
+            },
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "create database",
+            "create table",
+            "row",
+            "replace table",
+            "truncate table",
+            "create view",
+            "replace view",
+            "drop table",
+            "drop view",
+            "drop database"
+        ]
+    );
+}
+
+/// The bytes that docs/format/rows.md promises. A change here is a change of format.
+#[test]
+fn entries_have_the_documented_bytes() {
+    let golden = [
+        &[0x01, 0x02][..],                     // format, update
+        &[0x86, 0x08],                         // table 1030
+        b"\x04main\x06public\x01t",            // its name
+        &[0x01],                               // schema version
+        &[0x04, 0x80, 0, 0, 5],                // key 5
+        &[0x04, 0x80, 0, 0, 6],                // moved to key 6
+        &[0x05, 0x01, 0x01, 0x01, 0x00, 0x0A], // row (5)
+        &[0x05, 0x01, 0x01, 0x01, 0x00, 0x0C], // row (6)
+    ]
+    .concat();
+    let expected = RowChange {
+        op: RowOp::Update,
+        table_id: ObjectId(1030),
+        database: "main".to_owned(),
+        schema: "public".to_owned(),
+        table: "t".to_owned(),
+        schema_version: 1,
+        key: RowKey(vec![0x80, 0, 0, 5]),
+        moved_to: Some(RowKey(vec![0x80, 0, 0, 6])),
+        before: Some(vec![0x01, 0x01, 0x01, 0x00, 0x0A]),
+        after: Some(vec![0x01, 0x01, 0x01, 0x00, 0x0C]),
+    };
+    assert_eq!(decode(&golden).unwrap(), LogRecord::Row(expected));
+
+    let tables = tables();
+    let table = create(&tables, spec("t", &["a integer"], &["a"], &[]));
+    let mut txn = tables.begin().unwrap();
+    txn.insert(&table, vec![int(5)]).unwrap();
+    txn.commit().unwrap();
+    let start = tables.store().snapshot().unwrap().seq();
+    let mut txn = tables.begin().unwrap();
+    txn.update(&table, &key(&table, 5), vec![int(6)]).unwrap();
+    txn.commit().unwrap();
+    let payload = tables.store().log_after(start, 1).unwrap().remove(0).payload;
+    // All but the table's number is the same.
+    assert_eq!((&payload[..2], &payload[4..]), (&golden[..2], &golden[4..]));
+
+    let ddl = [
+        &[0x01, 0x10][..],
+        br#"{"drop_database":{"database":{"id":9,"name":"d","created_at_us":3}}}"#,
+    ]
+    .concat();
+    let LogRecord::Ddl(DdlChange::DropDatabase { database }) = decode(&ddl).unwrap() else {
+        panic!()
+    };
+    assert_eq!(
+        (database.id, database.name.as_str(), database.created_at_us),
+        (ObjectId(9), "d", 3)
+    );
+}
+
+#[test]
+fn entries_that_are_cut_longer_or_of_another_format_are_refused() {
+    let tables = tables();
+    let table = filled(&tables, 1);
+    let start = tables.store().snapshot().unwrap().seq();
+    let mut txn = tables.begin().unwrap();
+    txn.update(&table, &key(&table, 1), vec![int(1), text("x")])
+        .unwrap();
+    txn.commit().unwrap();
+    let payload = tables.store().log_after(start, 1).unwrap().remove(0).payload;
+    for len in 0..payload.len() {
+        assert!(
+            matches!(decode(&payload[..len]), Err(StoreError::Corrupt(_))),
+            "{len}"
+        );
+    }
+    assert!(matches!(
+        decode(&[&payload[..], &[0]].concat()),
+        Err(StoreError::Corrupt(_))
+    ));
+    assert!(matches!(
+        decode(&[9, 1]),
+        Err(StoreError::FormatVersion {
+            found: 9,
+            supported: 1
+        })
+    ));
+    assert!(matches!(decode(&[1, 99]), Err(StoreError::Corrupt(_))));
+}

@@ -1,0 +1,263 @@
+//! The power fails at every operation while transactions of many rows commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustydb_runtime::ManualClock;
+use rustydb_store::change_log;
+use rustydb_store::codec::rowid_of;
+use rustydb_store::redb_store::cut_disk::{CutDisk, Image, Survival};
+use rustydb_store::redb_store::{RedbOptions, RedbStore, TestHooks};
+use rustydb_store::seam::{CommitSeq, KeyRange};
+use rustydb_store::tables::{ColumnSpec, TableSpec, Tables, Txn, UniqueSpec};
+use rustydb_store::types::{ColumnType, Datum, Row, TableDef};
+
+/// Enough for every page of the load.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// All that a user can see: each table of `main` with its rows.
+type Contents = Vec<(String, Vec<Row>)>;
+
+fn open(disk: &CutDisk, hooks: TestHooks) -> Tables {
+    let clock = Arc::new(ManualClock::new(1));
+    let options = RedbOptions {
+        cache_bytes: CACHE_BYTES,
+        hooks,
+    };
+    let store = RedbStore::open_backend_with(disk.backend(), clock.clone(), options).unwrap();
+    Tables::open(Arc::new(store), clock).unwrap()
+}
+
+fn spec(name: &str, primary_key: &[&str], unique: &[&str]) -> TableSpec {
+    let column = |name: &str, data_type| ColumnSpec {
+        name: name.to_owned(),
+        data_type,
+        nullable: true,
+        default: None,
+        fill: None,
+    };
+    TableSpec {
+        database: "main".to_owned(),
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        columns: vec![column("id", ColumnType::Int4), column("name", ColumnType::Text)],
+        primary_key: primary_key.iter().map(|name| (*name).to_owned()).collect(),
+        unique: unique
+            .iter()
+            .map(|name| UniqueSpec {
+                name: None,
+                columns: vec![(*name).to_owned()],
+            })
+            .collect(),
+    }
+}
+
+fn table(txn: &Txn, name: &str) -> Arc<TableDef> {
+    txn.table("main", "public", name).unwrap().unwrap()
+}
+
+fn row(id: i32, round: i32) -> Row {
+    vec![Datum::Int4(id), Datum::Text(format!("row {id} of round {round}"))]
+}
+
+/// What the transaction of one round does: rows in two tables, and now and then a definition.
+fn work(txn: &mut Txn, round: i32) {
+    if round == 0 {
+        txn.create_table(spec("keyed", &["id"], &["name"])).unwrap();
+        txn.create_table(spec("numbered", &[], &[])).unwrap();
+        return;
+    }
+    let keyed = table(txn, "keyed");
+    let ids = round * 10..round * 10 + 3 + round % 4;
+    txn.insert_many(&keyed, ids.clone().map(|id| row(id, round)).collect())
+        .unwrap();
+    let numbered = table(txn, "numbered");
+    txn.insert_many(&numbered, ids.map(|id| row(id, round)).collect())
+        .unwrap();
+    let rows = txn.scan(&keyed, &KeyRange::default(), usize::MAX).unwrap();
+    if round % 3 == 0 {
+        // SET id = id + 1 over all of it.
+        let shifted = rows.into_iter().map(|(key, row)| {
+            let Datum::Int4(id) = row[0] else {
+                panic!("{row:?}")
+            };
+            (key, vec![Datum::Int4(id + 1), row[1].clone()])
+        });
+        txn.update_many(&keyed, shifted.collect()).unwrap();
+    } else if round % 4 == 0 {
+        let keys: Vec<_> = rows.into_iter().map(|(key, _)| key).step_by(2).collect();
+        txn.delete_many(&keyed, &keys).unwrap();
+    }
+    match round % 6 {
+        1 => {
+            let extra = txn
+                .create_table(spec(&format!("extra{round}"), &["name"], &["id"]))
+                .unwrap();
+            txn.insert(&extra, row(round, round)).unwrap();
+        }
+        3 => txn
+            .drop_table("main", "public", &format!("extra{}", round - 2))
+            .unwrap(),
+        4 => drop(txn.replace_table(spec("keyed", &["name"], &["id"])).unwrap()),
+        5 => drop(txn.replace_table(spec("keyed", &["id"], &["name"])).unwrap()),
+        0 => assert!(txn.truncate_table("main", "public", "numbered").unwrap() > 0),
+        _ => {}
+    }
+}
+
+/// What a transaction sees; its indexes must agree with it.
+fn contents(txn: &Txn) -> Contents {
+    let mut contents = Vec::new();
+    for table in txn.tables("main").unwrap() {
+        let rows = txn.scan(&table, &KeyRange::default(), usize::MAX).unwrap();
+        assert_eq!(
+            txn.row_count(&table).unwrap(),
+            rows.len() as u64,
+            "rows of {}",
+            table.name
+        );
+        for unique in &table.unique {
+            for (key, row) in &rows {
+                let values = [row[unique.columns[0]].clone()];
+                assert_eq!(
+                    txn.find_unique(&table, unique, &values).unwrap().as_ref(),
+                    Some(key)
+                );
+            }
+        }
+        contents.push((table.name.clone(), rows.into_iter().map(|(_, row)| row).collect()));
+    }
+    contents
+}
+
+struct Load {
+    disk: CutDisk,
+    /// What each acknowledged transaction saw at its end, and how many operations the disk had seen by then.
+    acknowledged: Vec<(usize, Contents)>,
+}
+
+/// A disk with an empty store: whether its creation survives a cut is a matter of the store's own tests.
+fn created() -> Image {
+    let disk = CutDisk::new(Image::default());
+    drop(RedbStore::open_backend(disk.backend(), Arc::new(ManualClock::new(1))).unwrap());
+    disk.cut_now(Survival::Everything)
+}
+
+/// A store with the planted bug shows a commit only some time after it has answered.
+fn wait_until(visible: impl Fn() -> bool) {
+    while !visible() {
+        std::thread::yield_now();
+    }
+}
+
+fn run(rounds: i32, acknowledge_before_commit: bool) -> Load {
+    let disk = CutDisk::new(created());
+    // Noted by the store itself: by the time its caller runs, the disk may have seen more.
+    let noted: Arc<Mutex<BTreeMap<CommitSeq, usize>>> = Arc::default();
+    let on_acknowledge = {
+        let (disk, noted) = (disk.clone(), noted.clone());
+        move |commit| {
+            noted.lock().insert(commit, disk.position());
+        }
+    };
+    let hooks = TestHooks {
+        on_acknowledge: Some(Arc::new(on_acknowledge)),
+        acknowledge_before_commit,
+    };
+    let tables = open(&disk, hooks);
+    wait_until(|| tables.begin().unwrap().database("main").unwrap().is_some());
+    let mut acknowledged = vec![(disk.position(), Contents::new())];
+    for round in 0..=rounds {
+        let mut txn = tables.begin().unwrap();
+        work(&mut txn, round);
+        let to_be_kept = contents(&txn);
+        let outcome = txn.commit().unwrap();
+        acknowledged.push((noted.lock()[&outcome.seq], to_be_kept));
+        wait_until(|| tables.store().snapshot().unwrap().seq() >= outcome.seq);
+    }
+    Load { disk, acknowledged }
+}
+
+/// What was acknowledged is there; of the transaction that was under way, all or nothing.
+fn check(load: &Load, position: usize, image: Image) -> Result<(), String> {
+    let acknowledged = load
+        .acknowledged
+        .iter()
+        .take_while(|(by, _)| *by <= position)
+        .count();
+    let tables = open(&CutDisk::new(image), TestHooks::default());
+    let found = contents(&tables.begin().unwrap());
+    let expected =
+        &load.acknowledged[acknowledged.saturating_sub(1)..(acknowledged + 1).min(load.acknowledged.len())];
+    if !expected.iter().any(|(_, contents)| *contents == found) {
+        return Err(format!(
+            "{acknowledged} were acknowledged, found {found:?}, not any of {expected:?}"
+        ));
+    }
+    let txn = tables.begin().unwrap();
+    for table in txn.tables("main").unwrap() {
+        for unique in &table.unique {
+            let entries = tables
+                .store()
+                .snapshot()
+                .unwrap()
+                .space_stats(unique.space)
+                .unwrap()
+                .entries;
+            let rows = txn.row_count(&table).unwrap();
+            if entries != rows {
+                return Err(format!("{} has {entries} entries for {rows} rows", unique.name));
+            }
+        }
+    }
+    for entry in tables.store().log_after(CommitSeq(0), usize::MAX).unwrap() {
+        change_log::decode(&entry.payload).map_err(|error| error.to_string())?;
+    }
+    // Life goes on, and no row number comes up again.
+    let mut txn = tables.begin().unwrap();
+    if let Some(numbered) = txn.table("main", "public", "numbered").unwrap() {
+        let newest = txn.scan(&numbered, &KeyRange::default(), usize::MAX).unwrap();
+        let added = txn.insert(&numbered, row(0, 0)).unwrap();
+        if newest.iter().any(|(key, _)| rowid_of(key) >= rowid_of(&added)) {
+            return Err("a row number was given again".to_owned());
+        }
+        txn.commit().map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn cut_everywhere(load: &Load, survivals: &[Survival]) -> Result<usize, String> {
+    let mut images = 0;
+    for cut in load.disk.cuts() {
+        for survival in survivals {
+            if *survival != Survival::Nothing && cut.unsynced() == 0 {
+                continue;
+            }
+            check(load, cut.position(), cut.image(*survival))
+                .map_err(|what| format!("cut behind {}, {survival:?} survives: {what}", cut.position()))?;
+            images += 1;
+        }
+    }
+    Ok(images)
+}
+
+#[test]
+fn a_cut_at_any_operation_loses_no_acknowledged_row_and_keeps_no_half_transaction() {
+    let load = run(24, false);
+    let images = cut_everywhere(&load, &Survival::ALL).unwrap();
+    println!(
+        "{} transactions, {} operations, {images} images",
+        load.acknowledged.len(),
+        load.disk.position()
+    );
+    assert!(images > load.disk.position());
+}
+
+/// The harness is worth something only if it sees a store that answers too early.
+#[test]
+fn a_store_that_acknowledges_too_early_is_caught_by_its_tables() {
+    let load = run(6, true);
+    let caught = cut_everywhere(&load, &[Survival::Nothing]).unwrap_err();
+    assert!(caught.contains("were acknowledged"), "{caught}");
+}
