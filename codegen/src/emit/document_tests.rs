@@ -493,6 +493,15 @@ fn curl_snippets_mean_the_example_to_a_shell() {
 }
 
 #[test]
+fn snippets_name_values_of_earlier_answers() {
+    let page = text(&fixture::model(), "docs/reference/shop.md");
+    assert!(snippet(&page, "shop.get_part", "sh").contains("/parts/<made.sku>"));
+    assert!(snippet(&page, "shop.get_part", "ts").contains("getPart({ sku: made.sku })"));
+    assert!(snippet(&page, "shop.get_part", "python").contains("get_part(sku=made.sku)"));
+    assert!(snippet(&page, "shop.get_part", "rust").contains("sku: made.sku.clone()"));
+}
+
+#[test]
 fn rust_snippets_parse() {
     let model = fixture::model();
     let page = text(&model, "docs/reference/shop.md");

@@ -19,7 +19,7 @@ pub struct Snippet {
 
 /// The example's call on every interface that carries the operation.
 pub fn all(model: &Model, names: &Names, operation: &Operation, example: &Example) -> Vec<Snippet> {
-    let example = &Example {
+    let plain = &Example {
         input: shown(&example.input),
         ..example.clone()
     };
@@ -29,18 +29,18 @@ pub fn all(model: &Model, names: &Names, operation: &Operation, example: &Exampl
         snippets.push(Snippet {
             title: "curl",
             language: "sh",
-            code: wire::curl(model, operation, example),
+            code: wire::curl(model, operation, plain),
         });
     }
     if carries(Interface::Rpc) {
         snippets.push(Snippet {
             title: "JSON-RPC",
             language: "json",
-            code: wire::rpc(operation, example),
+            code: wire::rpc(operation, plain),
         });
     }
     if carries(Interface::Graphql) {
-        let (document, variables) = wire::graphql(model, operation, example);
+        let (document, variables) = wire::graphql(model, operation, plain);
         snippets.push(Snippet {
             title: "GraphQL",
             language: "graphql",
@@ -73,6 +73,25 @@ pub fn all(model: &Model, names: &Names, operation: &Operation, example: &Exampl
         });
     }
     snippets
+}
+
+/// A text that is wholly `${saved.field}` as an expression of the clients' languages: the answer has that name
+/// there, and positions in lists are in brackets.
+fn saved(text: &str) -> Option<String> {
+    let path = text.strip_prefix("${")?.strip_suffix('}')?;
+    let sound = |step: &str| !step.is_empty() && step.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let mut steps = path.split('.');
+    let mut expression = steps.next().filter(|name| sound(name))?.to_owned();
+    for step in steps {
+        if !sound(step) {
+            return None;
+        }
+        match step.parse::<usize>() {
+            Ok(index) => expression += &format!("[{index}]"),
+            Err(_) => expression += &format!(".{step}"),
+        }
+    }
+    Some(expression)
 }
 
 /// The value with `${saved.field}` as `<saved.field>`, which no shell expands.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::{saved, show_text};
 use crate::model::{Example, Field, Model, Object, Operation, Shape, Ty};
 use crate::names;
 
@@ -46,6 +47,9 @@ fn arguments(model: &Model, fields: &[Field], map: &Map<String, Value>, indent: 
 }
 
 fn literal(model: &Model, ty: &Ty, value: &Value, indent: usize) -> String {
+    if let Some(expression) = value.as_str().and_then(saved) {
+        return expression;
+    }
     match (ty, value) {
         (Ty::Array { items, .. }, Value::Array(list)) => {
             let list: Vec<String> = list
@@ -60,10 +64,10 @@ fn literal(model: &Model, ty: &Ty, value: &Value, indent: usize) -> String {
             });
             wrapped("{", "}", &pairs.collect::<Vec<_>>(), 0, indent)
         }
-        (Ty::Timestamp, Value::String(text)) if !text.starts_with('<') => {
+        (Ty::Timestamp, Value::String(text)) => {
             format!("datetime.fromisoformat({})", quoted(text))
         }
-        (Ty::Date, Value::String(text)) if !text.starts_with('<') => {
+        (Ty::Date, Value::String(text)) => {
             format!("date.fromisoformat({})", quoted(text))
         }
         (Ty::Decimal, Value::String(text)) => format!("Decimal({})", quoted(text)),
@@ -109,7 +113,7 @@ fn free(value: &Value, indent: usize) -> String {
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
         Value::Number(number) => number.to_string(),
-        Value::String(text) => quoted(text),
+        Value::String(text) => saved(text).unwrap_or_else(|| quoted(text)),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| free(item, indent + 1)).collect();
             wrapped("[", "]", &items, 0, indent)
@@ -136,7 +140,7 @@ fn wrapped(open: &str, close: &str, items: &[String], before: usize, indent: usi
 
 /// JSON's text literals are Python's.
 fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+    Value::from(show_text(text)).to_string()
 }
 
 fn word(name: &str) -> String {

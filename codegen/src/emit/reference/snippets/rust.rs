@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::{saved, show_text, shown};
 use crate::emit::rust::{Holding, holding};
 use crate::model::{Example, Model, Object, Operation, Shape, Ty};
 use crate::names;
@@ -12,6 +13,7 @@ pub fn call(model: &Model, operation: &Operation, example: &Example) -> String {
     let mut writer = Writer {
         model,
         open: BTreeSet::new(),
+        free: Vec::new(),
     };
     let (module, name) = (
         names::rust::value(&operation.module),
@@ -26,7 +28,16 @@ pub fn call(model: &Model, operation: &Operation, example: &Example) -> String {
     let statements = format!(
         "fn example() {{ {input} let answer = client.{module}().{name}({argument}).await?; println!(\"{{answer:?}}\"); }}"
     );
-    formatted(&statements)
+    let mut code = formatted(&statements);
+    for (index, text) in writer.free.iter().enumerate() {
+        code = code.replacen(&placeholder(index), &format!("json!({text})"), 1);
+    }
+    code
+}
+
+/// Stands for a free value while the code is laid out: the layout of a macro's tokens is not.
+fn placeholder(index: usize) -> String {
+    format!("free_value_{index}_of_the_example")
 }
 
 /// The body of a function as rustfmt would lay it out; as it was made where it does not parse.
@@ -48,16 +59,26 @@ struct Writer<'a> {
     model: &'a Model,
     /// Types being written: one that contains itself is boxed, and left to serde.
     open: BTreeSet<&'a str>,
+    /// Texts of free values, by placeholder.
+    free: Vec<String>,
 }
 
 impl<'a> Writer<'a> {
     fn ty(&mut self, ty: &'a Ty, value: &Value) -> String {
+        if let Some(expression) = value.as_str().and_then(saved) {
+            let copied = matches!(ty, Ty::Id64 | Ty::Timestamp | Ty::Date | Ty::Uuid | Ty::Lsn);
+            return if copied {
+                expression
+            } else {
+                format!("{expression}.clone()")
+            };
+        }
         match (ty, value) {
             (Ty::Boolean | Ty::Integer(_), _) => value.to_string(),
             (Ty::Number { .. }, _) => value
                 .as_f64()
                 .map_or_else(|| value.to_string(), |number| format!("{number:?}")),
-            (Ty::Text(_), Value::String(text)) => format!("{text:?}.to_owned()"),
+            (Ty::Text(_), Value::String(text)) => format!("{:?}.to_owned()", show_text(text)),
             (Ty::Cursor, Value::String(text)) => format!("Cursor({text:?}.to_owned())"),
             (
                 Ty::Id64 | Ty::Decimal | Ty::Bytes { .. } | Ty::Timestamp | Ty::Date | Ty::Uuid | Ty::Lsn,
@@ -65,17 +86,28 @@ impl<'a> Writer<'a> {
             ) => format!("{text:?}.parse()?"),
             (Ty::Array { items, .. }, Value::Array(list)) => {
                 let list: Vec<String> = list.iter().map(|item| self.ty(items, item)).collect();
-                format!("vec![{}]", list.join(", "))
+                if list.is_empty() {
+                    "Vec::new()".to_owned()
+                } else {
+                    format!("Vec::from([{}])", list.join(", "))
+                }
             }
-            (Ty::Json, _) => format!("serde_json::json!({value})"),
+            (Ty::Json, _) => self.json(value),
+            (Ty::Map { values }, Value::Object(map)) => {
+                let pairs: Vec<String> = map
+                    .iter()
+                    .map(|(key, value)| format!("({key:?}.to_owned(), {})", self.ty(values, value)))
+                    .collect();
+                format!("Map::from_iter([{}])", pairs.join(", "))
+            }
             (Ty::Ref(name), _) => self.named(name, value),
-            _ => by_serde(value),
+            _ => self.by_serde(value),
         }
     }
 
     fn named(&mut self, name: &'a str, value: &Value) -> String {
         if !self.open.insert(name) {
-            return by_serde(value);
+            return self.by_serde(value);
         }
         let model = self.model;
         let type_name = names::rust::type_name(name);
@@ -95,11 +127,11 @@ impl<'a> Writer<'a> {
                         let inner = self.object(&target, object, map);
                         format!("{type_name}::{}({inner})", names::rust::variant(&variant.value))
                     }
-                    _ => by_serde(value),
+                    _ => self.by_serde(value),
                 }
             }
             (Shape::Alias(ty), _) => self.ty(ty, value),
-            _ => by_serde(value),
+            _ => self.by_serde(value),
         };
         self.open.remove(name);
         text
@@ -134,8 +166,13 @@ impl<'a> Writer<'a> {
         }
         format!("{type_name} {{ {} }}", members.join(", "))
     }
-}
 
-fn by_serde(value: &Value) -> String {
-    format!("serde_json::from_value(serde_json::json!({value}))?")
+    fn json(&mut self, value: &Value) -> String {
+        self.free.push(shown(value).to_string());
+        placeholder(self.free.len() - 1)
+    }
+
+    fn by_serde(&mut self, value: &Value) -> String {
+        format!("serde_json::from_value({})?", self.json(value))
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::{saved, show_text};
 use crate::model::{Example, Operation};
 use crate::names::typescript::{Names, key};
 
@@ -56,6 +57,7 @@ fn one_line(value: &Value) -> String {
                 .collect();
             format!("{{ {} }}", members.join(", "))
         }
+        Value::String(text) => saved(text).unwrap_or_else(|| Value::from(show_text(text)).to_string()),
         other => other.to_string(),
     }
 }
