@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostics::{Diagnostic, Place};
 use crate::emit;
 use crate::lint;
-use crate::load;
+use crate::load::{self, LoadedModule};
 use crate::model::Model;
 use crate::names::lock;
 use crate::output::{self, Difference, Emission, File};
@@ -24,7 +24,9 @@ pub struct Project {
 
 impl Project {
     pub fn new(root: &Path) -> Project {
-        Project { root: root.to_owned() }
+        Project {
+            root: root.to_owned(),
+        }
     }
 
     /// The contract, resolved and free of findings.
@@ -37,7 +39,11 @@ impl Project {
     pub fn emit(&self) -> Result<Vec<Emission>, Vec<Diagnostic>> {
         let model = self.model()?;
         let renames = lock::renames(&self.locked_names()?, &model);
-        if renames.is_empty() { Ok(emissions(&model)) } else { Err(renames) }
+        if renames.is_empty() {
+            Ok(emissions(&model))
+        } else {
+            Err(renames)
+        }
     }
 
     /// Publishes names as the contract and the generator have them now, and answers what changed.
@@ -52,7 +58,11 @@ impl Project {
             Ok(text) => Ok(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => Err(vec![Diagnostic {
-                place: Place { file: lock::FILE.to_owned(), line: 1, column: 1 },
+                place: Place {
+                    file: lock::FILE.to_owned(),
+                    line: 1,
+                    column: 1,
+                },
                 rule: "unreadable",
                 message: error.to_string(),
                 hint: "make the file readable; it pins every published name".to_owned(),
@@ -73,21 +83,30 @@ impl Project {
 pub fn emissions(model: &Model) -> Vec<Emission> {
     let mut emissions = emit::emit_all(model);
     let lock = File::new(lock::FILE, lock::text(model));
-    emissions.push(Emission { files: vec![lock], folders: Vec::new() });
+    emissions.push(Emission {
+        files: vec![lock],
+        folders: Vec::new(),
+    });
     emissions
 }
 
 /// The model of a contract given as files, path and text; all findings of a stage are told at once.
 pub fn model_of(files: &[(String, String)]) -> Result<Model, Vec<Diagnostic>> {
-    let loaded = load::parse_files(files)?;
-    let mut found = lint::forms(&loaded);
-    let model = match resolve::resolve(&loaded) {
+    model_of_loaded(&load::parse_files(files)?)
+}
+
+/// The model of a contract whose files are parsed.
+pub fn model_of_loaded(loaded: &[LoadedModule]) -> Result<Model, Vec<Diagnostic>> {
+    let mut found = lint::forms(loaded);
+    let model = match resolve::resolve(loaded) {
         Ok(model) => found.into_result(model)?,
         Err(unresolved) => {
-            unresolved.into_iter().for_each(|d| found.push(d.place, d.rule, d.message, d.hint));
+            unresolved
+                .into_iter()
+                .for_each(|d| found.push(d.place, d.rule, d.message, d.hint));
             return Err(found.into_sorted());
         }
     };
-    let found = lint::model(&loaded, &model);
+    let found = lint::model(loaded, &model);
     if found.is_empty() { Ok(model) } else { Err(found) }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::types::behind_aliases;
 use super::{At, Lint};
 use crate::model::{Field, Kind, Method, Model, Operation, RestPlace, Shape, Ty};
-use crate::resolve::operations::path_parameters;
+use crate::resolve::path_parameters;
 
 /// Where all of REST lives.
 const PREFIX: &str = "/api/v1/";

@@ -1,0 +1,7 @@
+//! The generator from outside: contracts in, findings and files out.
+
+#![allow(clippy::unwrap_used)]
+
+mod fuzz;
+mod lint;
+mod support;
