@@ -12,6 +12,7 @@ pub mod graphql_sdl;
 pub mod json_schema;
 pub mod openapi;
 pub mod openrpc;
+pub mod python;
 pub mod reference;
 pub mod rust;
 pub mod rust_client;
@@ -26,6 +27,7 @@ const EMITTERS: &[fn(&Model) -> Emission] = &[
     api::emit,
     rust_client::emit,
     typescript::emit,
+    python::emit,
     json_schema::emit,
     openapi::emit,
     openrpc::emit,

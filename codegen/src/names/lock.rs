@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{graphql, rust, typescript};
+use super::{graphql, python, rust, typescript};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::model::Model;
 
@@ -24,6 +24,7 @@ pub type PublicNames = fn(&Model) -> BTreeMap<String, String>;
 /// Every target with names of its own, sorted.
 pub const TARGETS: &[(&str, PublicNames)] = &[
     ("graphql", graphql::public_names),
+    ("python", python::public_names),
     ("rust", rust::public_names),
     ("typescript", typescript::public_names),
 ];

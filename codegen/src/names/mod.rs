@@ -2,6 +2,7 @@
 
 pub mod graphql;
 pub mod lock;
+pub mod python;
 pub mod rust;
 pub mod typescript;
 
