@@ -1,0 +1,12 @@
+//! What every test here stands on: the binary, the wires and the clients.
+
+pub mod client;
+pub mod contract;
+pub mod credential;
+pub mod error;
+pub mod graphql;
+pub mod rest;
+pub mod rpc;
+pub mod server;
+pub mod tools;
+pub mod world;

@@ -1,0 +1,113 @@
+//! A server with a user for each role.
+
+use std::collections::BTreeMap;
+
+use codegen::model::{Example, Operation};
+use serde_json::{Value, json};
+
+use super::contract::{self, model};
+use super::credential::Credential;
+use super::error::Answer;
+use super::rest;
+use super::server::{ADMIN_PASSWORD, Server};
+
+pub struct World {
+    pub server: Server,
+    pub http: reqwest::Client,
+    /// By role; the administrator is the first user.
+    credentials: BTreeMap<String, Credential>,
+}
+
+impl World {
+    pub async fn new() -> World {
+        World::on(Server::start()).await
+    }
+
+    /// Creates a user for each role but the administrator's, named after the role, and signs all in.
+    pub async fn on(server: Server) -> World {
+        let mut world =
+            World { server, http: reqwest::Client::new(), credentials: BTreeMap::new() };
+        world.sign_in("admin").await;
+        for role in &model().roles {
+            if role.name != "admin" {
+                let input = json!({"username": user_of(&role.name), "password": ADMIN_PASSWORD, "roles": [role.name]});
+                world.must("admin.create_user", &input, "admin").await;
+                world.sign_in(&role.name).await;
+            }
+        }
+        world
+    }
+
+    pub async fn sign_in(&mut self, role: &str) {
+        let input = json!({"username": user_of(role), "password": ADMIN_PASSWORD});
+        let tokens = self.call("auth.login", &input, &Credential::Nobody).await.unwrap();
+        let token = tokens["access_token"].as_str().unwrap().to_owned();
+        self.credentials.insert(role.to_owned(), Credential::Bearer(token));
+    }
+
+    /// Credential of a role, or of nobody.
+    pub fn credential(&self, role: &str) -> Credential {
+        match role {
+            "nobody" => Credential::Nobody,
+            role => self.credentials[role].clone(),
+        }
+    }
+
+    pub fn base_url(&self) -> &str {
+        &self.server.base_url
+    }
+
+    /// A call over REST.
+    pub async fn call(&self, id: &str, input: &Value, credential: &Credential) -> Answer {
+        rest::call(&self.http, self.base_url(), contract::operation(id), input, credential).await
+    }
+
+    /// A call over REST that must succeed.
+    pub async fn must(&self, id: &str, input: &Value, role: &str) -> Value {
+        match self.call(id, input, &self.credential(role)).await {
+            Ok(output) => output,
+            Err(error) => panic!("{id} {input} as {role}: {error:?}"),
+        }
+    }
+
+    /// Runs the calls an example needs before it and answers its input with their answers put in.
+    pub async fn prepare(&self, operation: &Operation, example: &Example) -> Value {
+        let mut saved = BTreeMap::new();
+        for step in &example.given {
+            let input = fill(&step.input, &saved);
+            for _ in 0..step.repeat {
+                let result = self.call(&step.call, &input, &self.credential(&step.role)).await;
+                let answer = result.unwrap_or_else(|error| {
+                    panic!("{} {}: given {} {input}: {error:?}", operation.id, example.name, step.call)
+                });
+                if let Some(name) = &step.save {
+                    saved.insert(name.clone(), answer);
+                }
+            }
+        }
+        fill(&example.input, &saved)
+    }
+}
+
+fn user_of(role: &str) -> String {
+    if role == "admin" { role.to_owned() } else { format!("role_{role}") }
+}
+
+/// Puts saved answers in the place of `${name.field}`.
+fn fill(value: &Value, saved: &BTreeMap<String, Value>) -> Value {
+    match value {
+        Value::String(text) => match text.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')) {
+            None => value.clone(),
+            Some(path) => {
+                let (name, path) = path.split_once('.').unwrap_or((path, ""));
+                let pointer: String = path.split('.').map(|step| format!("/{step}")).collect();
+                saved[name].pointer(&pointer).unwrap_or_else(|| panic!("{text} leads nowhere")).clone()
+            }
+        },
+        Value::Array(items) => items.iter().map(|item| fill(item, saved)).collect(),
+        Value::Object(map) => {
+            Value::Object(map.iter().map(|(key, item)| (key.clone(), fill(item, saved))).collect())
+        }
+        other => other.clone(),
+    }
+}
