@@ -17,7 +17,11 @@ pub enum StoreError {
     FormatVersion { found: u32, supported: u32 },
     /// A part of a batch is over a bound of the store; nothing of the batch is kept.
     #[error("a {what} of size {size} is over the limit of {size_max}")]
-    TooLarge { what: &'static str, size: usize, size_max: usize },
+    TooLarge {
+        what: &'static str,
+        size: usize,
+        size_max: usize,
+    },
     /// Stored bytes do not decode: corruption, never a user's mistake.
     #[error("stored data is corrupt: {0}")]
     Corrupt(String),

@@ -15,7 +15,9 @@
 //! | timestamptz | `2024-02-29T12:00:00.000000Z` | the text as a string |
 //! | json | the JSON text | the JSON value |
 //!
-//! Reading never rounds, cuts or guesses: digits that the type can't keep are refused with a remedy.
+//! Reading never rounds, cuts or guesses: digits that the type can't keep are refused with a remedy. Only real and
+//! double precision take the nearest value that they have. A JSON number with a fraction is a double already when
+//! it gets here, so decimals of more than 15 digits must come as strings to keep them all.
 
 mod calendar;
 mod cast;

@@ -89,7 +89,7 @@ impl Txn {
     /// nothing commits without touching the store.
     ///
     /// `WriteConflict` means that another transaction was first; begin again.
-    pub fn commit(self) -> Result<CommitOutcome> {
+    pub fn commit(mut self) -> Result<CommitOutcome> {
         let changes = self.changes();
         let batch = self.batch();
         let wrote = !(batch.writes.is_empty() && batch.dropped_spaces.is_empty() && batch.log.is_empty());
@@ -116,10 +116,10 @@ impl Txn {
         Ok(CommitOutcome { seq, wrote, changes })
     }
 
-    fn batch(&self) -> WriteBatch {
+    fn batch(&mut self) -> WriteBatch {
         let mut batch = WriteBatch {
             dropped_spaces: self.state.dropped_spaces.iter().copied().collect(),
-            log: self.log.clone(),
+            log: std::mem::take(&mut self.log),
             ..WriteBatch::default()
         };
         for (space, writes) in self.view.writes.spaces() {

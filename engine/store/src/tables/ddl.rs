@@ -97,7 +97,10 @@ impl Txn {
         self.require_writable()?;
         let table = self.require_table(database, schema, name)?;
         self.require_no_dependents(database, schema, name)?;
-        self.atomically(|txn| txn.remove_table(&table))
+        self.atomically(|txn| {
+            txn.check_dependents_at_commit(database, schema, name);
+            txn.remove_table(&table)
+        })
     }
 
     /// Removes all rows at once; answers how many this transaction saw. Rows that others commit meanwhile go
@@ -194,7 +197,10 @@ impl Txn {
             }
         };
         self.require_no_dependents(database, schema, name)?;
-        self.atomically(|txn| txn.remove_view(&view))
+        self.atomically(|txn| {
+            txn.check_dependents_at_commit(database, schema, name);
+            txn.remove_view(&view)
+        })
     }
 
     pub(super) fn require_table(&self, database: &str, schema: &str, name: &str) -> Result<Arc<TableDef>> {
@@ -291,11 +297,6 @@ impl Txn {
             &catalog::relation_key(&table.database, &table.schema, &table.name),
             None,
         )?;
-        self.check_at_commit(CommitCheck::NoDependents {
-            database: table.database.clone(),
-            schema: table.schema.clone(),
-            name: table.name.clone(),
-        });
         self.log_ddl(DdlChange::DropTable { table: table.clone() });
         Ok(())
     }
@@ -305,13 +306,17 @@ impl Txn {
             &catalog::relation_key(&view.database, &view.schema, &view.name),
             None,
         )?;
-        self.check_at_commit(CommitCheck::NoDependents {
-            database: view.database.clone(),
-            schema: view.schema.clone(),
-            name: view.name.clone(),
-        });
         self.log_ddl(DdlChange::DropView { view: view.clone() });
         Ok(())
+    }
+
+    /// The commit fails when a view that this transaction does not see reads the relation.
+    pub(super) fn check_dependents_at_commit(&mut self, database: &str, schema: &str, name: &str) {
+        self.check_at_commit(CommitCheck::NoDependents {
+            database: database.to_owned(),
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+        });
     }
 
     /// The commit fails when the database or schema has gone meanwhile.

@@ -52,7 +52,7 @@ impl Txn {
             txn.count(table, incoming.len() as u64, 0, 0);
             let mut keys = Vec::with_capacity(incoming.len());
             for incoming in incoming {
-                txn.log.push(change_log::encode_row_change(
+                txn.log_entry(change_log::encode_row_change(
                     table,
                     RowOp::Insert,
                     &incoming.key,
@@ -133,7 +133,7 @@ impl Txn {
             let mut keys = Vec::with_capacity(taken_out.len());
             for (old, incoming, rejoined) in taken_out {
                 let moved_to = (old.key != incoming.key).then_some(&incoming.key);
-                txn.log.push(change_log::encode_row_change(
+                txn.log_entry(change_log::encode_row_change(
                     table,
                     RowOp::Update,
                     &old.key,
@@ -175,7 +175,7 @@ impl Txn {
                     let from = unique_key(table, unique, &old.row)?;
                     txn.remove_from_index(table, unique, from)?;
                 }
-                txn.log.push(change_log::encode_row_change(
+                txn.log_entry(change_log::encode_row_change(
                     table,
                     RowOp::Delete,
                     key,

@@ -87,6 +87,10 @@ pub enum TableError {
         bytes: usize,
         bytes_max: usize,
     },
+    #[error(
+        "the transaction's changes take {bytes} bytes; at most {bytes_max} are allowed: commit in smaller parts"
+    )]
+    TransactionTooLarge { bytes: usize, bytes_max: usize },
     /// Another transaction committed first; the whole transaction may be tried again.
     #[error("another transaction changed {object} first; try the transaction again")]
     WriteConflict { object: String },

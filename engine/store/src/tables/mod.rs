@@ -57,7 +57,7 @@ pub(crate) use error::corrupt;
 pub use error::{Result, TableError};
 pub use reader::{Relation, TableStats, TxnReader};
 pub use spec::{ColumnSpec, TableSpec, UniqueSpec, ViewSpec};
-pub use txn::{CommitOutcome, Mark, TableChanges, Txn};
+pub use txn::{CommitOutcome, Mark, PENDING_BYTES_MAX, TableChanges, Txn};
 
 use crate::error::StoreError;
 use crate::seam::{SpaceId, StoreSnapshot, TableStore, Write, WriteBatch};

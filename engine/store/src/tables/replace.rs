@@ -54,11 +54,7 @@ impl Txn {
                 since: txn.snapshot_seq(),
             });
             if narrows(&before, &after.columns) {
-                txn.check_at_commit(CommitCheck::NoDependents {
-                    database: before.database.clone(),
-                    schema: before.schema.clone(),
-                    name: before.name.clone(),
-                });
+                txn.check_dependents_at_commit(&before.database, &before.schema, &before.name);
             }
             txn.log_ddl(DdlChange::ReplaceTable {
                 before: TableDef::clone(&before),

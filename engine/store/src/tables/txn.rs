@@ -11,6 +11,9 @@ use crate::tables::write_set::{Base, Pending};
 use crate::tables::{Relation, Result, TableError, TableStats, Tables, TxnReader};
 use crate::types::{DatabaseDef, Datum, ObjectId, Row, RowKey, SchemaDef, TableDef, UniqueDef, ViewDef};
 
+/// Memory that the changes of one transaction may take, in bytes.
+pub const PENDING_BYTES_MAX: usize = 1 << 30;
+
 /// How many row changes a transaction holds for one table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableChanges {
@@ -37,6 +40,7 @@ pub struct CommitOutcome {
 #[derive(Clone)]
 pub struct Mark {
     journal_len: usize,
+    pending_bytes: usize,
     log_len: usize,
     state: Arc<State>,
 }
@@ -50,6 +54,9 @@ pub struct Txn {
     journal: Vec<Replaced>,
     /// Change-log entries of the commit, in statement order.
     pub(super) log: Vec<Vec<u8>>,
+    /// What the writes, the journal and the log hold, overwritten values included.
+    pending_bytes: usize,
+    pub(super) pending_bytes_max: usize,
     pub(super) state: Arc<State>,
 }
 
@@ -87,6 +94,8 @@ impl Txn {
             read_only,
             journal: Vec::new(),
             log: Vec::new(),
+            pending_bytes: 0,
+            pending_bytes_max: PENDING_BYTES_MAX,
             state: Arc::default(),
         }
     }
@@ -177,6 +186,7 @@ impl Txn {
     pub fn mark(&self) -> Mark {
         Mark {
             journal_len: self.journal.len(),
+            pending_bytes: self.pending_bytes,
             log_len: self.log.len(),
             state: self.state.clone(),
         }
@@ -193,6 +203,7 @@ impl Txn {
             writes.set(replaced.space, &replaced.key, replaced.pending);
         }
         self.log.truncate(mark.log_len);
+        self.pending_bytes = mark.pending_bytes;
         self.state = mark.state.clone();
     }
 
@@ -210,11 +221,23 @@ impl Txn {
     /// Runs a statement's work and undoes it when it fails.
     pub(super) fn atomically<R>(&mut self, work: impl FnOnce(&mut Txn) -> Result<R>) -> Result<R> {
         let mark = self.mark();
-        work(self).inspect_err(|_| self.undo_to(&mark))
+        let done = work(self).and_then(|done| self.require_bounded().map(|()| done));
+        done.inspect_err(|_| self.undo_to(&mark))
+    }
+
+    fn require_bounded(&self) -> Result<()> {
+        if self.pending_bytes <= self.pending_bytes_max {
+            return Ok(());
+        }
+        Err(TableError::TransactionTooLarge {
+            bytes: self.pending_bytes,
+            bytes_max: self.pending_bytes_max,
+        })
     }
 
     /// Sets a key of which the snapshot holds `base`.
     pub(super) fn put(&mut self, space: SpaceId, key: &[u8], base: Option<Base>, value: Option<Vec<u8>>) {
+        self.pending_bytes += 2 * key.len() + value.as_ref().map_or(0, Vec::len);
         let pending = Pending {
             base,
             value: value.map(Arc::from),
@@ -306,6 +329,19 @@ impl Txn {
     }
 
     pub(super) fn log_ddl(&mut self, change: DdlChange) {
-        self.log.push(change_log::encode_ddl(&change));
+        self.log_entry(change_log::encode_ddl(&change));
+    }
+
+    pub(super) fn log_entry(&mut self, payload: Vec<u8>) {
+        self.pending_bytes += payload.len();
+        self.log.push(payload);
     }
 }
+
+const _: () = {
+    const fn sent_between_threads<T: Send>() {}
+    const fn shared_between_threads<T: Send + Sync>() {}
+    sent_between_threads::<Txn>();
+    shared_between_threads::<TxnReader>();
+    shared_between_threads::<Tables>();
+};

@@ -184,3 +184,8 @@ impl Drop for TxnLease {
         }
     }
 }
+
+const _: () = {
+    const fn sent_between_threads<T: Send>() {}
+    sent_between_threads::<TxnLease>();
+};

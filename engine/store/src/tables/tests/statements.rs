@@ -241,3 +241,28 @@ fn sizes_count_own_writes_exactly() {
         (0, 0, 0)
     );
 }
+
+#[test]
+fn a_transaction_that_grows_too_large_refuses_the_statement_and_stays_usable() {
+    let tables = tables();
+    let table = filled(&tables, 1);
+    let mut txn = tables.begin().unwrap();
+    txn.pending_bytes_max = 20_000;
+    let large = || text(&"x".repeat(6_000));
+    txn.insert(&table, vec![int(2), large()]).unwrap();
+    let refused = txn.insert(&table, vec![int(3), large()]).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            TableError::TransactionTooLarge {
+                bytes_max: 20_000,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert_eq!(txn.row_count(&table).unwrap(), 2);
+    txn.insert(&table, vec![int(4), text("small")]).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(committed_rows(&tables, &table).len(), 3);
+}
