@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::json_schema::NOTE;
 use crate::model::{Interface, Kind, Model, Operation};
 use crate::names;
-use crate::names::typescript::Names;
+use crate::names::{python as python_names, typescript as typescript_names};
 use crate::output::{Emission, File};
 
 /// The interfaces, in the order of the columns.
@@ -58,10 +58,11 @@ pub fn emit(model: &Model) -> Emission {
 
 /// The matrix of a contract.
 pub fn report(model: &Model) -> Coverage {
-    let typescript = Names::new(model);
+    let typescript = typescript_names::Names::new(model);
+    let python = python_names::Names::new(model);
     let operations: Vec<Row> = model
         .operations()
-        .map(|operation| row(&typescript, operation))
+        .map(|operation| row(&typescript, &python, operation))
         .collect();
     let counts: BTreeMap<String, usize> = INTERFACES
         .iter()
@@ -85,7 +86,7 @@ pub fn report(model: &Model) -> Coverage {
     }
 }
 
-fn row(typescript: &Names, operation: &Operation) -> Row {
+fn row(typescript: &typescript_names::Names, python: &python_names::Names, operation: &Operation) -> Row {
     let mut row = Row {
         id: operation.id.clone(),
         kind: match operation.kind {
@@ -128,9 +129,14 @@ fn row(typescript: &Names, operation: &Operation) -> Row {
         let (module, name) = (&operation.module, &operation.name);
         let property = typescript.property(module).unwrap_or(module);
         let typescript_method = format!("{property}.{}", typescript.method(&operation.id).unwrap_or(name));
+        let attribute = python.modules.get(module).unwrap_or(module);
+        let python_method = format!(
+            "{attribute}.{}",
+            python.methods.get(&operation.id).unwrap_or(name)
+        );
         let clients = [
             ("TypeScript", typescript_method),
-            ("Python", format!("{module}.{name}")),
+            ("Python", python_method),
             (
                 "Rust",
                 format!("{}().{}", names::rust::value(module), names::rust::value(name)),

@@ -11,7 +11,6 @@ use askama::Template;
 
 use super::json_schema::NOTE;
 use crate::model::Model;
-use crate::names::typescript::Names;
 use crate::output::{Emission, File};
 
 pub use tables::cell;
@@ -33,7 +32,7 @@ struct IndexPage {
 }
 
 pub fn emit(model: &Model) -> Emission {
-    let names = Names::new(model);
+    let names = snippets::Names::new(model);
     let mut files: Vec<File> = model
         .modules
         .values()

@@ -1,6 +1,6 @@
 //! What the templates show, as plain values.
 
-use super::snippets::{self, Snippet};
+use super::snippets::{self, Names, Snippet};
 use super::tables::{
     ErrorRow, FieldRow, cell, code, error_row, field_row, operation_anchor, shape, type_anchor, type_link,
 };
@@ -8,7 +8,6 @@ use crate::emit::examples;
 use crate::emit::json_schema::schema::paragraphs;
 use crate::emit::openapi::credentials;
 use crate::model::{self, Interface, Kind, Model, Object, Shape, Stability};
-use crate::names::typescript::Names;
 
 pub struct Module {
     pub name: String,

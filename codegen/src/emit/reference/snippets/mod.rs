@@ -8,7 +8,22 @@ mod wire;
 use serde_json::Value;
 
 use crate::model::{Example, Interface, Model, Operation};
-use crate::names::typescript::Names;
+use crate::names::{python as python_names, typescript as typescript_names};
+
+/// What the clients call the contract's parts.
+pub struct Names {
+    typescript: typescript_names::Names,
+    python: python_names::Names,
+}
+
+impl Names {
+    pub fn new(model: &Model) -> Names {
+        Names {
+            typescript: typescript_names::Names::new(model),
+            python: python_names::Names::new(model),
+        }
+    }
+}
 
 pub struct Snippet {
     pub title: &'static str,
@@ -55,7 +70,7 @@ pub fn all(model: &Model, names: &Names, operation: &Operation, example: &Exampl
         }
     }
     if carries(Interface::Rest) {
-        let typescript = typescript::call(names, operation, example);
+        let typescript = typescript::call(&names.typescript, operation, example);
         snippets.push(Snippet {
             title: "TypeScript",
             language: "ts",
@@ -64,7 +79,7 @@ pub fn all(model: &Model, names: &Names, operation: &Operation, example: &Exampl
         snippets.push(Snippet {
             title: "Python",
             language: "python",
-            code: python::call(model, operation, example),
+            code: python::call(model, &names.python, operation, example),
         });
         snippets.push(Snippet {
             title: "Rust",

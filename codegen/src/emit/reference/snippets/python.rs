@@ -4,106 +4,130 @@ use serde_json::{Map, Value};
 
 use super::{saved, show_text};
 use crate::model::{Example, Field, Model, Object, Operation, Shape, Ty};
-use crate::names;
+use crate::names::python::Names;
 
 const LINE_MAX: usize = 80;
 
-/// Words that can't name an argument.
-const KEYWORDS: &[&str] = &[
-    "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
-    "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not",
-    "or", "pass", "raise", "return", "try", "while", "with", "yield",
-];
-
-pub fn call(model: &Model, operation: &Operation, example: &Example) -> String {
-    let fields = model.input_fields(operation);
+pub fn call(model: &Model, names: &Names, operation: &Operation, example: &Example) -> String {
+    let writer = Writer { model, names };
     let arguments: Vec<String> = match &example.input {
-        Value::Object(map) => arguments(model, fields, map, 1),
+        Value::Object(map) => writer.arguments(&operation.input, model.input_fields(operation), map, 1),
         _ => Vec::new(),
     };
-    let call = format!(
-        "answer = client.{}.{}",
-        word(&operation.module),
-        word(&operation.name)
-    );
+    let module = names.modules.get(&operation.module).unwrap_or(&operation.module);
+    let method = names.methods.get(&operation.id).unwrap_or(&operation.name);
+    let call = format!("client.{module}.{method}");
+    if operation.output.is_none() {
+        return format!("{call}{}", wrapped("(", ")", &arguments, call.len(), 0));
+    }
+    let call = format!("answer = {call}");
     format!(
         "{call}{}\nprint(answer)",
         wrapped("(", ")", &arguments, call.len(), 0)
     )
 }
 
-fn arguments(model: &Model, fields: &[Field], map: &Map<String, Value>, indent: usize) -> Vec<String> {
-    fields
-        .iter()
-        .filter_map(|field| {
-            let value = map.get(&field.name)?;
-            Some(format!(
-                "{}={}",
-                word(&field.name),
-                literal(model, &field.ty, value, indent)
-            ))
-        })
-        .collect()
+struct Writer<'a> {
+    model: &'a Model,
+    names: &'a Names,
 }
 
-fn literal(model: &Model, ty: &Ty, value: &Value, indent: usize) -> String {
-    if let Some(expression) = value.as_str().and_then(saved) {
-        return expression;
+impl Writer<'_> {
+    fn arguments(
+        &self,
+        owner: &str,
+        fields: &[Field],
+        map: &Map<String, Value>,
+        indent: usize,
+    ) -> Vec<String> {
+        fields
+            .iter()
+            .filter_map(|field| {
+                let value = map.get(&field.name)?;
+                let name = self
+                    .names
+                    .fields
+                    .get(&format!("{owner}.{}", field.name))
+                    .unwrap_or(&field.name);
+                Some(format!("{name}={}", self.literal(&field.ty, value, indent)))
+            })
+            .collect()
     }
-    match (ty, value) {
-        (Ty::Array { items, .. }, Value::Array(list)) => {
-            let list: Vec<String> = list
-                .iter()
-                .map(|item| literal(model, items, item, indent + 1))
-                .collect();
-            wrapped("[", "]", &list, 0, indent)
-        }
-        (Ty::Map { values }, Value::Object(map)) => {
-            let pairs = map.iter().map(|(key, value)| {
-                format!("{}: {}", quoted(key), literal(model, values, value, indent + 1))
-            });
-            wrapped("{", "}", &pairs.collect::<Vec<_>>(), 0, indent)
-        }
-        (Ty::Timestamp, Value::String(text)) => {
-            format!("datetime.fromisoformat({})", quoted(text))
-        }
-        (Ty::Date, Value::String(text)) => {
-            format!("date.fromisoformat({})", quoted(text))
-        }
-        (Ty::Decimal, Value::String(text)) => format!("Decimal({})", quoted(text)),
-        (Ty::Uuid, Value::String(text)) => format!("UUID({})", quoted(text)),
-        (Ty::Bytes { .. }, Value::String(text)) => format!("b64decode({})", quoted(text)),
-        (Ty::Ref(name), _) => named(model, name, value, indent),
-        _ => free(value, indent),
-    }
-}
 
-fn named(model: &Model, name: &str, value: &Value, indent: usize) -> String {
-    let construct = |type_name: &str, object: &Object, map: &Map<String, Value>| {
-        wrapped(
-            &format!("{type_name}("),
-            ")",
-            &arguments(model, &object.fields, map, indent + 1),
-            0,
-            indent,
-        )
-    };
-    match (&model.ty(name).shape, value) {
-        (Shape::Object(object), Value::Object(map)) => construct(name, object, map),
-        (Shape::Union(union), Value::Object(map)) => {
-            let tag = map.get(&union.tag).and_then(Value::as_str);
-            let variant = union.variants.iter().find(|variant| tag == Some(&variant.value));
-            match variant.map(|variant| (variant, &model.ty(&variant.target).shape)) {
-                Some((variant, Shape::Object(object))) => construct(&variant.target, object, map),
-                _ => free(value, indent),
+    fn literal(&self, ty: &Ty, value: &Value, indent: usize) -> String {
+        if let Some(expression) = value.as_str().and_then(saved) {
+            return expression;
+        }
+        match (ty, value) {
+            (Ty::Array { items, .. }, Value::Array(list)) => {
+                let list: Vec<String> = list
+                    .iter()
+                    .map(|item| self.literal(items, item, indent + 1))
+                    .collect();
+                wrapped("[", "]", &list, 0, indent)
             }
+            (Ty::Map { values }, Value::Object(map)) => {
+                let pairs = map.iter().map(|(key, value)| {
+                    format!("{}: {}", quoted(key), self.literal(values, value, indent + 1))
+                });
+                wrapped("{", "}", &pairs.collect::<Vec<_>>(), 0, indent)
+            }
+            (Ty::Timestamp, Value::String(text)) => format!("datetime.fromisoformat({})", quoted(text)),
+            (Ty::Date, Value::String(text)) => format!("date.fromisoformat({})", quoted(text)),
+            (Ty::Decimal, Value::String(text)) => format!("Decimal({})", quoted(text)),
+            (Ty::Uuid, Value::String(text)) => format!("UUID({})", quoted(text)),
+            (Ty::Id64, Value::String(text)) => format!("Id64({text})"),
+            (Ty::Lsn, Value::String(text)) => format!("Lsn({})", quoted(text)),
+            (Ty::Cursor, Value::String(text)) => format!("Cursor({})", quoted(text)),
+            (Ty::Bytes { .. }, Value::String(text)) => format!("b64decode({})", quoted(text)),
+            (Ty::Ref(name), _) => self.named(name, value, indent),
+            _ => free(value, indent),
         }
-        // A value bottoms out before an alias that stands for itself could go round for ever: aliases of
-        // aliases are followed once, what is behind them as a free value.
-        (Shape::Alias(Ty::Ref(_)), _) => free(value, indent),
-        (Shape::Alias(ty), _) => literal(model, ty, value, indent),
-        (Shape::Enum(_), Value::String(text)) => format!("{name}.{}", names::upper_snake(text)),
-        _ => free(value, indent),
+    }
+
+    fn named(&self, name: &str, value: &Value, indent: usize) -> String {
+        match (&self.model.ty(name).shape, value) {
+            (Shape::Object(object), Value::Object(map)) => {
+                let class = self.names.types.get(name).map_or(name, String::as_str);
+                self.constructed(class, name, object, map, indent)
+            }
+            (Shape::Union(union), Value::Object(map)) => {
+                let tag = map.get(&union.tag).and_then(Value::as_str).unwrap_or_default();
+                let variant = union.variants.iter().find(|variant| variant.value == tag);
+                match variant.map(|variant| (variant, &self.model.ty(&variant.target).shape)) {
+                    Some((variant, Shape::Object(object))) => {
+                        let class = self.names.variants.get(&format!("{name}.{tag}"));
+                        let class = class.map_or(variant.target.as_str(), |class| class.name());
+                        self.constructed(class, &variant.target, object, map, indent)
+                    }
+                    _ => free(value, indent),
+                }
+            }
+            // Aliases of aliases are followed once, what is behind them as a free value: one that stands for
+            // itself would go round for ever.
+            (Shape::Alias(Ty::Ref(_)), _) => free(value, indent),
+            (Shape::Alias(ty), _) => self.literal(ty, value, indent),
+            (Shape::Enum(_), Value::String(text)) => {
+                let class = self.names.types.get(name).map_or(name, String::as_str);
+                match self.names.values.get(&format!("{name}.{text}")) {
+                    Some(member) => format!("{class}.{member}"),
+                    None => quoted(text),
+                }
+            }
+            _ => free(value, indent),
+        }
+    }
+
+    fn constructed(
+        &self,
+        class: &str,
+        name: &str,
+        object: &Object,
+        map: &Map<String, Value>,
+        indent: usize,
+    ) -> String {
+        let arguments = self.arguments(name, &object.fields, map, indent + 1);
+        wrapped(&format!("{class}("), ")", &arguments, 0, indent)
     }
 }
 
@@ -141,12 +165,4 @@ fn wrapped(open: &str, close: &str, items: &[String], before: usize, indent: usi
 /// JSON's text literals are Python's.
 fn quoted(text: &str) -> String {
     Value::from(show_text(text)).to_string()
-}
-
-fn word(name: &str) -> String {
-    if KEYWORDS.contains(&name) {
-        format!("{name}_")
-    } else {
-        name.to_owned()
-    }
 }

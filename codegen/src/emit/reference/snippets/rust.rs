@@ -25,9 +25,11 @@ pub fn call(model: &Model, operation: &Operation, example: &Example) -> String {
         let input = writer.named(&operation.input, &example.input);
         (format!("let input = {input};"), "&input")
     };
-    let statements = format!(
-        "fn example() {{ {input} let answer = client.{module}().{name}({argument}).await?; println!(\"{{answer:?}}\"); }}"
-    );
+    let call = format!("client.{module}().{name}({argument}).await?;");
+    let statements = match operation.output {
+        Some(_) => format!("fn example() {{ {input} let answer = {call} println!(\"{{answer:?}}\"); }}"),
+        None => format!("fn example() {{ {input} {call} }}"),
+    };
     let mut code = formatted(&statements);
     for (index, text) in writer.free.iter().enumerate() {
         code = code.replacen(&placeholder(index), &format!("json!({text})"), 1);

@@ -17,7 +17,12 @@ pub fn call(names: &Names, operation: &Operation, example: &Example) -> String {
     } else {
         literal(&example.input, 0)
     };
-    format!("const answer = await db.{module}.{name}({input});\nconsole.log(answer);")
+    let call = format!("await db.{module}.{name}({input});");
+    if operation.output.is_none() {
+        call
+    } else {
+        format!("const answer = {call}\nconsole.log(answer);")
+    }
 }
 
 fn literal(value: &Value, indent: usize) -> String {
