@@ -14,8 +14,9 @@ pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
 /// A refused input.
 pub fn invalid_argument(violation: Violation) -> ServiceError {
-    ServiceError::new(&INVALID_ARGUMENT, violation.message)
-        .with_details(InvalidArgumentDetails { field: violation.field })
+    ServiceError::new(&INVALID_ARGUMENT, violation.message).with_details(InvalidArgumentDetails {
+        field: violation.field,
+    })
 }
 
 /// The member that is the same on every interface, `{code, message, retry_after?, details?}`.
@@ -44,12 +45,17 @@ pub fn problem(error: &ServiceError, request_id: &str) -> Response {
         "error": error_member(error),
     });
     let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() =
-        StatusCode::from_u16(desc.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(desc.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     if desc.status == 401 {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rustydb\""));
+        headers.insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"rustydb\""),
+        );
     }
     if let Some(seconds) = error.retry_after_seconds() {
         headers.insert(header::RETRY_AFTER, seconds.into());

@@ -51,7 +51,12 @@ impl Pipeline {
         classifier: Arc<dyn StatementClassifier>,
         limits: Limits,
     ) -> Pipeline {
-        Pipeline { identity, classifier, limits, draining: AtomicBool::new(false) }
+        Pipeline {
+            identity,
+            classifier,
+            limits,
+            draining: AtomicBool::new(false),
+        }
     }
 
     pub fn limits(&self) -> &Limits {
@@ -112,10 +117,16 @@ impl Pipeline {
         let running = AssertUnwindSafe(operation.invoke(context, call.input)).catch_unwind();
         match tokio::time::timeout(timeout, running).await {
             Ok(Ok(result)) => result.inspect_err(|error| check_declared(desc, error)),
-            Ok(Err(_)) => Err(ServiceError::new(&INTERNAL, "the operation failed unexpectedly; the log has more")),
+            Ok(Err(_)) => Err(ServiceError::new(
+                &INTERNAL,
+                "the operation failed unexpectedly; the log has more",
+            )),
             Err(_) => Err(ServiceError::new(
                 &DEADLINE_EXCEEDED,
-                format!("not done within {} ms; ask for more with the time-out of the call", timeout.as_millis()),
+                format!(
+                    "not done within {} ms; ask for more with the time-out of the call",
+                    timeout.as_millis()
+                ),
             )),
         }
     }
@@ -186,7 +197,10 @@ impl Pipeline {
             Some(ms) if (1..=self.limits.timeout_max_ms).contains(&ms) => Ok(Duration::from_millis(ms)),
             Some(ms) => Err(ServiceError::new(
                 &INVALID_ARGUMENT,
-                format!("a time-out of {ms} ms is outside of 1 to {}", self.limits.timeout_max_ms),
+                format!(
+                    "a time-out of {ms} ms is outside of 1 to {}",
+                    self.limits.timeout_max_ms
+                ),
             )),
         }
     }
@@ -209,7 +223,11 @@ fn check_permissions(what: &str, principal: &Principal, needed: Permissions) -> 
         .collect();
     Err(ServiceError::new(
         &PERMISSION_DENIED,
-        format!("{what} needs {}, which the roles of {} do not carry", names.join(" and "), principal.username),
+        format!(
+            "{what} needs {}, which the roles of {} do not carry",
+            names.join(" and "),
+            principal.username
+        ),
     ))
 }
 
@@ -217,7 +235,9 @@ fn check_permissions(what: &str, principal: &Principal, needed: Permissions) -> 
 pub fn request_id(given: Option<&str>) -> Arc<str> {
     let sound = |id: &&str| {
         (1..=REQUEST_ID_CHARS_MAX).contains(&id.len())
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
     };
     match given.filter(sound) {
         Some(id) => id.into(),
@@ -238,7 +258,11 @@ fn measure(desc: &'static OperationDesc, interface: Interface, code: &'static st
 fn check_declared(desc: &OperationDesc, error: &ServiceError) {
     let declared = desc.errors.iter().chain(rustydb_contract_core::MODULE.errors);
     if !declared.into_iter().any(|known| known.code == error.code()) {
-        tracing::error!(code = error.code(), operation = desc.id, "the contract does not declare this error");
+        tracing::error!(
+            code = error.code(),
+            operation = desc.id,
+            "the contract does not declare this error"
+        );
         metrics::counter!("rustydb_undeclared_errors_total", "operation" => desc.id).increment(1);
     }
 }

@@ -53,7 +53,10 @@ impl Registered {
                 Ok(Box::new(answer) as Box<dyn Answer>)
             })
         };
-        Registered { desc: O::desc(), invoke: Box::new(invoke) }
+        Registered {
+            desc: O::desc(),
+            invoke: Box::new(invoke),
+        }
     }
 
     /// Runs the operation; only the pipeline does.
@@ -90,7 +93,13 @@ impl Api {
         rpc: BTreeMap<&'static str, &'static OperationDesc>,
     ) -> Api {
         let (sockets, stopping) = (TaskTracker::new(), CancellationToken::new());
-        Api(Arc::new(Inner { pipeline, operations, rpc, sockets, stopping }))
+        Api(Arc::new(Inner {
+            pipeline,
+            operations,
+            rpc,
+            sockets,
+            stopping,
+        }))
     }
 
     pub fn pipeline(&self) -> &Pipeline {
@@ -128,7 +137,10 @@ impl Api {
     /// The service behind an operation.
     pub fn operation(&self, desc: &OperationDesc) -> ServiceResult<&Registered> {
         self.0.operations.get(desc.id).ok_or_else(|| {
-            ServiceError::new(&INTERNAL, format!("{} is routed but no service is registered for it", desc.id))
+            ServiceError::new(
+                &INTERNAL,
+                format!("{} is routed but no service is registered for it", desc.id),
+            )
         })
     }
 }

@@ -42,15 +42,25 @@ pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, Sche
     let api = Api::new(pipeline, operations, rpc_methods);
     let schema = graphql::build(&api, &graphql_fields)?;
     let (routes, openapi) = rest.split_for_parts();
-    let endpoint = Graphql { api: api.clone(), schema: schema.clone() };
+    let endpoint = Graphql {
+        api: api.clone(),
+        schema: schema.clone(),
+    };
     let router = routes
         .route(rpc::PATH, any(rpc::handle))
         .with_state(api.clone())
         .route("/graphql", post(graphql::handle).with_state(endpoint));
-    Ok(Server { api, router, openapi, graphql: schema })
+    Ok(Server {
+        api,
+        router,
+        openapi,
+        graphql: schema,
+    })
 }
 
 /// Answers in the contract's form what no route takes; to be called once all routes are there.
 pub fn with_fallbacks(router: Router) -> Router {
-    router.fallback(rest::not_found).method_not_allowed_fallback(rest::method_not_allowed)
+    router
+        .fallback(rest::not_found)
+        .method_not_allowed_fallback(rest::method_not_allowed)
 }

@@ -69,7 +69,10 @@ impl Config {
             Some(path) => read(path)?,
             None => ConfigFile::default(),
         };
-        let listen = arguments.listen.or(file.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
+        let listen = arguments
+            .listen
+            .or(file.listen)
+            .unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
         let listen = address(&listen)?;
         let allow_remote = arguments.allow_remote || file.allow_remote.unwrap_or(false);
         if !listen.ip().is_loopback() && !allow_remote {
@@ -79,10 +82,16 @@ impl Config {
             );
         }
         Ok(Config {
-            data_dir: arguments.data_dir.or(file.data_dir).unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
+            data_dir: arguments
+                .data_dir
+                .or(file.data_dir)
+                .unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
             listen,
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
-            log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            log_format: arguments
+                .log_format
+                .or(file.log_format)
+                .unwrap_or(LogFormat::Text),
         })
     }
 }
@@ -127,7 +136,11 @@ mod tests {
     fn the_command_line_beats_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rustydb.toml");
-        std::fs::write(&path, "data_dir = \"from-file\"\nlisten = \"127.0.0.1:7000\"\nlog_format = \"json\"\n").unwrap();
+        std::fs::write(
+            &path,
+            "data_dir = \"from-file\"\nlisten = \"127.0.0.1:7000\"\nlog_format = \"json\"\n",
+        )
+        .unwrap();
         let config = Config::load(ServeArguments {
             config: Some(path.clone()),
             listen: Some("127.0.0.1:7001".to_owned()),
@@ -138,7 +151,10 @@ mod tests {
         assert_eq!(config.listen.port(), 7001);
         assert_eq!(config.log_format, LogFormat::Json);
         std::fs::write(&path, "colour = \"red\"\n").unwrap();
-        let refused = Config::load(ServeArguments { config: Some(path), ..ServeArguments::default() });
+        let refused = Config::load(ServeArguments {
+            config: Some(path),
+            ..ServeArguments::default()
+        });
         assert!(format!("{:#}", refused.unwrap_err()).contains("colour"));
     }
 }

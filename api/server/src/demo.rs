@@ -25,7 +25,10 @@ const SCHEMA: &str = include_str!("../../../test_data/datasets/schema.sql");
 
 /// Tables of the sample data with their rows; a table comes after those it refers to.
 const TABLES: &[(&str, &str)] = &[
-    ("airports", include_str!("../../../test_data/datasets/airports.csv")),
+    (
+        "airports",
+        include_str!("../../../test_data/datasets/airports.csv"),
+    ),
     ("flights", include_str!("../../../test_data/datasets/flights.csv")),
 ];
 
@@ -42,7 +45,10 @@ pub struct DemoArguments {
 pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock::new());
     let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let data_dir = arguments.data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
+    let data_dir = arguments
+        .data_dir
+        .clone()
+        .unwrap_or_else(|| temporary.path().join("data"));
     let config = Config::load(ServeArguments {
         data_dir: Some(data_dir.clone()),
         listen: Some(arguments.listen),
@@ -54,12 +60,20 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let password = match &running.admin {
         AdminSecret::Generated(secret) | AdminSecret::Given(secret) => secret.clone(),
         AdminSecret::Existing => secret::given()?.ok_or_else(|| {
-            anyhow!("{} has an administrator already; give its password in RUSTYDB_ADMIN_PASSWORD", data_dir.display())
+            anyhow!(
+                "{} has an administrator already; give its password in RUSTYDB_ADMIN_PASSWORD",
+                data_dir.display()
+            )
         })?,
     };
     let caller = Caller::sign_in(running.api.clone(), &password).await?;
     let rows = load(&caller).await.context("cannot load the sample data")?;
-    let key = caller.call("auth.create_api_key", json!({"name": KEY_NAME, "expires_in_days": 1})).await?;
+    let key = caller
+        .call(
+            "auth.create_api_key",
+            json!({"name": KEY_NAME, "expires_in_days": 1}),
+        )
+        .await?;
     let key = key["api_key"].as_str().unwrap_or_default();
     serve::announce(&format!("rustydb ready on http://{}", running.address))?;
     serve::announce(&examples(&running.address.to_string(), key, &password, rows))?;
@@ -77,7 +91,10 @@ impl Caller {
         let input = json!({"username": "admin", "password": password});
         let tokens = call(&api, None, "auth.login", input).await?;
         let token = tokens["access_token"].as_str().unwrap_or_default().to_owned();
-        Ok(Caller { api, credential: Credential::Bearer(token) })
+        Ok(Caller {
+            api,
+            credential: Credential::Bearer(token),
+        })
     }
 
     async fn call(&self, operation: &str, input: Value) -> anyhow::Result<Value> {
@@ -91,24 +108,44 @@ async fn call(
     operation: &str,
     input: Value,
 ) -> anyhow::Result<Value> {
-    let registered =
-        api.rpc_method(operation).ok_or_else(|| anyhow!("the server has no operation {operation}"))?;
+    let registered = api
+        .rpc_method(operation)
+        .ok_or_else(|| anyhow!("the server has no operation {operation}"))?;
     let request_id: Arc<str> = pipeline::request_id(None);
-    let call = Call { interface: Interface::Rpc, credential, request_id, timeout_ms: None, input };
-    let answer = api.pipeline().call(registered, call).await.map_err(|error| anyhow!("{operation}: {error}"))?;
+    let call = Call {
+        interface: Interface::Rpc,
+        credential,
+        request_id,
+        timeout_ms: None,
+        input,
+    };
+    let answer = api
+        .pipeline()
+        .call(registered, call)
+        .await
+        .map_err(|error| anyhow!("{operation}: {error}"))?;
     Ok(answer.to_value()?)
 }
 
 /// Creates and fills the tables that are not there yet; answers how many rows there are.
 async fn load(caller: &Caller) -> anyhow::Result<u64> {
-    let listed = caller.call("database.list_tables", json!({"limit": 1000})).await?;
+    let listed = caller
+        .call("database.list_tables", json!({"limit": 1000}))
+        .await?;
     let present = |name: &str| {
-        listed["tables"].as_array().is_some_and(|tables| tables.iter().any(|table| table["name"] == name))
+        listed["tables"]
+            .as_array()
+            .is_some_and(|tables| tables.iter().any(|table| table["name"] == name))
     };
     if TABLES.iter().all(|(name, _)| !present(name)) {
-        let statements: Vec<&str> =
-            SCHEMA.split(';').map(str::trim).filter(|statement| !statement.is_empty()).collect();
-        let outcome = caller.call("sql.execute_batch", json!({"statements": statements})).await?;
+        let statements: Vec<&str> = SCHEMA
+            .split(';')
+            .map(str::trim)
+            .filter(|statement| !statement.is_empty())
+            .collect();
+        let outcome = caller
+            .call("sql.execute_batch", json!({"statements": statements}))
+            .await?;
         if outcome["committed"] != true {
             bail!("the tables were not created: {outcome}");
         }
@@ -118,7 +155,9 @@ async fn load(caller: &Caller) -> anyhow::Result<u64> {
     }
     let mut rows = 0;
     for (name, _) in TABLES {
-        rows += caller.call("database.count_rows", json!({"name": name})).await?["count"].as_u64().unwrap_or(0);
+        rows += caller.call("database.count_rows", json!({"name": name})).await?["count"]
+            .as_u64()
+            .unwrap_or(0);
     }
     Ok(rows)
 }
@@ -138,11 +177,15 @@ async fn insert(caller: &Caller, table: &str, text: &str) -> anyhow::Result<()> 
         rows.push(Value::Object(row));
         if rows.len() == ROWS_PER_INSERT {
             let batch = std::mem::take(&mut rows);
-            caller.call("database.insert_rows", json!({"name": table, "rows": batch})).await?;
+            caller
+                .call("database.insert_rows", json!({"name": table, "rows": batch}))
+                .await?;
         }
     }
     if !rows.is_empty() {
-        caller.call("database.insert_rows", json!({"name": table, "rows": rows})).await?;
+        caller
+            .call("database.insert_rows", json!({"name": table, "rows": rows}))
+            .await?;
     }
     Ok(())
 }

@@ -13,8 +13,9 @@ use rustydb_contract::ServiceResult;
 use rustydb_contract_core::access::SYSTEM_READ;
 
 /// Upper bounds of the duration histograms' buckets, in seconds.
-const DURATION_BUCKETS: &[f64] =
-    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+const DURATION_BUCKETS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
 
 /// How often the recorder folds what it collected, so that its memory stays bounded between scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -44,7 +45,10 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn describe() {
-    metrics::describe_counter!("rustydb_calls_total", "Calls by operation, interface and code of the answer.");
+    metrics::describe_counter!(
+        "rustydb_calls_total",
+        "Calls by operation, interface and code of the answer."
+    );
     metrics::describe_histogram!(
         "rustydb_call_duration_seconds",
         metrics::Unit::Seconds,
@@ -63,7 +67,10 @@ pub fn add(router: Router, api: Api, recorder: PrometheusHandle) -> Router {
 
 async fn page(State(metrics): State<Metrics>, request: Request) -> Response {
     match admit(&metrics.api, &request).await {
-        Ok(()) => ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], metrics.recorder.render())
+        Ok(()) => (
+            [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
+            metrics.recorder.render(),
+        )
             .into_response(),
         Err(error) => errors::problem(&error, &pipeline::request_id(None)),
     }
@@ -71,5 +78,7 @@ async fn page(State(metrics): State<Metrics>, request: Request) -> Response {
 
 async fn admit(api: &Api, request: &Request) -> ServiceResult<()> {
     let credential = rest::credential(request.headers())?;
-    api.pipeline().admit("/metrics", credential.as_ref(), SYSTEM_READ).await
+    api.pipeline()
+        .admit("/metrics", credential.as_ref(), SYSTEM_READ)
+        .await
 }

@@ -47,9 +47,17 @@ static GRAPHIQL_PAGE: &str = include_str!("../../assets/graphiql/index.html");
 /// Documents the generator wrote, by the path they are served at.
 static DOCUMENTS: &[(&str, &str, &str)] = &[
     ("/openapi.json", JSON, include_str!("../../../docs/openapi.json")),
-    ("/openapi-3.0.json", JSON, include_str!("../../../docs/openapi-3.0.json")),
+    (
+        "/openapi-3.0.json",
+        JSON,
+        include_str!("../../../docs/openapi-3.0.json"),
+    ),
     ("/openrpc.json", JSON, include_str!("../../../docs/openrpc.json")),
-    ("/schema.graphql", "application/graphql; charset=utf-8", include_str!("../../../docs/schema.graphql")),
+    (
+        "/schema.graphql",
+        "application/graphql; charset=utf-8",
+        include_str!("../../../docs/schema.graphql"),
+    ),
 ];
 
 /// Adds the pages to the server's routes.
@@ -67,7 +75,10 @@ pub fn add(router: Router) -> Router {
         .route("/graphql", get(graphiql))
         .route("/graphql/assets/{name}", get(graphiql_asset));
     for (path, media_type, text) in DOCUMENTS {
-        router = router.route(path, get(move || async move { page(media_type, text.as_bytes()) }));
+        router = router.route(
+            path,
+            get(move || async move { page(media_type, text.as_bytes()) }),
+        );
     }
     router
 }
@@ -89,5 +100,12 @@ async fn graphiql_asset(Path(name): Path<String>, uri: axum::http::Uri) -> Respo
 }
 
 fn page(media_type: &'static str, bytes: &'static [u8]) -> Response {
-    ([("content-type", media_type), ("x-content-type-options", "nosniff")], bytes).into_response()
+    (
+        [
+            ("content-type", media_type),
+            ("x-content-type-options", "nosniff"),
+        ],
+        bytes,
+    )
+        .into_response()
 }

@@ -9,8 +9,8 @@ use anyhow::Context;
 use axum::Router;
 use rustydb_api::{Api, Pipeline, server};
 use rustydb_contract_core::access::LIMITS;
-use rustydb_services::{AdminSecret, Engine, EngineOptions};
 use rustydb_runtime::SystemClock;
+use rustydb_services::{AdminSecret, Engine, EngineOptions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -41,24 +41,46 @@ pub struct Running {
 }
 
 /// Opens the engine and the port. The clock was made when the process started.
-pub async fn start(config: &Config, secret: Option<String>, clock: Arc<SystemClock>) -> anyhow::Result<Running> {
+pub async fn start(
+    config: &Config,
+    secret: Option<String>,
+    clock: Arc<SystemClock>,
+) -> anyhow::Result<Running> {
     let recorder = metrics::install()?;
-    let options = EngineOptions { data_dir: config.data_dir.clone(), clock };
+    let options = EngineOptions {
+        data_dir: config.data_dir.clone(),
+        clock,
+    };
     let engine = Arc::new(Engine::open(options).await.context("cannot open the data")?);
-    let admin = engine.ensure_admin(secret).await.context("cannot create the administrator")?;
+    let admin = engine
+        .ensure_admin(secret)
+        .await
+        .context("cannot create the administrator")?;
     if let AdminSecret::Generated(secret) = &admin {
-        eprintln!("The administrator is `admin` with the password {secret}\nIt is shown this once; change it with PUT /api/v1/admin/users/admin.");
+        eprintln!(
+            "The administrator is `admin` with the password {secret}\nIt is shown this once; change it with PUT /api/v1/admin/users/admin."
+        );
     }
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
     let server = server::build(pipeline, modules(&engine)).context("the GraphQL schema does not build")?;
     let router = metrics::add(pages::add(server.router.clone()), server.api.clone(), recorder);
     let router = server::with_fallbacks(router);
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; --listen takes another address", config.listen))?;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; --listen takes another address",
+            config.listen
+        )
+    })?;
     let address = listener.local_addr()?;
     engine.started();
-    Ok(Running { address, engine, admin, api: server.api, router, listener })
+    Ok(Running {
+        address,
+        engine,
+        admin,
+        api: server.api,
+        router,
+        listener,
+    })
 }
 
 fn modules(engine: &Engine) -> Vec<rustydb_api::ModuleApi> {
@@ -88,7 +110,9 @@ impl Running {
                 tracing::warn!("some sockets did not close in time");
             }
         };
-        axum::serve(self.listener, self.router).with_graceful_shutdown(stop).await?;
+        axum::serve(self.listener, self.router)
+            .with_graceful_shutdown(stop)
+            .await?;
         self.engine.close().await;
         Ok(())
     }

@@ -81,7 +81,8 @@ pub fn output<'a>(value: &'a Value, ty: &'static Ty) -> Option<FieldValue<'a>> {
     Some(match ty.resolved() {
         Ty::Array { items, .. } => match value.as_array() {
             Some(list) => FieldValue::list(
-                list.iter().map(|value| output(value, items).unwrap_or(FieldValue::NULL)),
+                list.iter()
+                    .map(|value| output(value, items).unwrap_or(FieldValue::NULL)),
             ),
             None => FieldValue::NULL,
         },
@@ -104,9 +105,9 @@ pub fn named_output<'a>(value: &'a Value, desc: &'static TypeDesc) -> FieldValue
                 None => FieldValue::NULL,
             }
         }
-        Shape::Enum(_) => {
-            FieldValue::value(GraphqlValue::Enum(Name::new(enum_value(value.as_str().unwrap_or_default()))))
-        }
+        Shape::Enum(_) => FieldValue::value(GraphqlValue::Enum(Name::new(enum_value(
+            value.as_str().unwrap_or_default(),
+        )))),
         Shape::Alias(ty) => output(value, ty).unwrap_or(FieldValue::NULL),
     }
 }

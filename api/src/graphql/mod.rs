@@ -44,7 +44,10 @@ pub struct Graphql {
 
 /// Answers a request to the endpoint: an operation by POST.
 pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Response {
-    let given = request.headers().get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
+    let given = request
+        .headers()
+        .get(REQUEST_ID_HEADER)
+        .and_then(|value| value.to_str().ok());
     let request_id = request_id(given);
     let standard = accepts(request.headers(), GRAPHQL_RESPONSE);
     let result = decode(&graphql, request, &request_id).await;
@@ -65,14 +68,13 @@ pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Respons
     out
 }
 
-async fn decode(
-    graphql: &Graphql,
-    request: Request,
-    request_id: &Arc<str>,
-) -> ServiceResult<GraphqlRequest> {
+async fn decode(graphql: &Graphql, request: Request, request_id: &Arc<str>) -> ServiceResult<GraphqlRequest> {
     let (parts, body) = request.into_parts();
     if parts.method != Method::POST {
-        return Err(ServiceError::new(&INVALID_REQUEST, "send the operation by POST as JSON"));
+        return Err(ServiceError::new(
+            &INVALID_REQUEST,
+            "send the operation by POST as JSON",
+        ));
     }
     let credential = rest::credential(&parts.headers)?;
     let timeout_ms = rest::timeout_ms(&parts.headers)?;
@@ -83,12 +85,17 @@ async fn decode(
         ));
     }
     let limits = graphql.api.pipeline().limits();
-    let bytes = axum::body::to_bytes(body, limits.request_bytes).await.map_err(|_| {
-        ServiceError::new(
-            &PAYLOAD_TOO_LARGE,
-            format!("the body is larger than {} bytes or ended early", limits.request_bytes),
-        )
-    })?;
+    let bytes = axum::body::to_bytes(body, limits.request_bytes)
+        .await
+        .map_err(|_| {
+            ServiceError::new(
+                &PAYLOAD_TOO_LARGE,
+                format!(
+                    "the body is larger than {} bytes or ended early",
+                    limits.request_bytes
+                ),
+            )
+        })?;
     let value = rest::parse_json(&bytes, limits.json_depth)?;
     if !value.get("query").is_some_and(Value::is_string) {
         return Err(ServiceError::new(
@@ -98,7 +105,11 @@ async fn decode(
     }
     let request: GraphqlRequest = serde_json::from_value(value)
         .map_err(|error| ServiceError::new(&INVALID_REQUEST, error.to_string()))?;
-    Ok(request.data(RequestData { credential, request_id: Arc::clone(request_id), timeout_ms }))
+    Ok(request.data(RequestData {
+        credential,
+        request_id: Arc::clone(request_id),
+        timeout_ms,
+    }))
 }
 
 /// Errors that the library found, before any resolver ran, carry a code of the contract too.
@@ -119,8 +130,13 @@ fn encode(response: &GraphqlResponse, standard: bool, refused: bool) -> Response
     if standard && refused {
         *out.status_mut() = StatusCode::BAD_REQUEST;
     }
-    let media_type = if standard { GRAPHQL_RESPONSE } else { "application/json" };
-    out.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    let media_type = if standard {
+        GRAPHQL_RESPONSE
+    } else {
+        "application/json"
+    };
+    out.headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     out
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use async_graphql::Value as GraphqlValue;
 use async_graphql::dynamic::{
     Enum, EnumItem, Field, FieldFuture, FieldValue, InputObject, InputValue, Object, ResolverContext, Scalar,
     Schema, SchemaError, Type, TypeRef, Union,
 };
-use async_graphql::Value as GraphqlValue;
 use rustydb_contract::descriptor::{
     FieldDesc, IntegerWidth, ObjectDesc, OperationDesc, OperationKind, Shape, Ty, TypeDesc, UnionDesc,
 };
@@ -22,18 +22,30 @@ use crate::registry::Api;
 
 /// Scalars of the contract beside those GraphQL has.
 const SCALARS: &[(&str, &str)] = &[
-    ("Int53", "A signed integer that a JSON number carries exactly: within 2^53-1 of zero."),
-    ("UInt53", "An unsigned integer of at most 2^53-1, as a JSON number."),
+    (
+        "Int53",
+        "A signed integer that a JSON number carries exactly: within 2^53-1 of zero.",
+    ),
+    (
+        "UInt53",
+        "An unsigned integer of at most 2^53-1, as a JSON number.",
+    ),
     ("Id64", "An unsigned integer of 64 bits, as decimal text."),
     ("Decimal", "A decimal number of any precision, as text."),
     ("Bytes", "Bytes, as base64 with padding (RFC 4648)."),
-    ("Timestamp", "A moment: RFC 3339 in UTC with six fractional digits."),
+    (
+        "Timestamp",
+        "A moment: RFC 3339 in UTC with six fractional digits.",
+    ),
     ("Date", "A day of the calendar, YYYY-MM-DD."),
     ("UUID", "A UUID in its hyphenated form."),
     ("Lsn", "A position in the log: two hexadecimal halves, `hi/lo`."),
     ("Cursor", "Opaque text from a paged answer."),
     ("JSON", "Any JSON value."),
-    ("Empty", "The answer of an operation that has nothing to say: `{}`."),
+    (
+        "Empty",
+        "The answer of an operation that has nothing to say: `{}`.",
+    ),
 ];
 
 /// The schema of these operations.
@@ -72,8 +84,10 @@ fn operation_field(api: &Api, desc: &'static OperationDesc, types: &mut Types) -
     };
     let api = api.clone();
     let ty = TypeRef::NonNull(Box::new(TypeRef::named(output)));
-    let mut field = Field::new(desc.graphql, ty, move |context| resolve(api.clone(), desc, context))
-        .description(paragraphs(desc.summary, desc.description));
+    let mut field = Field::new(desc.graphql, ty, move |context| {
+        resolve(api.clone(), desc, context)
+    })
+    .description(paragraphs(desc.summary, desc.description));
     if let Some(instead) = desc.deprecated {
         field = field.deprecation(Some(&format!("use {instead}")));
     }
@@ -123,7 +137,11 @@ fn root_value(value: Value, output: Option<&'static TypeDesc>) -> FieldValue<'st
 }
 
 fn paragraphs(summary: &str, description: &str) -> String {
-    if description.is_empty() { summary.to_owned() } else { format!("{summary}\n\n{description}") }
+    if description.is_empty() {
+        summary.to_owned()
+    } else {
+        format!("{summary}\n\n{description}")
+    }
 }
 
 /// Description of a field or argument, with the default that the engine assumes.
@@ -148,7 +166,8 @@ impl Types {
         if let Some((_, text)) = SCALARS.iter().find(|(known, _)| *known == name)
             && self.begun.insert(name.to_owned())
         {
-            self.registered.insert(name.to_owned(), Scalar::new(name).description(*text).into());
+            self.registered
+                .insert(name.to_owned(), Scalar::new(name).description(*text).into());
         }
         name.to_owned()
     }
@@ -169,8 +188,14 @@ impl Types {
             Ty::Boolean => "Boolean".to_owned(),
             Ty::Number { .. } => "Float".to_owned(),
             Ty::Text { .. } => "String".to_owned(),
-            Ty::Integer { width: IntegerWidth::Int32, .. } => "Int".to_owned(),
-            Ty::Integer { width: IntegerWidth::Int53, .. } => self.scalar("Int53"),
+            Ty::Integer {
+                width: IntegerWidth::Int32,
+                ..
+            } => "Int".to_owned(),
+            Ty::Integer {
+                width: IntegerWidth::Int53,
+                ..
+            } => self.scalar("Int53"),
             Ty::Integer { .. } => self.scalar("UInt53"),
             Ty::Id64 => self.scalar("Id64"),
             Ty::Decimal => self.scalar("Decimal"),
@@ -235,7 +260,11 @@ impl Types {
         };
         let mut field = Field::new(camel(desc.name), ty, move |context| {
             let parent: Option<&Value> = context.parent_value.downcast_ref();
-            FieldFuture::Value(parent.and_then(|parent| parent.get(desc.name)).and_then(|value| convert::output(value, &desc.ty)))
+            FieldFuture::Value(
+                parent
+                    .and_then(|parent| parent.get(desc.name))
+                    .and_then(|value| convert::output(value, &desc.ty)),
+            )
         });
         let text = field_text(desc);
         if !text.is_empty() {
@@ -256,7 +285,11 @@ impl Types {
         };
         let value = InputValue::new(camel(desc.name), ty);
         let text = field_text(desc);
-        if text.is_empty() { value } else { value.description(text) }
+        if text.is_empty() {
+            value
+        } else {
+            value.description(text)
+        }
     }
 
     fn input_type(&mut self, ty: &'static Ty) -> TypeRef {

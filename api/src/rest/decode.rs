@@ -14,7 +14,8 @@ use rustydb_contract::host::Credential;
 use rustydb_contract::text;
 use rustydb_contract::validate::Violation;
 use rustydb_contract_core::errors::{
-    INVALID_ARGUMENT, INVALID_REQUEST, MALFORMED_JSON, PAYLOAD_TOO_LARGE, UNAUTHENTICATED, UNSUPPORTED_MEDIA_TYPE,
+    INVALID_ARGUMENT, INVALID_REQUEST, MALFORMED_JSON, PAYLOAD_TOO_LARGE, UNAUTHENTICATED,
+    UNSUPPORTED_MEDIA_TYPE,
 };
 use serde_json::{Map, Value};
 
@@ -55,10 +56,15 @@ pub fn credential(headers: &HeaderMap) -> ServiceResult<Option<Credential>> {
 
 /// The time-out a request asks for.
 pub fn timeout_ms(headers: &HeaderMap) -> ServiceResult<Option<u64>> {
-    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
+    let Some(value) = headers.get(TIMEOUT_HEADER) else {
+        return Ok(None);
+    };
     let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
     parsed.map(Some).ok_or_else(|| {
-        ServiceError::new(&INVALID_ARGUMENT, "X-Timeout-Ms is not a whole number of milliseconds")
+        ServiceError::new(
+            &INVALID_ARGUMENT,
+            "X-Timeout-Ms is not a whole number of milliseconds",
+        )
     })
 }
 
@@ -94,17 +100,25 @@ async fn body_fields(
     headers: &HeaderMap,
     body: Body,
 ) -> ServiceResult<Map<String, Value>> {
-    let bytes = axum::body::to_bytes(body, limits.request_bytes).await.map_err(|_| {
-        ServiceError::new(
-            &PAYLOAD_TOO_LARGE,
-            format!("the body is larger than {} bytes or ended early", limits.request_bytes),
-        )
-    })?;
+    let bytes = axum::body::to_bytes(body, limits.request_bytes)
+        .await
+        .map_err(|_| {
+            ServiceError::new(
+                &PAYLOAD_TOO_LARGE,
+                format!(
+                    "the body is larger than {} bytes or ended early",
+                    limits.request_bytes
+                ),
+            )
+        })?;
     if bytes.is_empty() {
         return Ok(Map::new());
     }
     if !desc.has_body() {
-        return Err(ServiceError::new(&INVALID_REQUEST, format!("{} takes no body", desc.id)));
+        return Err(ServiceError::new(
+            &INVALID_REQUEST,
+            format!("{} takes no body", desc.id),
+        ));
     }
     if !is_json(headers) {
         return Err(ServiceError::new(
@@ -124,7 +138,11 @@ async fn body_fields(
             field.name == name && matches!(field.place, Some(RestPlace::Path | RestPlace::Query))
         });
         if let Some(field) = elsewhere {
-            let place = if field.place == Some(RestPlace::Path) { "path" } else { "query" };
+            let place = if field.place == Some(RestPlace::Path) {
+                "path"
+            } else {
+                "query"
+            };
             return Err(invalid_argument(Violation {
                 field: name.clone(),
                 message: format!("{name}: belongs in the {place}, not in the body"),
@@ -158,7 +176,10 @@ fn depth(value: &Value) -> usize {
 
 /// Whether the request says that its body is JSON.
 pub fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+    let Some(value) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
         return false;
     };
     let essence = value.split(';').next().unwrap_or_default().trim();
@@ -184,16 +205,20 @@ fn query_texts(query: &str) -> ServiceResult<BTreeMap<String, Vec<String>>> {
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
-        texts.entry(decode_text(name)?).or_default().push(decode_text(text)?);
+        texts
+            .entry(decode_text(name)?)
+            .or_default()
+            .push(decode_text(text)?);
     }
     Ok(texts)
 }
 
 fn decode_text(text: &str) -> ServiceResult<String> {
     let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned()).map_err(|_| {
-        ServiceError::new(&INVALID_REQUEST, "the query holds bytes that are not UTF-8")
-    })
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(|text| text.into_owned())
+        .map_err(|_| ServiceError::new(&INVALID_REQUEST, "the query holds bytes that are not UTF-8"))
 }
 
 fn unknown_parameter(desc: &OperationDesc, name: &str) -> ServiceError {
@@ -203,7 +228,11 @@ fn unknown_parameter(desc: &OperationDesc, name: &str) -> ServiceError {
         .filter(|field| matches!(field.place, Some(RestPlace::Query | RestPlace::QueryOrBody)))
         .map(|field| field.name)
         .collect();
-    let known = if known.is_empty() { "there are none".to_owned() } else { format!("known are {}", known.join(", ")) };
+    let known = if known.is_empty() {
+        "there are none".to_owned()
+    } else {
+        format!("known are {}", known.join(", "))
+    };
     invalid_argument(Violation {
         field: name.to_owned(),
         message: format!("{name}: no such query parameter of {}; {known}", desc.id),

@@ -23,7 +23,10 @@ pub async fn handle(
     path: RawPathParams,
     request: Request,
 ) -> Response {
-    let given = request.headers().get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
+    let given = request
+        .headers()
+        .get(REQUEST_ID_HEADER)
+        .and_then(|value| value.to_str().ok());
     let request_id = request_id(given);
     let result = answer(&api, desc, &path, request, request_id.clone()).await;
     let mut response = match result {
@@ -45,15 +48,25 @@ async fn answer(
     let credential = decode::credential(&parts.headers)?;
     let timeout_ms = decode::timeout_ms(&parts.headers)?;
     let input = decode::input(desc, api.pipeline().limits(), path, &parts, body).await?;
-    let call = Call { interface: Interface::Rest, credential, request_id, timeout_ms, input };
+    let call = Call {
+        interface: Interface::Rest,
+        credential,
+        request_id,
+        timeout_ms,
+        input,
+    };
     let answer = api.pipeline().call(api.operation(desc)?, call).await?;
-    answer.to_json().map_err(|error| ServiceError::new(&INTERNAL, format!("the answer has no JSON form: {error}")))
+    answer
+        .to_json()
+        .map_err(|error| ServiceError::new(&INTERNAL, format!("the answer has no JSON form: {error}")))
 }
 
 fn success(desc: &OperationDesc, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(desc.status).unwrap_or(StatusCode::OK);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -68,7 +81,9 @@ pub async fn not_found(uri: Uri) -> Response {
 
 /// A method that the path does not take.
 pub async fn method_not_allowed(method: Method, uri: Uri) -> Response {
-    let error =
-        ServiceError::new(&METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()));
+    let error = ServiceError::new(
+        &METHOD_NOT_ALLOWED,
+        format!("{} does not take {method}", uri.path()),
+    );
     problem(&error, &request_id(None))
 }

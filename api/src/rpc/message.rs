@@ -56,10 +56,22 @@ impl RpcRequest {
         };
         let timeout_ms = match map.remove("timeout_ms") {
             None => None,
-            Some(value) => Some(value.as_u64().ok_or_else(|| invalid("`timeout_ms` is a whole number"))?),
+            Some(value) => Some(
+                value
+                    .as_u64()
+                    .ok_or_else(|| invalid("`timeout_ms` is a whole number"))?,
+            ),
         };
-        let request_id = map.remove("request_id").and_then(|value| value.as_str().map(str::to_owned));
-        Ok(RpcRequest { id, method, params, timeout_ms, request_id })
+        let request_id = map
+            .remove("request_id")
+            .and_then(|value| value.as_str().map(str::to_owned));
+        Ok(RpcRequest {
+            id,
+            method,
+            params,
+            timeout_ms,
+            request_id,
+        })
     }
 }
 
@@ -68,12 +80,17 @@ fn invalid(message: &str) -> ServiceError {
 }
 
 fn refused(id: Value, message: &str) -> Refused {
-    Refused { id, error: invalid(message) }
+    Refused {
+        id,
+        error: invalid(message),
+    }
 }
 
 /// Text of a response with a result that is JSON already.
 pub fn success(id: &Value, result: Vec<u8>) -> String {
-    let raw = String::from_utf8(result).ok().and_then(|text| RawValue::from_string(text).ok());
+    let raw = String::from_utf8(result)
+        .ok()
+        .and_then(|text| RawValue::from_string(text).ok());
     let result = raw.as_deref().map_or("null", RawValue::get);
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
 }
@@ -96,7 +113,10 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":"a"}"#, json!("a")),
             (r#"{"jsonrpc":"2.0","id":[1],"method":"x"}"#, Value::Null),
             (r#"{"jsonrpc":"2.0","id":1,"method":"x","params":[1]}"#, json!(1)),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"x","timeout_ms":-1}"#, json!(1)),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"x","timeout_ms":-1}"#,
+                json!(1),
+            ),
         ] {
             let refused = RpcRequest::parse(serde_json::from_str(text).unwrap()).unwrap_err();
             assert_eq!(refused.id, id, "{text}");

@@ -34,7 +34,10 @@ const CALLS_IN_FLIGHT_MAX: usize = 64;
 
 /// Upgrades a connection. Bad credentials and a foreign Origin are refused before it.
 pub async fn handle(State(api): State<Api>, request: Request) -> Response {
-    let given = request.headers().get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
+    let given = request
+        .headers()
+        .get(REQUEST_ID_HEADER)
+        .and_then(|value| value.to_str().ok());
     let request_id = request_id(given);
     match upgrade(api, request).await {
         Ok(response) => response,
@@ -76,13 +79,25 @@ async fn upgrade(api: Api, request: Request) -> ServiceResult<Response> {
 
 /// A browser names the page's origin; only pages of this server may connect.
 fn check_origin(headers: &HeaderMap) -> ServiceResult<()> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let host = headers
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let authority = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"))
+        .map(|(_, rest)| rest);
     if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) {
         return Ok(());
     }
-    Err(ServiceError::new(&PERMISSION_DENIED, "pages of another origin may not connect to this server"))
+    Err(ServiceError::new(
+        &PERMISSION_DENIED,
+        "pages of another origin may not connect to this server",
+    ))
 }
 
 fn protocols(headers: &HeaderMap) -> Vec<String> {

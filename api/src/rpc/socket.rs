@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-use super::message::{Refused, RpcRequest, failure, success};
 use super::CALLS_IN_FLIGHT_MAX;
+use super::message::{Refused, RpcRequest, failure, success};
 use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
 use crate::rest::parse_json;
@@ -90,7 +90,11 @@ impl Session {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopping = self.api.stopping().clone();
         loop {
-            let until = if self.credential.is_none() { begun + AUTH_WITHIN } else { active + IDLE_MAX };
+            let until = if self.credential.is_none() {
+                begun + AUTH_WITHIN
+            } else {
+                active + IDLE_MAX
+            };
             tokio::select! {
                 message = stream.next() => {
                     missed = 0;
@@ -133,7 +137,10 @@ impl Session {
     async fn frame(&mut self, text: &[u8]) {
         let limits = *self.api.pipeline().limits();
         match parse_json(text, limits.json_depth) {
-            Err(error) => self.answer(failure(&Value::Null, &error, &request_id(None))).await,
+            Err(error) => {
+                self.answer(failure(&Value::Null, &error, &request_id(None)))
+                    .await
+            }
             Ok(Value::Array(requests)) if requests.is_empty() || requests.len() > limits.rpc_batch_calls => {
                 let message = format!(
                     "a batch has {} requests; 1 to {} are allowed",
@@ -141,7 +148,8 @@ impl Session {
                     limits.rpc_batch_calls
                 );
                 let error = ServiceError::new(&INVALID_REQUEST, message);
-                self.answer(failure(&Value::Null, &error, &request_id(None))).await;
+                self.answer(failure(&Value::Null, &error, &request_id(None)))
+                    .await;
             }
             Ok(Value::Array(requests)) => self.batch(requests).await,
             Ok(request) => self.single(request).await,
@@ -160,8 +168,7 @@ impl Session {
         }
         let Some(slot) = self.slot().await else { return };
         let key = request.id.as_ref().map(Value::to_string);
-        let (api, credential, answers) =
-            (self.api.clone(), self.credential.clone(), self.answers.clone());
+        let (api, credential, answers) = (self.api.clone(), self.credential.clone(), self.answers.clone());
         let call = self.calls.spawn(async move {
             let text = call(&api, credential, request).await;
             drop(slot);
@@ -188,10 +195,11 @@ impl Session {
             }
         }
         let Some(slot) = self.slot().await else { return };
-        let (api, credential, answers) =
-            (self.api.clone(), self.credential.clone(), self.answers.clone());
+        let (api, credential, answers) = (self.api.clone(), self.credential.clone(), self.answers.clone());
         self.calls.spawn(async move {
-            let calls = parsed.into_iter().map(|request| call(&api, credential.clone(), request));
+            let calls = parsed
+                .into_iter()
+                .map(|request| call(&api, credential.clone(), request));
             texts.extend(futures::future::join_all(calls).await.into_iter().flatten());
             drop(slot);
             if !texts.is_empty() {
@@ -233,9 +241,9 @@ impl Session {
     }
 
     fn cancel(&mut self, params: &Value) -> ServiceResult<Value> {
-        let id = params
-            .get("id")
-            .ok_or_else(|| ServiceError::new(&INVALID_ARGUMENT, "cancel takes `id`, that of the call to stop"))?;
+        let id = params.get("id").ok_or_else(|| {
+            ServiceError::new(&INVALID_ARGUMENT, "cancel takes `id`, that of the call to stop")
+        })?;
         let call = self.running.remove(&id.to_string());
         let running = call.filter(|call| !call.is_finished());
         if let Some(call) = &running {
@@ -266,11 +274,16 @@ async fn call(api: &Api, credential: Option<Credential>, request: RpcRequest) ->
     };
     let result = match api.rpc_method(&request.method) {
         Some(operation) => api.pipeline().call(operation, call).await.and_then(|answer| {
-            answer.to_json().map_err(|error| ServiceError::new(&INTERNAL, error.to_string()))
+            answer
+                .to_json()
+                .map_err(|error| ServiceError::new(&INTERNAL, error.to_string()))
         }),
         None => Err(ServiceError::new(
             &OPERATION_NOT_FOUND,
-            format!("there is no method {:?}; methods are operation ids, such as database.get_table", request.method),
+            format!(
+                "there is no method {:?}; methods are operation ids, such as database.get_table",
+                request.method
+            ),
         )),
     };
     let id = request.id?;
@@ -281,7 +294,10 @@ async fn call(api: &Api, credential: Option<Credential>, request: RpcRequest) ->
 }
 
 fn close(code: u16, reason: &'static str) -> CloseFrame {
-    CloseFrame { code, reason: reason.into() }
+    CloseFrame {
+        code,
+        reason: reason.into(),
+    }
 }
 
 /// How to close after the library refused what the peer sent.
