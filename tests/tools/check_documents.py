@@ -116,7 +116,7 @@ def anchors_of(text: str) -> set[str]:
 
 
 def main() -> int:
-    docs = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent.parent / "docs"
+    docs = (Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent.parent / "docs").resolve()
     findings = [finding for check in (check_openapi, check_graphql, check_schemas, check_pages) for finding in check(docs)]
     for finding in findings:
         print(finding, file=sys.stderr)
