@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,7 +11,13 @@ from typing import Any, TypeVar
 
 from . import answer
 from .effects import Sleep, Steps, send
-from .errors import ApiError, CallTimeoutError, ConnectionFailedError, RustyDBError
+from .errors import (
+    ApiError,
+    CallTimeoutError,
+    ConfigurationError,
+    ConnectionFailedError,
+    RustyDBError,
+)
 from .operation import Contract, Operation
 from .request import Prepared, prepare
 from .retry import RetryPolicy
@@ -32,6 +39,12 @@ class Options:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     #: Id of the call instead of a random one.
     request_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not 0 < self.timeout < math.inf:
+            raise ConfigurationError(f"a time-out of {self.timeout} s: give a positive number of seconds")
+        if self.request_id is not None and not (self.request_id.isascii() and self.request_id.isprintable()):
+            raise ConfigurationError(f"{self.request_id!r} is no request id: give printable ASCII text")
 
 
 @dataclass(frozen=True, slots=True)

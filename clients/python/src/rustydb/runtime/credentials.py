@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """An access token, used as it is."""
+    """An access token, used as it is, or a function that gives the current one and is asked by each call."""
 
-    token: str = field(repr=False)
+    token: str | Callable[[], str] = field(repr=False)
+
+    def current(self) -> str:
+        """The token of the next request."""
+        return self.token if isinstance(self.token, str) else self.token()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ApiError, ConnectionFailedError, RustyDBError
+from .errors import ApiError, ConfigurationError, ConnectionFailedError, RustyDBError
 from .operation import Operation
 
 #: Statuses by which proxies tell that the server's answer was lost.
@@ -28,6 +28,10 @@ class RetryPolicy:
     pause_first: float = 0.1
     #: Longest pause that back-off grows to, and the longest that a server may ask for.
     pause_max: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.retries_max < 0 or self.pause_first < 0 or self.pause_max < 0:
+            raise ConfigurationError(f"{self} has a negative number: give 0 or more")
 
     @classmethod
     def never(cls) -> RetryPolicy:

@@ -3,7 +3,7 @@
 Logging in happens with the first call that needs it. When a call is answered TOKEN_EXPIRED one caller renews the
 tokens while all others wait and then share what came of it, success or failure (single flight): whoever gets the
 lock and finds that nobody has tried since it began to wait does the work. The lock is held over the exchange on
-purpose. A refresh token is used up by trying it; when it is refused one new login follows.
+purpose. A refresh token that is refused leads to one new login.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Session:
     def headers(self, *, public: bool, exchange: Exchange, timeout: float) -> Steps[dict[str, str]]:
         """Headers that say who calls. A public operation never causes a login."""
         match self._credentials:
-            case Bearer(token):
-                return _bearer(token)
+            case Bearer() as bearer:
+                return _bearer(bearer.current())
             case ApiKey(key):
                 return {"X-API-Key": key}
             case Password() as password if not public:
@@ -67,6 +67,8 @@ class Session:
 
     def renew(self, expired: dict[str, str], *, exchange: Exchange, timeout: float) -> Steps[bool]:
         """After ``expired`` was refused: whether the next headers say something else."""
+        if isinstance(self._credentials, Bearer):
+            return _bearer(self._credentials.current()) != expired
         if not isinstance(self._credentials, Password) or not expired:
             return False
         yield from self._obtain(self._credentials, expired, exchange, timeout)
@@ -96,14 +98,16 @@ class Session:
             self._lock.release()
 
     def _exchange(self, password: Password, exchange: Exchange) -> Steps[Tokens]:
-        held, self._tokens = self._tokens, None
+        held = self._tokens
         if held is not None and held.refresh_token is not None:
             refresh = _made(self._contract.refresh)
             try:
                 return (yield from exchange(refresh, {"refresh_token": held.refresh_token}))
             except ApiError as error:
-                if error.status is None or error.status >= 500:
+                # Only a refusal says that the refresh token no longer serves.
+                if error.status is None or error.status >= 500 or error.status == 429:
                     raise
+        self._tokens = None
         login = _made(self._contract.login)
         return (
             yield from exchange(login, {"username": password.username, "password": password.password})

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
+from ...runtime.caller import AsyncCaller as _AsyncCaller
 from .. import types as _types
 from ..operations import health as _operations
-from ...runtime.caller import AsyncCaller as _AsyncCaller
 
 
 class Health:

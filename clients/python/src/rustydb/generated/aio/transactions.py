@@ -10,10 +10,10 @@ from collections.abc import Sequence as _Sequence
 from msgspec import UNSET as _UNSET
 from msgspec import UnsetType as _UnsetType
 
-from .. import types as _types
-from ..operations import transactions as _operations
 from ...runtime import scalars as _scalars
 from ...runtime.caller import AsyncCaller as _AsyncCaller
+from .. import types as _types
+from ..operations import transactions as _operations
 
 
 class Transactions:

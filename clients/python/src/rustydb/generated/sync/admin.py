@@ -10,10 +10,10 @@ from collections.abc import Sequence as _Sequence
 from msgspec import UNSET as _UNSET
 from msgspec import UnsetType as _UnsetType
 
-from .. import types as _types
-from ..operations import admin as _operations
 from ...runtime import scalars as _scalars
 from ...runtime.caller import Caller as _Caller
+from .. import types as _types
+from ..operations import admin as _operations
 
 
 class Admin:

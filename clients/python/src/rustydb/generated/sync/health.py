@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
+from ...runtime.caller import Caller as _Caller
 from .. import types as _types
 from ..operations import health as _operations
-from ...runtime.caller import Caller as _Caller
 
 
 class Health:
