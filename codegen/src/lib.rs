@@ -6,6 +6,7 @@
 //! diagnostic with file, line, column, rule and hint.
 
 pub mod diagnostics;
+pub mod diff;
 pub mod emit;
 pub mod language;
 pub mod lint;

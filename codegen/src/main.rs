@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use codegen::diagnostics::Diagnostic;
+use codegen::diff::{ACKNOWLEDGED_FILE, Change, Class};
 use codegen::output::Emission;
 use codegen::project::Project;
 
@@ -26,6 +27,15 @@ struct Arguments {
 enum Command {
     /// Check the contract and say what is wrong with it.
     Lint {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what changed since a git revision; exit with 1 when a breaking change is not acknowledged.
+    Diff {
+        /// The revision to compare with.
+        #[arg(long, value_name = "REV")]
+        against: String,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
@@ -54,6 +64,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         None => generate(&project, arguments.check),
         Some(Command::Lint { json }) => Ok(report_lint(&project, *json)),
+        Some(Command::Diff { against, json }) => show_diff(&project, against, *json),
         Some(Command::Names { accept }) => names(&project, *accept),
     }
 }
@@ -78,6 +89,34 @@ fn generate(project: &Project, check: bool) -> anyhow::Result<ExitCode> {
     }
     if check && !difference.is_empty() {
         eprintln!("run `cargo run -p codegen` and commit what it writes");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout, reason = "the list is what the command is called for")]
+fn show_diff(project: &Project, against: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let (changes, acknowledged) = project.diff(against)?;
+    let mut refused = 0;
+    for change in &changes {
+        let breaking = change.class != Class::Compatible;
+        let accepted = breaking && acknowledged.covers(change);
+        refused += usize::from(breaking && !accepted);
+        if json {
+            let mut line = serde_json::to_value(change)?;
+            line["acknowledged"] = accepted.into();
+            println!("{line}");
+        } else {
+            let note = if accepted { " (acknowledged)" } else { "" };
+            let Change { class, path, change, message } = change;
+            println!("{:15}  {path}: {change}: {message}{note}", class.as_str());
+        }
+    }
+    for entry in acknowledged.idle(&changes) {
+        eprintln!("{ACKNOWLEDGED_FILE}: `{entry}` is acknowledged and did not change; take it out");
+    }
+    if refused > 0 {
+        eprintln!("{refused} breaking changes; undo them, or acknowledge path and change with a reason in {ACKNOWLEDGED_FILE}");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostics::{Diagnostic, Place};
+use crate::diff::{self, Acknowledgements, Change};
 use crate::emit;
 use crate::lint;
 use crate::load::{self, LoadedModule};
@@ -51,6 +52,22 @@ impl Project {
         let model = self.model()?;
         let renames = lock::renames(&self.locked_names()?, &model);
         Ok((renames, File::new(lock::FILE, lock::text(&model))))
+    }
+
+    /// What changed since a git revision, with the breaking changes that schema/breaking.yaml acknowledges.
+    pub fn diff(&self, revision: &str) -> anyhow::Result<(Vec<Change>, Acknowledgements)> {
+        let told = |found: Vec<Diagnostic>| {
+            let list: String = found.iter().map(|diagnostic| format!("\n{diagnostic}")).collect();
+            anyhow::anyhow!("the contract is not sound{list}")
+        };
+        let new = self.model().map_err(told)?;
+        let old = diff::model_at(&self.root, revision)?;
+        let acknowledged = match fs::read_to_string(self.root.join(diff::ACKNOWLEDGED_FILE)) {
+            Ok(text) => Acknowledgements::parse(&text).map_err(|found| told(vec![found]))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Acknowledgements::default(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok((diff::diff(&old, &new), acknowledged))
     }
 
     fn locked_names(&self) -> Result<String, Vec<Diagnostic>> {

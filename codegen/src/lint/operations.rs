@@ -146,14 +146,12 @@ fn input(lint: &mut Lint<'_>, model: &Model, operation: &Operation, field: &Fiel
                 "carry it in the query, or use POST",
             );
         }
-        Some(RestPlace::Query) => {
-            if field.nullable {
-                report(
-                    "query-nullable",
-                    format!("a query cannot tell null from an absent `{name}`"),
-                    "take `nullable` away, or carry it in the body",
-                );
-            }
+        Some(RestPlace::Query) if field.nullable => {
+            report(
+                "query-nullable",
+                format!("a query cannot tell null from an absent `{name}`"),
+                "take `nullable` away, or carry it in the body",
+            );
         }
         _ => {}
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod command;
+mod diff;
 mod fuzz;
 mod lint;
 mod support;
