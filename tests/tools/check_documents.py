@@ -69,8 +69,8 @@ def examples(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], An
 def check_graphql(docs: Path) -> Iterator[str]:
     try:
         schema = build_schema((docs / "schema.graphql").read_text())
-    except GraphQLError as error:
-        yield f"schema.graphql: {error}"
+    except (GraphQLError, TypeError) as refusal:
+        yield f"schema.graphql: {refusal}"
         return
     for error in validate_schema(schema):
         yield f"schema.graphql: {error}"
