@@ -3,7 +3,7 @@
 //! Whatever has no meaning is a diagnostic and resolution goes on, so that one run tells all there is to tell;
 //! a model is answered only when nothing was found.
 
-pub(crate) mod operations;
+mod operations;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
