@@ -40,6 +40,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show which interface carries which operation, and why where one does not.
+    Coverage {
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show which published names would change.
     Names {
         /// Publish them as they are now.
@@ -65,6 +71,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => generate(&project, arguments.check),
         Some(Command::Lint { json }) => Ok(report_lint(&project, *json)),
         Some(Command::Diff { against, json }) => show_diff(&project, against, *json),
+        Some(Command::Coverage { json }) => show_coverage(&project, *json),
         Some(Command::Names { accept }) => names(&project, *accept),
     }
 }
@@ -135,6 +142,21 @@ fn names(project: &Project, accept: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(if renames.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[allow(clippy::print_stdout, reason = "what a program prints for programs goes to standard output")]
+fn show_coverage(project: &Project, json: bool) -> anyhow::Result<ExitCode> {
+    let model = match project.model() {
+        Ok(model) => model,
+        Err(diagnostics) => return Ok(report(&diagnostics, json)),
+    };
+    let coverage = codegen::emit::coverage::report(&model);
+    if json {
+        println!("{}", serde_json::to_string(&coverage)?);
+    } else {
+        print!("{}", codegen::emit::coverage::markdown(&coverage));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn report_lint(project: &Project, json: bool) -> ExitCode {
