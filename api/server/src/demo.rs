@@ -58,8 +58,8 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     serve::start_logging(&config.log, LogFormat::Text)?;
     let running = serve::start(&config, secret::given()?, clock).await?;
     let password = match &running.admin {
-        AdminSecret::Generated(secret) | AdminSecret::Given(secret) => secret.clone(),
-        AdminSecret::Existing => secret::given()?.ok_or_else(|| {
+        AdminSecret::Generated(secret) => secret.clone(),
+        AdminSecret::Given | AdminSecret::Existing => secret::given()?.ok_or_else(|| {
             anyhow!(
                 "{} has an administrator already; give its password in RUSTYDB_ADMIN_PASSWORD",
                 data_dir.display()

@@ -1,1 +1,15 @@
+//! The contract's services on the real engine: one implementation of each generated service trait.
+//!
+//! [`Engine`] opens a data directory and hands out the services; the server knows nothing else of what is below.
+//! [`identity`] keeps users, keys and sessions for [`auth`] and [`admin`]; [`data`] runs the modules that read and
+//! write tables. A service decides nothing about permissions: the pipeline did before it called.
 
+pub mod admin;
+pub mod auth;
+pub mod data;
+mod engine;
+pub mod health;
+pub mod identity;
+
+pub use engine::{Engine, EngineError, EngineOptions};
+pub use identity::AdminSecret;

@@ -122,6 +122,9 @@ pub trait TableStore: Send + Sync + 'static {
     /// Log entries of commits after `after`, oldest first, whole commits only: at least one commit when there
     /// is one, and no further commit once `entries_max` is reached.
     fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// Whether commits are accepted: [`StoreError::Poisoned`] after a failure of the disk.
+    fn check_writable(&self) -> Result<(), StoreError>;
 }
 
 /// One consistent state.

@@ -73,6 +73,7 @@ use parking_lot::RwLock;
 use redb::{Database, ReadableDatabase, StorageBackend};
 use rustydb_runtime::Clock;
 
+pub use self::layout::FORMAT_VERSION;
 pub use self::limits::{KEY_BYTES_MAX, LOG_ENTRIES_MAX, LOG_ENTRY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use self::snapshot::RedbSnapshot;
 
@@ -239,6 +240,13 @@ impl TableStore for RedbStore {
 
     fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError> {
         self.newest().log_after(after, entries_max)
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        match self.published.failure.get() {
+            None => Ok(()),
+            Some(reason) => Err(StoreError::Poisoned { reason: reason.clone() }),
+        }
     }
 }
 

@@ -123,6 +123,10 @@ impl TableStore for MemStore {
         }
         Ok(log[start..end].to_vec())
     }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 impl State {

@@ -1,0 +1,179 @@
+//! The whole engine over one data directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustydb_contract::host::{Identity, StatementClassifier};
+use rustydb_contract_admin::AdminService;
+use rustydb_contract_auth::AuthService;
+use rustydb_contract_database::DatabaseService;
+use rustydb_contract_health::HealthService;
+use rustydb_contract_query::QueryService;
+use rustydb_contract_sql::SqlService;
+use rustydb_contract_transactions::TransactionsService;
+use rustydb_runtime::{Clock, Rng, SystemRng, files};
+use rustydb_sql::{SqlConfig, SqlEngine, SqlError};
+use rustydb_store::error::StoreError;
+use rustydb_store::redb_store::RedbStore;
+use rustydb_store::seam::{SpaceId, TableStore};
+use rustydb_store::tables::{TableError, Tables};
+
+use crate::admin::{Admin, ServerFacts};
+use crate::auth::Auth;
+use crate::data::DataEngine;
+use crate::health::{Component, Health};
+use crate::identity::{AdminSecret, IdentityError, IdentityService, IdentitySettings};
+
+/// File of the store in the data directory.
+const STORE_FILE: &str = "rustydb.redb";
+
+/// What an engine is opened with.
+pub struct EngineOptions {
+    /// Created, for its owner only, when missing.
+    pub data_dir: PathBuf,
+    /// Made when the process started: uptime is counted from its zero.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why an engine does not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    #[error("the data directory {path} can't be made: {source}")]
+    DataDir { path: String, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Tables(#[from] TableError),
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("opening the engine was cut short: {0}")]
+    Cancelled(#[from] tokio::task::JoinError),
+}
+
+/// Every service, on one store.
+pub struct Engine {
+    identity: IdentityService,
+    admin: Admin,
+    data: DataEngine,
+    health: Arc<Health>,
+}
+
+impl Engine {
+    /// Opens or creates the data directory and recovers what a crash left.
+    pub async fn open(options: EngineOptions) -> Result<Engine, EngineError> {
+        tokio::task::spawn_blocking(move || Engine::open_blocking(options)).await?
+    }
+
+    fn open_blocking(options: EngineOptions) -> Result<Engine, EngineError> {
+        let EngineOptions { data_dir, clock } = options;
+        let facts = ServerFacts::starting(Arc::clone(&clock), data_dir.clone());
+        make_data_dir(&data_dir)?;
+        let store: Arc<dyn TableStore> =
+            Arc::new(RedbStore::open(data_dir.join(STORE_FILE), Arc::clone(&clock))?);
+        let tables = Tables::open(Arc::clone(&store), Arc::clone(&clock))?;
+        let rng: Arc<dyn Rng> = Arc::new(SystemRng);
+        let identity = IdentityService::open(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            rng,
+            Some(&data_dir),
+            IdentitySettings::default(),
+        )?;
+        let sql = SqlEngine::new(SqlConfig::default())?;
+        let data = DataEngine::new(tables.clone(), sql, Arc::clone(&clock));
+        let health = Health::new(clock, 0, components(store, tables));
+        let admin = Admin::new(identity.clone(), facts);
+        Ok(Engine { identity, admin, data, health: Arc::new(health) })
+    }
+
+    /// Makes the user `admin` on the first start; later starts change nothing.
+    pub async fn ensure_admin(&self, secret: Option<String>) -> Result<AdminSecret, EngineError> {
+        Ok(self.identity.ensure_admin(secret).await?)
+    }
+
+    /// Notes that the server takes requests from now on.
+    pub fn started(&self) {
+        self.health.started();
+    }
+
+    /// Ends background work; to be called once no call is under way.
+    pub async fn close(&self) {
+        self.data.close().await;
+    }
+
+    pub fn identity(&self) -> Arc<dyn Identity> {
+        Arc::new(self.identity.clone())
+    }
+
+    pub fn classifier(&self) -> Arc<dyn StatementClassifier> {
+        Arc::new(self.data.clone())
+    }
+
+    pub fn admin(&self) -> Arc<dyn AdminService> {
+        Arc::new(self.admin.clone())
+    }
+
+    pub fn auth(&self) -> Arc<dyn AuthService> {
+        Arc::new(Auth::new(self.identity.clone()))
+    }
+
+    pub fn database(&self) -> Arc<dyn DatabaseService> {
+        Arc::new(self.data.clone())
+    }
+
+    pub fn health(&self) -> Arc<dyn HealthService> {
+        Arc::clone(&self.health) as Arc<dyn HealthService>
+    }
+
+    pub fn query(&self) -> Arc<dyn QueryService> {
+        Arc::new(self.data.clone())
+    }
+
+    pub fn sql(&self) -> Arc<dyn SqlService> {
+        Arc::new(self.data.clone())
+    }
+
+    pub fn transactions(&self) -> Arc<dyn TransactionsService> {
+        Arc::new(self.data.clone())
+    }
+}
+
+fn make_data_dir(path: &Path) -> Result<(), EngineError> {
+    files::create_private_folder(path)
+        .map_err(|source| EngineError::DataDir { path: path.display().to_string(), source })
+}
+
+/// What the health checks ask: whether the store still takes writes, whether the catalog reads, whether users do.
+fn components(store: Arc<dyn TableStore>, tables: Tables) -> Vec<Component> {
+    let (for_storage, for_users) = (Arc::clone(&store), store);
+    vec![
+        Component {
+            name: "storage",
+            probe: Box::new(move || {
+                for_storage.check_writable().map_err(|error| error.to_string())
+            }),
+        },
+        Component {
+            name: "catalog",
+            probe: Box::new(move || {
+                let read = tables.begin().and_then(|transaction| transaction.databases());
+                read.map(drop).map_err(|error| error.to_string())
+            }),
+        },
+        Component {
+            name: "identity",
+            probe: Box::new(move || {
+                let read = for_users.snapshot().and_then(|snapshot| snapshot.space_stats(SpaceId::USERS));
+                match read {
+                    Ok(stats) if stats.entries > 0 => Ok(()),
+                    Ok(_) => Err("there are no users".to_owned()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }),
+        },
+    ]
+}
