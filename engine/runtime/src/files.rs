@@ -137,7 +137,10 @@ mod tests {
         let path = folder.join("secret");
         std::fs::write(folder.join("secret.new"), b"left by a crash").unwrap();
         create_private(&path, b"a secret").unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
         assert!(!folder.join("secret.new").exists());
         assert_eq!(read_private(&path, 100).unwrap(), b"a secret");
         assert_eq!(read_private(&path, 3).unwrap(), b"a s");
@@ -146,7 +149,10 @@ mod tests {
             let refused = read_private(&path, 100).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
             let (text, remedy) = (refused.to_string(), format!("chmod 600 {}", path.display()));
-            assert!(text.contains(&remedy) && text.contains(&format!("{mode:04o}")), "{text}");
+            assert!(
+                text.contains(&remedy) && text.contains(&format!("{mode:04o}")),
+                "{text}"
+            );
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::seam::{CommitSeq, KeyRange, SpaceId, SpaceStats, Versioned};
 
 /// Version of the layout below. Raised by any change to it.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 1;
 
 /// Store-wide numbers by name. This table never changes its types: it is how a binary of another version
 /// recognises the file.

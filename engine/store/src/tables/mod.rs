@@ -70,7 +70,7 @@ pub const MAIN_DATABASE: &str = "main";
 pub const PUBLIC_SCHEMA: &str = "public";
 
 /// Version of everything that docs/format/rows.md describes.
-const TABLES_FORMAT: u32 = 1;
+pub const TABLES_FORMAT: u32 = 1;
 const TABLES_FORMAT_KEY: &[u8] = b"tables/format";
 /// Numbers of catalog objects and spaces reserved at once.
 const OBJECT_BLOCK: u64 = 64;
