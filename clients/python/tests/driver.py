@@ -77,7 +77,7 @@ def arguments(entry: Entry, wire: Any) -> dict[str, Any]:
         typed = msgspec.convert(wire, entry.input, dec_hook=decode_hook)
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadLine("INPUT_TYPE", str(error)) from error
-    fields = {name: getattr(typed, name) for name in typed.__struct_fields__}
+    fields = {name.removeprefix("in_"): getattr(typed, name) for name in typed.__struct_fields__}
     return {name: value for name, value in fields.items() if value is not UNSET}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
 
+import msgspec
 import pytest
-from rustydb import UNSET, Id64
+from generated.dispatch import OPERATIONS
+from rustydb import UNSET, Id64, types
 from rustydb.errors import UnsendableInputError
 from rustydb.runtime.objects import Object
+from rustydb.runtime.scalars import decode_hook
 from support import ANY, GET, WRITE, Bench, Colour, Reply, Thing, ok
 
 
@@ -64,7 +66,7 @@ def test_numbers_of_free_json_are_read_as_they_were_written(bench: Bench) -> Non
 
 def test_secrets_do_not_show() -> None:
     class Login(Object, kw_only=True, frozen=True):
-        SENSITIVE: ClassVar[frozenset[str]] = frozenset({"password"})
+        SENSITIVE = frozenset({"password"})
 
         username: str
         password: str
@@ -72,3 +74,11 @@ def test_secrets_do_not_show() -> None:
     login = Login(username="alice", password="hidden")
     assert repr(login) == "Login(username='alice', password='***')"
     assert "hidden" not in str(login)
+
+
+def test_every_generated_type_can_be_read_and_written() -> None:
+    for name in types.__all__:
+        msgspec.json.Decoder(getattr(types, name), dec_hook=decode_hook)
+    for entry in OPERATIONS.values():
+        msgspec.json.Decoder(entry.input, dec_hook=decode_hook)
+    assert len(types.__all__) >= 5

@@ -14,10 +14,11 @@ const KEYWORDS: &[&str] = &[
     "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
-/// Builtins that annotations use: a field or method of that name would hide them within its class.
-const ANNOTATIONS: &[&str] = &[
-    "bool", "bytes", "dict", "float", "int", "list", "object", "property", "str",
-];
+/// Builtins that annotations of fields use: a field of that name would hide them within its class.
+const FIELD_ANNOTATIONS: &[&str] = &["bool", "bytes", "dict", "float", "int", "list", "str"];
+
+/// The same for the signatures of methods, which name lists and maps by their abstract classes.
+const METHOD_ANNOTATIONS: &[&str] = &["bool", "bytes", "float", "int", "str"];
 
 /// Attributes of the hand-written base classes of the clients, and what their properties are made with.
 const CLIENT: &[&str] = &["close", "property", "with_credentials", "with_options"];
@@ -34,14 +35,19 @@ const ERRORS: &[&str] = &[
     "UnsendableInputError",
 ];
 
-/// A field, parameter or method.
-pub fn value(name: &str) -> String {
-    reserve(snake(name), &[KEYWORDS, ANNOTATIONS])
+/// A field of a class.
+pub fn field(name: &str) -> String {
+    reserve(snake(name), &[KEYWORDS, FIELD_ANNOTATIONS])
+}
+
+/// A method of a module's class.
+pub fn method(name: &str) -> String {
+    reserve(snake(name), &[KEYWORDS, METHOD_ANNOTATIONS])
 }
 
 /// A parameter of a method.
 pub fn parameter(name: &str) -> String {
-    reserve(snake(name), &[KEYWORDS, ANNOTATIONS, &["self"]])
+    reserve(snake(name), &[KEYWORDS, &["self"]])
 }
 
 /// A module of the contract, as a file and as an attribute of the clients.
@@ -137,7 +143,7 @@ impl Names {
                         let base = if is_input {
                             parameter(&field.name)
                         } else {
-                            value(&field.name)
+                            self::field(&field.name)
                         };
                         self.fields
                             .insert(format!("{name}.{}", field.name), unique(base, &mut used));
@@ -184,7 +190,7 @@ impl Names {
             let mut taken = BTreeSet::new();
             for operation in module.operations.values() {
                 self.methods
-                    .insert(operation.id.clone(), unique(value(&operation.name), &mut taken));
+                    .insert(operation.id.clone(), unique(method(&operation.name), &mut taken));
             }
             for operation in module
                 .operations
@@ -298,9 +304,11 @@ mod tests {
 
     #[test]
     fn words_of_the_language_get_an_underscore() {
-        assert_eq!(value("from"), "from_");
-        assert_eq!(value("list"), "list_");
-        assert_eq!(value("type"), "type");
+        assert_eq!(field("from"), "from_");
+        assert_eq!(field("list"), "list_");
+        assert_eq!(field("type"), "type");
+        assert_eq!(method("list"), "list");
+        assert_eq!(method("import"), "import_");
         assert_eq!(parameter("self"), "self_");
         assert_eq!(module("import"), "import_");
         assert_eq!(module("close"), "close_");

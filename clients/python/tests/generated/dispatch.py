@@ -23,7 +23,7 @@ from rustydb.runtime import scalars as _scalars
 
 @_dataclass(frozen=True)
 class Entry:
-    """How to call one operation; keyword arguments are the attributes of `input`."""
+    """How to call one operation; arguments are the attributes of `input` after `in_`."""
 
     input: type[_Struct]
     call: _Callable[[_Client], _Callable[..., _Any]]
@@ -35,16 +35,16 @@ class Entry:
 class AdminCreateUserInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `admin.create_user`."""
 
-    username: str = _field(name="username")
-    password: str = _field(name="password")
-    roles: list[str] = _field(name="roles")
-    enabled: bool | _UnsetType = _field(default=_UNSET, name="enabled")
+    in_username: str = _field(name="username")
+    in_password: str = _field(name="password")
+    in_roles: list[str] = _field(name="roles")
+    in_enabled: bool | _UnsetType = _field(default=_UNSET, name="enabled")
 
 
 class AdminDeleteUserInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `admin.delete_user`."""
 
-    id: str = _field(name="id")
+    in_id: str = _field(name="id")
 
 
 class AdminGetServerInfoInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +54,7 @@ class AdminGetServerInfoInput(_Struct, kw_only=True, forbid_unknown_fields=True)
 class AdminGetUserInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `admin.get_user`."""
 
-    id: str = _field(name="id")
+    in_id: str = _field(name="id")
 
 
 class AdminGetVersionInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -72,25 +72,25 @@ class AdminListRolesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
 class AdminListUsersInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `admin.list_users`."""
 
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
 class AdminUpdateUserInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `admin.update_user`."""
 
-    id: str = _field(name="id")
-    username: str | _UnsetType = _field(default=_UNSET, name="username")
-    password: str | _UnsetType = _field(default=_UNSET, name="password")
-    roles: list[str] | _UnsetType = _field(default=_UNSET, name="roles")
-    enabled: bool | _UnsetType = _field(default=_UNSET, name="enabled")
+    in_id: str = _field(name="id")
+    in_username: str | _UnsetType = _field(default=_UNSET, name="username")
+    in_password: str | _UnsetType = _field(default=_UNSET, name="password")
+    in_roles: list[str] | _UnsetType = _field(default=_UNSET, name="roles")
+    in_enabled: bool | _UnsetType = _field(default=_UNSET, name="enabled")
 
 
 class AuthCreateApiKeyInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `auth.create_api_key`."""
 
-    name: str = _field(name="name")
-    expires_in_days: int | _UnsetType = _field(default=_UNSET, name="expires_in_days")
+    in_name: str = _field(name="name")
+    in_expires_in_days: int | _UnsetType = _field(default=_UNSET, name="expires_in_days")
 
 
 class AuthGetSigningKeysInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -100,15 +100,15 @@ class AuthGetSigningKeysInput(_Struct, kw_only=True, forbid_unknown_fields=True)
 class AuthListApiKeysInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `auth.list_api_keys`."""
 
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
 class AuthLoginInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `auth.login`."""
 
-    username: str = _field(name="username")
-    password: str = _field(name="password")
+    in_username: str = _field(name="username")
+    in_password: str = _field(name="password")
 
 
 class AuthLogoutInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -118,13 +118,13 @@ class AuthLogoutInput(_Struct, kw_only=True, forbid_unknown_fields=True):
 class AuthRefreshInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `auth.refresh`."""
 
-    refresh_token: str = _field(name="refresh_token")
+    in_refresh_token: str = _field(name="refresh_token")
 
 
 class AuthRevokeApiKeyInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `auth.revoke_api_key`."""
 
-    id: str = _field(name="id")
+    in_id: str = _field(name="id")
 
 
 class AuthValidateInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -134,189 +134,189 @@ class AuthValidateInput(_Struct, kw_only=True, forbid_unknown_fields=True):
 class DatabaseAggregateRowsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.aggregate_rows`."""
 
-    name: _types.ObjectName = _field(name="name")
-    aggregates: list[_types.Aggregate] = _field(name="aggregates")
-    group_by: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="group_by")
-    filter: _types.Filter | _UnsetType = _field(default=_UNSET, name="filter")
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_aggregates: list[_types.Aggregate] = _field(name="aggregates")
+    in_group_by: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="group_by")
+    in_filter: _types.Filter | _UnsetType = _field(default=_UNSET, name="filter")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseCountRowsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.count_rows`."""
 
-    name: _types.ObjectName = _field(name="name")
-    filter: _types.Filter | _UnsetType = _field(default=_UNSET, name="filter")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_filter: _types.Filter | _UnsetType = _field(default=_UNSET, name="filter")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseCreateInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.create`."""
 
-    name: _types.ObjectName = _field(name="name")
+    in_name: _types.ObjectName = _field(name="name")
 
 
 class DatabaseCreateTableInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.create_table`."""
 
-    name: _types.ObjectName = _field(name="name")
-    columns: list[_types.ColumnSpec] = _field(name="columns")
-    primary_key: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="primary_key")
-    unique: list[_types.UniqueSpec] | _UnsetType = _field(default=_UNSET, name="unique")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_columns: list[_types.ColumnSpec] = _field(name="columns")
+    in_primary_key: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="primary_key")
+    in_unique: list[_types.UniqueSpec] | _UnsetType = _field(default=_UNSET, name="unique")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseDeleteRowInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.delete_row`."""
 
-    name: _types.ObjectName = _field(name="name")
-    id: str = _field(name="id")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_id: str = _field(name="id")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseDeleteRowsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.delete_rows`."""
 
-    name: _types.ObjectName = _field(name="name")
-    filter: _types.Filter = _field(name="filter")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_filter: _types.Filter = _field(name="filter")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseDropInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.drop`."""
 
-    name: _types.ObjectName = _field(name="name")
+    in_name: _types.ObjectName = _field(name="name")
 
 
 class DatabaseDropTableInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.drop_table`."""
 
-    name: _types.ObjectName = _field(name="name")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseGetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.get`."""
 
-    name: _types.ObjectName = _field(name="name")
+    in_name: _types.ObjectName = _field(name="name")
 
 
 class DatabaseGetRowInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.get_row`."""
 
-    name: _types.ObjectName = _field(name="name")
-    id: str = _field(name="id")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_id: str = _field(name="id")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseGetSchemaInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.get_schema`."""
 
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseGetTableInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.get_table`."""
 
-    name: _types.ObjectName = _field(name="name")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseGetTableStatsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.get_table_stats`."""
 
-    name: _types.ObjectName = _field(name="name")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseInsertRowsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.insert_rows`."""
 
-    name: _types.ObjectName = _field(name="name")
-    rows: list[_types.RowData] = _field(name="rows")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_rows: list[_types.RowData] = _field(name="rows")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseListInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.list`."""
 
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
 class DatabaseListTablesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.list_tables`."""
 
-    schema: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="schema")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+    in_schema: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="schema")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
 class DatabaseQueryRowsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.query_rows`."""
 
-    name: _types.ObjectName = _field(name="name")
-    filter: _types.Filter | _UnsetType = _field(default=_UNSET, name="filter")
-    order_by: list[str] | _UnsetType = _field(default=_UNSET, name="order_by")
-    columns: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="columns")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+    in_name: _types.ObjectName = _field(name="name")
+    in_filter: _types.Filter | _UnsetType = _field(default=_UNSET, name="filter")
+    in_order_by: list[str] | _UnsetType = _field(default=_UNSET, name="order_by")
+    in_columns: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="columns")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
 class DatabaseReplaceTableInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.replace_table`."""
 
-    name: _types.ObjectName = _field(name="name")
-    columns: list[_types.ColumnSpec] = _field(name="columns")
-    primary_key: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="primary_key")
-    unique: list[_types.UniqueSpec] | _UnsetType = _field(default=_UNSET, name="unique")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_columns: list[_types.ColumnSpec] = _field(name="columns")
+    in_primary_key: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="primary_key")
+    in_unique: list[_types.UniqueSpec] | _UnsetType = _field(default=_UNSET, name="unique")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseUpdateRowInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.update_row`."""
 
-    name: _types.ObjectName = _field(name="name")
-    id: str = _field(name="id")
-    values: _types.RowData = _field(name="values")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_id: str = _field(name="id")
+    in_values: _types.RowData = _field(name="values")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseUpdateRowsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.update_rows`."""
 
-    name: _types.ObjectName = _field(name="name")
-    filter: _types.Filter = _field(name="filter")
-    values: _types.RowData = _field(name="values")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_filter: _types.Filter = _field(name="filter")
+    in_values: _types.RowData = _field(name="values")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class DatabaseUpsertRowInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.upsert_row`."""
 
-    name: _types.ObjectName = _field(name="name")
-    values: _types.RowData = _field(name="values")
-    conflict_columns: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="conflict_columns")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_values: _types.RowData = _field(name="values")
+    in_conflict_columns: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="conflict_columns")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class HealthCheckLivenessInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -342,111 +342,111 @@ class HealthGetSummaryInput(_Struct, kw_only=True, forbid_unknown_fields=True):
 class QueryExplainInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `query.explain`."""
 
-    sql: str = _field(name="sql")
-    params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_sql: str = _field(name="sql")
+    in_params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class SqlCreateViewInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `sql.create_view`."""
 
-    name: _types.ObjectName = _field(name="name")
-    query: str = _field(name="query")
-    replace: bool | _UnsetType = _field(default=_UNSET, name="replace")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_query: str = _field(name="query")
+    in_replace: bool | _UnsetType = _field(default=_UNSET, name="replace")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class SqlDropViewInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `sql.drop_view`."""
 
-    name: _types.ObjectName = _field(name="name")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class SqlExecuteBatchInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `sql.execute_batch`."""
 
-    statements: list[str] = _field(name="statements")
-    atomic: bool | _UnsetType = _field(default=_UNSET, name="atomic")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_statements: list[str] = _field(name="statements")
+    in_atomic: bool | _UnsetType = _field(default=_UNSET, name="atomic")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class SqlExecuteQueryInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `sql.execute_query`."""
 
-    sql: str = _field(name="sql")
-    params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
-    timeout: int | _UnsetType = _field(default=_UNSET, name="timeout")
-    format: _types.RowFormat | _UnsetType = _field(default=_UNSET, name="format")
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_sql: str = _field(name="sql")
+    in_params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
+    in_timeout: int | _UnsetType = _field(default=_UNSET, name="timeout")
+    in_format: _types.RowFormat | _UnsetType = _field(default=_UNSET, name="format")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class SqlExecuteUnionInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `sql.execute_union`."""
 
-    queries: list[str] = _field(name="queries")
-    all: bool | _UnsetType = _field(default=_UNSET, name="all")
-    params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
-    format: _types.RowFormat | _UnsetType = _field(default=_UNSET, name="format")
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_queries: list[str] = _field(name="queries")
+    in_all: bool | _UnsetType = _field(default=_UNSET, name="all")
+    in_params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
+    in_format: _types.RowFormat | _UnsetType = _field(default=_UNSET, name="format")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class SqlTruncateTableInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `sql.truncate_table`."""
 
-    name: _types.ObjectName = _field(name="name")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class TransactionsBeginInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.begin`."""
 
-    isolation_level: _types.IsolationLevel | _UnsetType = _field(default=_UNSET, name="isolation_level")
-    read_only: bool | _UnsetType = _field(default=_UNSET, name="read_only")
-    idle_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="idle_timeout_ms")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_isolation_level: _types.IsolationLevel | _UnsetType = _field(default=_UNSET, name="isolation_level")
+    in_read_only: bool | _UnsetType = _field(default=_UNSET, name="read_only")
+    in_idle_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="idle_timeout_ms")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
 
 
 class TransactionsCommitInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.commit`."""
 
-    id: _scalars.Id64 = _field(name="id")
+    in_id: _scalars.Id64 = _field(name="id")
 
 
 class TransactionsExecuteInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.execute`."""
 
-    operations: list[_types.RowOperation] = _field(name="operations")
-    database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
-    transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_operations: list[_types.RowOperation] = _field(name="operations")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
 class TransactionsGetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.get`."""
 
-    id: _scalars.Id64 = _field(name="id")
+    in_id: _scalars.Id64 = _field(name="id")
 
 
 class TransactionsListActiveInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.list_active`."""
 
-    limit: int | _UnsetType = _field(default=_UNSET, name="limit")
-    after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
 class TransactionsRollbackInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.rollback`."""
 
-    id: _scalars.Id64 = _field(name="id")
+    in_id: _scalars.Id64 = _field(name="id")
 
 
 OPERATIONS: dict[str, Entry] = {
@@ -611,8 +611,8 @@ OPERATIONS: dict[str, Entry] = {
     ),
     "database.list": Entry(
         input=DatabaseListInput,
-        call=lambda client: client.database.list_,
-        call_async=lambda client: client.database.list_,
+        call=lambda client: client.database.list,
+        call_async=lambda client: client.database.list,
         items=lambda client: client.database.list_items,
         items_async=lambda client: client.database.list_items,
     ),

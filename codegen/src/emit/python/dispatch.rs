@@ -80,7 +80,7 @@ const ENTRY: &str = "
 
 @_dataclass(frozen=True)
 class Entry:
-    \"\"\"How to call one operation; keyword arguments are the attributes of `input`.\"\"\"
+    \"\"\"How to call one operation; arguments are the attributes of `input` after `in_`.\"\"\"
 
     input: type[_Struct]
     call: _Callable[[_Client], _Callable[..., _Any]]
@@ -108,7 +108,7 @@ fn input(model: &Model, names: &Names, operation: &Operation) -> String {
         let default = default.map_or_else(String::new, |default| format!("default={default}, "));
         let wire = text::literal(&field.name);
         written.push_str(&format!(
-            "    {name}: {annotation} = _field({default}name={wire})\n"
+            "    in_{name}: {annotation} = _field({default}name={wire})\n"
         ));
     }
     written

@@ -75,7 +75,10 @@ pub fn emit(model: &Model, names: &Names, module: &Module, flavour: Flavour) -> 
     written.push_str(&format!("from ...runtime.caller import {caller} as _{caller}\n"));
     written.push_str(&text::imports(
         &body,
-        &[("_types", "from .. import types as _types"), ("_operations", &operations)],
+        &[
+            ("_types", "from .. import types as _types"),
+            ("_operations", &operations),
+        ],
     ));
     written.push_str(&body);
     File::new(
@@ -115,7 +118,7 @@ fn method(model: &Model, names: &Names, operation: &Operation, flavour: Flavour)
 
 fn iterator(model: &Model, names: &Names, operation: &Operation, flavour: Flavour) -> String {
     let name = &names.iterators[&operation.id];
-    let item = item(model, names, operation).unwrap_or_default();
+    let item = item(model, names, operation, Position::Parameter).unwrap_or_default();
     let fields: Vec<Field> = model.input_fields(operation).to_vec();
     let output = format!("{}[{item}]", flavour.iterator());
     let mut written = signature(model, names, operation, &fields, &format!("def {name}"), &output);

@@ -21,14 +21,14 @@ pub fn output(model: &Model, names: &Names, operation: &Operation) -> String {
 }
 
 /// The type of one item of a page.
-pub fn item(model: &Model, names: &Names, operation: &Operation) -> Option<String> {
+pub fn item(model: &Model, names: &Names, operation: &Operation, position: Position) -> Option<String> {
     let paginated = operation.paginated.as_ref()?;
     Some(annotation(
         model,
         names,
         &paginated.item,
         Home::Elsewhere,
-        Position::Struct,
+        position,
     ))
 }
 
@@ -63,7 +63,7 @@ pub fn emit(model: &Model, names: &Names, module: &Module) -> File {
 fn one(model: &Model, names: &Names, operation: &Operation) -> String {
     let output = output(model, names, operation);
     let fields = model.input_fields(operation);
-    let (kind, parameters) = match item(model, names, operation) {
+    let (kind, parameters) = match item(model, names, operation, Position::Struct) {
         Some(item) => ("PagedOperation", format!("{output}, {item}")),
         None => ("Operation", output.clone()),
     };

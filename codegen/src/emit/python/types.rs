@@ -134,7 +134,6 @@ fn file(model: &Model, names: &Names, module: &Module, body: &str) -> File {
             ("_dt", "import datetime as _dt"),
             ("_decimal", "import decimal as _decimal"),
             ("_uuid", "import uuid as _uuid"),
-            ("_ClassVar", "from typing import ClassVar as _ClassVar"),
             ("_TypeAlias", "from typing import TypeAlias as _TypeAlias"),
         ],
     );
@@ -207,7 +206,7 @@ fn class(model: &Model, names: &Names, definition: &TypeDef, object: &Object) ->
         .collect();
     if !sensitive.is_empty() {
         written.push('\n');
-        let head = "SENSITIVE: _ClassVar[frozenset[str]] = frozenset({";
+        let head = "SENSITIVE = frozenset({";
         written.push_str(&text::listed(4, head, &sensitive, "})"));
     }
     if !object.fields.is_empty() {

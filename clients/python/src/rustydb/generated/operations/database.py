@@ -127,7 +127,7 @@ INSERT_ROWS: _operation.Operation[_types.InsertedRows] = _operation.Operation(
     body=("rows", "database", "transaction_id"),
 )
 
-LIST_: _operation.PagedOperation[_types.DatabaseList, _types.Database] = _operation.PagedOperation(
+LIST: _operation.PagedOperation[_types.DatabaseList, _types.Database] = _operation.PagedOperation(
     id="database.list",
     method="GET",
     path="/api/v1/sql/databases",

@@ -408,7 +408,7 @@ class Database:
             },
         )
 
-    def list_(
+    def list(
         self,
         *,
         limit: int | _UnsetType = _UNSET,
@@ -424,7 +424,7 @@ class Database:
         Since 0.1.0.
         """
         return self._caller.call(
-            _operations.LIST_,
+            _operations.LIST,
             {
                 "limit": limit,
                 "after": after,
@@ -437,9 +437,9 @@ class Database:
         limit: int | _UnsetType = _UNSET,
         after: _scalars.Cursor | _UnsetType = _UNSET,
     ) -> _Iterator[_types.Database]:
-        """Items of :meth:`list_` over all pages, each page fetched when it is needed."""
+        """Items of :meth:`list` over all pages, each page fetched when it is needed."""
         return self._caller.items(
-            _operations.LIST_,
+            _operations.LIST,
             {
                 "limit": limit,
                 "after": after,

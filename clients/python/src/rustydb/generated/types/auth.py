@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import datetime as _dt
-from typing import ClassVar as _ClassVar
 from typing import TypeAlias as _TypeAlias
 
 from msgspec import UNSET as _UNSET
@@ -38,7 +37,7 @@ class ApiKeyList(_objects.Object, kw_only=True, frozen=True):
 class CreatedApiKey(_objects.Object, kw_only=True, frozen=True):
     """A new key, shown this once."""
 
-    SENSITIVE: _ClassVar[frozenset[str]] = frozenset({"api_key"})
+    SENSITIVE = frozenset({"api_key"})
 
     id: _m_core.GeneratedId
     """Names the key in the list and for revocation."""
@@ -90,7 +89,7 @@ class TokenInfo(_objects.Object, kw_only=True, frozen=True):
 class TokenPair(_objects.Object, kw_only=True, frozen=True):
     """An access token and the refresh token that renews it."""
 
-    SENSITIVE: _ClassVar[frozenset[str]] = frozenset({"access_token", "refresh_token"})
+    SENSITIVE = frozenset({"access_token", "refresh_token"})
 
     access_token: str
     """A JSON Web Token, for the Authorization header."""

@@ -16,7 +16,7 @@ class ComponentHealth(_objects.Object, kw_only=True, frozen=True):
     """What one part of the server says of itself."""
 
     name: str
-    """`storage`, `sql` or `identity`."""
+    """`storage`, `catalog` or `identity`."""
     status: HealthStatus
     message: str | _UnsetType = _UNSET
     """What is wrong; absent when healthy."""
