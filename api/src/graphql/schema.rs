@@ -175,8 +175,8 @@ impl Types {
     fn output_type(&mut self, ty: &'static Ty) -> TypeRef {
         match ty.resolved() {
             Ty::Array { items, .. } => {
-                let items = self.output_type(items);
-                TypeRef::List(Box::new(TypeRef::NonNull(Box::new(items))))
+                let item = self.output_type(items);
+                list_of(item, items)
             }
             Ty::Ref(desc) => TypeRef::named(self.output_named(desc)),
             scalar => TypeRef::named(self.scalar_of(scalar)),
@@ -295,8 +295,8 @@ impl Types {
     fn input_type(&mut self, ty: &'static Ty) -> TypeRef {
         match ty.resolved() {
             Ty::Array { items, .. } => {
-                let items = self.input_type(items);
-                TypeRef::List(Box::new(TypeRef::NonNull(Box::new(items))))
+                let item = self.input_type(items);
+                list_of(item, items)
             }
             Ty::Ref(desc) => TypeRef::named(self.input_named(desc)),
             scalar => TypeRef::named(self.scalar_of(scalar)),
@@ -343,6 +343,11 @@ impl Types {
         }
         self.registered.insert(name.to_owned(), ty.into());
     }
+}
+
+fn list_of(item: TypeRef, ty: &'static Ty) -> TypeRef {
+    let item = if may_be_null(ty) { item } else { TypeRef::NonNull(Box::new(item)) };
+    TypeRef::List(Box::new(item))
 }
 
 /// A free JSON value may be null of itself, and GraphQL's non-null would refuse it.
