@@ -84,7 +84,9 @@ impl CallContext {
     /// # Panics
     /// When the operation is public: the pipeline lets nobody in elsewhere.
     pub fn principal(&self) -> &Principal {
-        self.principal.as_deref().expect("the pipeline authenticates every operation that is not public")
+        self.principal
+            .as_deref()
+            .expect("the pipeline authenticates every operation that is not public")
     }
 }
 

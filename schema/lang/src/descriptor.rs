@@ -78,20 +78,39 @@ pub enum RestPlace {
 #[derive(Debug)]
 pub enum Ty {
     Boolean,
-    Integer { width: IntegerWidth, minimum: i64, maximum: i64 },
-    Number { minimum: Option<f64>, maximum: Option<f64> },
-    Text { min_length: Option<u32>, max_length: Option<u32>, pattern: Option<&'static str> },
+    Integer {
+        width: IntegerWidth,
+        minimum: i64,
+        maximum: i64,
+    },
+    Number {
+        minimum: Option<f64>,
+        maximum: Option<f64>,
+    },
+    Text {
+        min_length: Option<u32>,
+        max_length: Option<u32>,
+        pattern: Option<&'static str>,
+    },
     Id64,
     Decimal,
-    Bytes { max: Option<u32> },
+    Bytes {
+        max: Option<u32>,
+    },
     Timestamp,
     Date,
     Uuid,
     Lsn,
     Cursor,
     Json,
-    Array { items: &'static Ty, min: Option<u32>, max: Option<u32> },
-    Map { values: &'static Ty },
+    Array {
+        items: &'static Ty,
+        min: Option<u32>,
+        max: Option<u32>,
+    },
+    Map {
+        values: &'static Ty,
+    },
     Ref(&'static TypeDesc),
 }
 
@@ -118,7 +137,9 @@ pub enum PermissionRule {
     Authenticated,
     Needs(Permissions),
     /// What the statements in these input fields need.
-    Statement { fields: &'static [&'static str] },
+    Statement {
+        fields: &'static [&'static str],
+    },
 }
 
 #[derive(Debug)]
@@ -172,7 +193,10 @@ impl Ty {
     /// The type behind aliases.
     pub fn resolved(&'static self) -> &'static Ty {
         match self {
-            Ty::Ref(TypeDesc { shape: Shape::Alias(ty), .. }) => ty.resolved(),
+            Ty::Ref(TypeDesc {
+                shape: Shape::Alias(ty),
+                ..
+            }) => ty.resolved(),
             other => other,
         }
     }

@@ -67,15 +67,28 @@ pub fn parameters(desc: &'static OperationDesc) -> Vec<Parameter> {
             RestPlace::Body => return None,
         };
         let required = if required { Required::True } else { Required::False };
-        Some(ParameterBuilder::new().name(field.name).parameter_in(place).required(required).build())
+        Some(
+            ParameterBuilder::new()
+                .name(field.name)
+                .parameter_in(place)
+                .required(required)
+                .build(),
+        )
     });
     fields.collect()
 }
 
 /// Name of the schema of the body: the input's own where all of it travels there.
 pub fn body_name(desc: &'static OperationDesc) -> String {
-    let whole = desc.input_fields().iter().all(|field| field.place == Some(RestPlace::Body));
-    if whole { desc.input.name.to_owned() } else { format!("{}Body", desc.input.name) }
+    let whole = desc
+        .input_fields()
+        .iter()
+        .all(|field| field.place == Some(RestPlace::Body));
+    if whole {
+        desc.input.name.to_owned()
+    } else {
+        format!("{}Body", desc.input.name)
+    }
 }
 
 /// The schema of the body, by reference.
@@ -87,12 +100,16 @@ pub fn body(desc: &'static OperationDesc) -> RefOr<Schema> {
 pub fn responses(desc: &'static OperationDesc) -> Responses {
     let schema = desc.output.map(|output| reference(output.name));
     let content = ContentBuilder::new().schema(schema).build();
-    let success = ResponseBuilder::new().content("application/json", content).build();
+    let success = ResponseBuilder::new()
+        .content("application/json", content)
+        .build();
     let mut responses = BTreeMap::from([(desc.status.to_string(), RefOr::T(success))]);
     let statuses: BTreeSet<u16> = desc.errors.iter().map(|error| error.status).collect();
     for status in statuses {
         let content = ContentBuilder::new().schema(Some(reference("Problem"))).build();
-        let problem = ResponseBuilder::new().content("application/problem+json", content).build();
+        let problem = ResponseBuilder::new()
+            .content("application/problem+json", content)
+            .build();
         responses.insert(status.to_string(), RefOr::T(problem));
     }
     responses

@@ -62,7 +62,9 @@ impl FromStr for Id64 {
     type Err = ScalarError;
 
     fn from_str(text: &str) -> Result<Self, ScalarError> {
-        let error = ScalarError { expected: "an unsigned 64-bit integer as text, such as \"42\"" };
+        let error = ScalarError {
+            expected: "an unsigned 64-bit integer as text, such as \"42\"",
+        };
         let canonical = text == "0" || !text.starts_with(['0', '+']);
         text.parse().ok().filter(|_| canonical).map(Id64).ok_or(error)
     }
@@ -86,11 +88,16 @@ impl FromStr for Lsn {
     fn from_str(text: &str) -> Result<Self, ScalarError> {
         let half = |part: &str| {
             let sound = !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
-            u32::from_str_radix(part, 16).ok().filter(|_| sound).map(u64::from)
+            u32::from_str_radix(part, 16)
+                .ok()
+                .filter(|_| sound)
+                .map(u64::from)
         };
         text.split_once('/')
             .and_then(|(high, low)| Some(Lsn(half(high)? << 32 | half(low)?)))
-            .ok_or(ScalarError { expected: "a log position, such as \"0/1A2B3C4D\"" })
+            .ok_or(ScalarError {
+                expected: "a log position, such as \"0/1A2B3C4D\"",
+            })
     }
 }
 
@@ -125,7 +132,9 @@ impl FromStr for Decimal {
         if sound {
             Ok(Decimal(text.to_owned()))
         } else {
-            Err(ScalarError { expected: "a decimal number as text, such as \"12.50\"" })
+            Err(ScalarError {
+                expected: "a decimal number as text, such as \"12.50\"",
+            })
         }
     }
 }
@@ -146,10 +155,9 @@ impl FromStr for Bytes {
     type Err = ScalarError;
 
     fn from_str(text: &str) -> Result<Self, ScalarError> {
-        BASE64
-            .decode(text)
-            .map(Bytes)
-            .map_err(|_| ScalarError { expected: "base64 with padding, such as \"AQID\"" })
+        BASE64.decode(text).map(Bytes).map_err(|_| ScalarError {
+            expected: "base64 with padding, such as \"AQID\"",
+        })
     }
 }
 
@@ -162,8 +170,10 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// A moment beyond the calendar (year 262142) is moved to its end.
     pub fn from_micros(micros: i64) -> Timestamp {
-        let (first, last) =
-            (DateTime::<Utc>::MIN_UTC.timestamp_micros(), DateTime::<Utc>::MAX_UTC.timestamp_micros());
+        let (first, last) = (
+            DateTime::<Utc>::MIN_UTC.timestamp_micros(),
+            DateTime::<Utc>::MAX_UTC.timestamp_micros(),
+        );
         Timestamp(micros.clamp(first, last))
     }
 
@@ -174,8 +184,8 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = DateTime::<Utc>::from_timestamp_micros(self.0)
-            .expect("a timestamp is made within the calendar");
+        let moment =
+            DateTime::<Utc>::from_timestamp_micros(self.0).expect("a timestamp is made within the calendar");
         f.write_str(&moment.to_rfc3339_opts(SecondsFormat::Micros, true))
     }
 }
@@ -186,7 +196,9 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, ScalarError> {
         DateTime::parse_from_rfc3339(text)
             .map(|moment| Timestamp::from_micros(moment.timestamp_micros()))
-            .map_err(|_| ScalarError { expected: "an RFC 3339 moment, such as \"2026-01-31T12:00:00Z\"" })
+            .map_err(|_| ScalarError {
+                expected: "an RFC 3339 moment, such as \"2026-01-31T12:00:00Z\"",
+            })
     }
 }
 
@@ -208,7 +220,9 @@ impl FromStr for Date {
     fn from_str(text: &str) -> Result<Self, ScalarError> {
         NaiveDate::parse_from_str(text, "%Y-%m-%d")
             .map(Date)
-            .map_err(|_| ScalarError { expected: "a date, such as \"2026-01-31\"" })
+            .map_err(|_| ScalarError {
+                expected: "a date, such as \"2026-01-31\"",
+            })
     }
 }
 
@@ -225,7 +239,9 @@ mod tests {
     use super::*;
 
     fn round_trip<T: FromStr<Err = ScalarError> + fmt::Display>(text: &str) -> String {
-        text.parse::<T>().unwrap_or_else(|error| panic!("{text}: {error}")).to_string()
+        text.parse::<T>()
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
+            .to_string()
     }
 
     #[test]
@@ -235,7 +251,10 @@ mod tests {
         assert_eq!(round_trip::<Decimal>("-0.50"), "-0.50");
         assert_eq!(round_trip::<Bytes>("AQID"), "AQID");
         assert_eq!(round_trip::<Date>("2024-02-29"), "2024-02-29");
-        assert_eq!(round_trip::<Timestamp>("2024-02-29T23:00:00+01:00"), "2024-02-29T22:00:00.000000Z");
+        assert_eq!(
+            round_trip::<Timestamp>("2024-02-29T23:00:00+01:00"),
+            "2024-02-29T22:00:00.000000Z"
+        );
     }
 
     #[test]

@@ -10,8 +10,14 @@ pub fn is_json_text(ty: &Ty) -> bool {
     match ty {
         Ty::Json | Ty::Map { .. } => true,
         Ty::Array { items, .. } => !is_scalar(items),
-        Ty::Ref(TypeDesc { shape: Shape::Alias(ty), .. }) => is_json_text(ty),
-        Ty::Ref(TypeDesc { shape: Shape::Enum(_), .. }) => false,
+        Ty::Ref(TypeDesc {
+            shape: Shape::Alias(ty),
+            ..
+        }) => is_json_text(ty),
+        Ty::Ref(TypeDesc {
+            shape: Shape::Enum(_),
+            ..
+        }) => false,
         Ty::Ref(_) => true,
         _ => false,
     }
@@ -21,7 +27,10 @@ pub fn is_json_text(ty: &Ty) -> bool {
 pub fn is_repeated(ty: &Ty) -> bool {
     match ty {
         Ty::Array { items, .. } => is_scalar(items),
-        Ty::Ref(TypeDesc { shape: Shape::Alias(ty), .. }) => is_repeated(ty),
+        Ty::Ref(TypeDesc {
+            shape: Shape::Alias(ty),
+            ..
+        }) => is_repeated(ty),
         _ => false,
     }
 }
@@ -34,10 +43,18 @@ fn is_scalar(ty: &Ty) -> bool {
 pub fn parse(field: &FieldDesc, texts: &[String]) -> Result<Value, Violation> {
     if is_repeated(&field.ty) {
         let items = item_type(&field.ty);
-        return texts.iter().map(|text| scalar(items, text)).collect::<Option<Vec<_>>>().map(Value::Array).ok_or_else(|| refused(field, &texts.join(", ")));
+        return texts
+            .iter()
+            .map(|text| scalar(items, text))
+            .collect::<Option<Vec<_>>>()
+            .map(Value::Array)
+            .ok_or_else(|| refused(field, &texts.join(", ")));
     }
     let [text] = texts else {
-        return Err(violation(field, format!("is given {} times; give it once", texts.len())));
+        return Err(violation(
+            field,
+            format!("is given {} times; give it once", texts.len()),
+        ));
     };
     if is_json_text(&field.ty) {
         return serde_json::from_str(text).map_err(|error| violation(field, format!("is not JSON: {error}")));
@@ -48,7 +65,10 @@ pub fn parse(field: &FieldDesc, texts: &[String]) -> Result<Value, Violation> {
 fn item_type(ty: &Ty) -> &Ty {
     match ty {
         Ty::Array { items, .. } => items,
-        Ty::Ref(TypeDesc { shape: Shape::Alias(ty), .. }) => item_type(ty),
+        Ty::Ref(TypeDesc {
+            shape: Shape::Alias(ty),
+            ..
+        }) => item_type(ty),
         other => other,
     }
 }
@@ -61,7 +81,10 @@ fn scalar(ty: &Ty, text: &str) -> Option<Value> {
             let number: f64 = text.parse().ok()?;
             serde_json::Number::from_f64(number).map(Value::Number)
         }
-        Ty::Ref(TypeDesc { shape: Shape::Alias(ty), .. }) => scalar(ty, text),
+        Ty::Ref(TypeDesc {
+            shape: Shape::Alias(ty),
+            ..
+        }) => scalar(ty, text),
         _ => Some(Value::String(text.to_owned())),
     }
 }
@@ -72,5 +95,8 @@ fn refused(field: &FieldDesc, text: &str) -> Violation {
 }
 
 fn violation(field: &FieldDesc, message: String) -> Violation {
-    Violation { field: field.name.to_owned(), message: format!("{}: {message}", field.name) }
+    Violation {
+        field: field.name.to_owned(),
+        message: format!("{}: {message}", field.name),
+    }
 }

@@ -43,7 +43,11 @@ impl Path {
 
     fn fail(&self, message: String) -> Violation {
         let field = self.0.join(".");
-        let message = if field.is_empty() { message } else { format!("{field}: {message}") };
+        let message = if field.is_empty() {
+            message
+        } else {
+            format!("{field}: {message}")
+        };
         Violation { field, message }
     }
 }
@@ -60,7 +64,11 @@ fn check_named(
         Shape::Alias(ty) => check(value, ty, path, sensitive),
         Shape::Enum(values) => match value.as_str() {
             Some(text) if values.contains(&text) => Ok(()),
-            _ => Err(path.fail(format!("{} is not one of {}", shown(value, sensitive), values.join(", ")))),
+            _ => Err(path.fail(format!(
+                "{} is not one of {}",
+                shown(value, sensitive),
+                values.join(", ")
+            ))),
         },
     }
 }
@@ -85,14 +93,24 @@ fn check_object(
         .find(|key| Some(key.as_str()) != tag && !object.fields.iter().any(|field| field.name == *key));
     if let Some(key) = unknown {
         let names: Vec<&str> = object.fields.iter().map(|field| field.name).collect();
-        let known = if names.is_empty() { "there are none".to_owned() } else { format!("known are {}", names.join(", ")) };
+        let known = if names.is_empty() {
+            "there are none".to_owned()
+        } else {
+            format!("known are {}", names.join(", "))
+        };
         return path.within(cut(key), |path| Err(path.fail(format!("no such field; {known}"))));
     }
     let alternatives = object.exactly_one_of;
     if !alternatives.is_empty() {
-        let given = alternatives.iter().filter(|name| map.contains_key(**name)).count();
+        let given = alternatives
+            .iter()
+            .filter(|name| map.contains_key(**name))
+            .count();
         if given != 1 {
-            return Err(path.fail(format!("exactly one of {} must be given, not {given}", alternatives.join(", "))));
+            return Err(path.fail(format!(
+                "exactly one of {} must be given, not {given}",
+                alternatives.join(", ")
+            )));
         }
     }
     Ok(())
@@ -113,7 +131,10 @@ fn check_field(value: &Value, field: &FieldDesc, path: &mut Path) -> Result<(), 
 fn takes_null(ty: &Ty) -> bool {
     match ty {
         Ty::Json => true,
-        Ty::Ref(TypeDesc { shape: Shape::Alias(ty), .. }) => takes_null(ty),
+        Ty::Ref(TypeDesc {
+            shape: Shape::Alias(ty),
+            ..
+        }) => takes_null(ty),
         _ => false,
     }
 }
@@ -123,11 +144,23 @@ fn check_union(
     union: &'static UnionDesc,
     path: &mut Path,
 ) -> Result<(), Violation> {
-    let values = || union.variants.iter().map(|variant| variant.value).collect::<Vec<_>>().join(", ");
-    let Some(tag) = map.get(union.tag) else {
-        return path.within(union.tag, |path| Err(path.fail(format!("is missing; it is one of {}", values()))));
+    let values = || {
+        union
+            .variants
+            .iter()
+            .map(|variant| variant.value)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    let variant = union.variants.iter().find(|variant| tag.as_str() == Some(variant.value));
+    let Some(tag) = map.get(union.tag) else {
+        return path.within(union.tag, |path| {
+            Err(path.fail(format!("is missing; it is one of {}", values())))
+        });
+    };
+    let variant = union
+        .variants
+        .iter()
+        .find(|variant| tag.as_str() == Some(variant.value));
     match variant.map(|variant| &variant.target.shape) {
         Some(Shape::Object(object)) => check_object(map, object, Some(union.tag), path),
         _ => path.within(union.tag, |path| {
@@ -139,10 +172,21 @@ fn check_union(
 fn check(value: &Value, ty: &Ty, path: &mut Path, sensitive: bool) -> Result<(), Violation> {
     match ty {
         Ty::Json => Ok(()),
-        Ty::Boolean => value.is_boolean().then_some(()).ok_or_else(|| wrong(value, "true or false", path, sensitive)),
-        Ty::Integer { width, minimum, maximum } => check_integer(value, *width, *minimum, *maximum, path),
+        Ty::Boolean => value
+            .is_boolean()
+            .then_some(())
+            .ok_or_else(|| wrong(value, "true or false", path, sensitive)),
+        Ty::Integer {
+            width,
+            minimum,
+            maximum,
+        } => check_integer(value, *width, *minimum, *maximum, path),
         Ty::Number { minimum, maximum } => check_number(value, *minimum, *maximum, path),
-        Ty::Text { min_length, max_length, pattern } => {
+        Ty::Text {
+            min_length,
+            max_length,
+            pattern,
+        } => {
             let text = as_text(value, path, sensitive)?;
             check_length(text.chars().count(), "characters", *min_length, *max_length, path)?;
             match pattern {
@@ -164,15 +208,17 @@ fn check(value: &Value, ty: &Ty, path: &mut Path, sensitive: bool) -> Result<(),
             check_length(bytes.0.len(), "bytes", None, *max, path)
         }
         Ty::Array { items, min, max } => {
-            let list = value.as_array().ok_or_else(|| wrong(value, "a list", path, sensitive))?;
+            let list = value
+                .as_array()
+                .ok_or_else(|| wrong(value, "a list", path, sensitive))?;
             check_length(list.len(), "items", *min, *max, path)?;
             list.iter().enumerate().try_for_each(|(index, item)| {
                 path.within(index.to_string(), |path| check(item, items, path, sensitive))
             })
         }
-        Ty::Map { values } => as_object(value, path, sensitive)?.iter().try_for_each(|(key, value)| {
-            path.within(cut(key), |path| check(value, values, path, sensitive))
-        }),
+        Ty::Map { values } => as_object(value, path, sensitive)?
+            .iter()
+            .try_for_each(|(key, value)| path.within(cut(key), |path| check(value, values, path, sensitive))),
         Ty::Ref(desc) => check_named(value, desc, path, sensitive),
     }
 }
@@ -188,10 +234,16 @@ fn check_integer(
         IntegerWidth::Int32 | IntegerWidth::Int53 => "an integer",
         IntegerWidth::UInt32 | IntegerWidth::UInt53 => "an unsigned integer",
     };
-    let number = value.as_i64().or_else(|| value.as_u64().map(|_| i64::MAX)).or_else(|| whole(value.as_f64()?));
+    let number = value
+        .as_i64()
+        .or_else(|| value.as_u64().map(|_| i64::MAX))
+        .or_else(|| whole(value.as_f64()?));
     match number {
         Some(number) if (minimum..=maximum).contains(&number) => Ok(()),
-        Some(_) => Err(path.fail(format!("{} is outside of {minimum} to {maximum}", shown(value, false)))),
+        Some(_) => Err(path.fail(format!(
+            "{} is outside of {minimum} to {maximum}",
+            shown(value, false)
+        ))),
         None => Err(wrong(value, expected, path, false)),
     }
 }
@@ -201,8 +253,15 @@ fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_991.0).then_some(number as i64)
 }
 
-fn check_number(value: &Value, minimum: Option<f64>, maximum: Option<f64>, path: &Path) -> Result<(), Violation> {
-    let number = value.as_f64().ok_or_else(|| wrong(value, "a number", path, false))?;
+fn check_number(
+    value: &Value,
+    minimum: Option<f64>,
+    maximum: Option<f64>,
+    path: &Path,
+) -> Result<(), Violation> {
+    let number = value
+        .as_f64()
+        .ok_or_else(|| wrong(value, "a number", path, false))?;
     if minimum.is_some_and(|minimum| number < minimum) {
         return Err(path.fail(format!("{number} is less than {}", minimum.unwrap_or_default())));
     }
@@ -236,15 +295,24 @@ where
     T::Err: Display,
 {
     let text = as_text(value, path, sensitive)?;
-    text.parse().map_err(|error| path.fail(format!("{} is refused: {error}", shown(value, sensitive))))
+    text.parse()
+        .map_err(|error| path.fail(format!("{} is refused: {error}", shown(value, sensitive))))
 }
 
 fn as_text<'v>(value: &'v Value, path: &Path, sensitive: bool) -> Result<&'v str, Violation> {
-    value.as_str().ok_or_else(|| wrong(value, "text", path, sensitive))
+    value
+        .as_str()
+        .ok_or_else(|| wrong(value, "text", path, sensitive))
 }
 
-fn as_object<'v>(value: &'v Value, path: &Path, sensitive: bool) -> Result<&'v Map<String, Value>, Violation> {
-    value.as_object().ok_or_else(|| wrong(value, "an object", path, sensitive))
+fn as_object<'v>(
+    value: &'v Value,
+    path: &Path,
+    sensitive: bool,
+) -> Result<&'v Map<String, Value>, Violation> {
+    value
+        .as_object()
+        .ok_or_else(|| wrong(value, "an object", path, sensitive))
 }
 
 fn wrong(value: &Value, expected: &str, path: &Path, sensitive: bool) -> Violation {
@@ -253,7 +321,11 @@ fn wrong(value: &Value, expected: &str, path: &Path, sensitive: bool) -> Violati
 
 /// The value for a message: short, and never a secret.
 fn shown(value: &Value, sensitive: bool) -> String {
-    if sensitive { "the given value".to_owned() } else { cut(&value.to_string()) }
+    if sensitive {
+        "the given value".to_owned()
+    } else {
+        cut(&value.to_string())
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -273,6 +345,9 @@ fn matches_whole(pattern: &'static str, text: &str) -> bool {
     drop(known);
     let regex = Regex::new(&format!("^(?:{pattern})$")).expect("lint compiles every pattern of the contract");
     let matches = regex.is_match(text);
-    COMPILED.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(pattern, regex);
+    COMPILED
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .insert(pattern, regex);
     matches
 }
