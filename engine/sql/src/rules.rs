@@ -1,0 +1,125 @@
+//! Analyzer rules: what SQL means here and DataFusion would take otherwise.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
+use datafusion::logical_expr::expr::{InList, ScalarFunction};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
+use datafusion::optimizer::AnalyzerRule;
+use std::sync::{Arc, LazyLock};
+
+use rustydb_store::types::ColumnType;
+
+use crate::columns::is_uuid;
+use crate::functions::{CheckedArithmetic, checked_text};
+
+/// Rewrites each expression of a plan, bottom up, knowing the columns that it may name.
+fn rewrite(
+    plan: LogicalPlan,
+    wanted: impl Fn(&DFSchema) -> bool,
+    change: impl Fn(Expr, &DFSchema) -> DfResult<Transformed<Expr>>,
+) -> DfResult<LogicalPlan> {
+    let rewritten = plan.transform_up_with_subqueries(|node| {
+        let mut schema = merge_schema(&node.inputs());
+        if let LogicalPlan::TableScan(scan) = &node {
+            schema.merge(&scan.projected_schema);
+        }
+        if !wanted(&schema) {
+            return Ok(Transformed::no(node));
+        }
+        let node = node.map_expressions(|expr| expr.transform_up(|expr| change(expr, &schema)))?;
+        if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+    })?;
+    Ok(rewritten.data)
+}
+
+/// Text that is compared with a uuid is read as a uuid, so that upper case and missing hyphens match, and
+/// anything else is an error instead of no row.
+#[derive(Debug)]
+pub(crate) struct UuidLiterals;
+
+impl AnalyzerRule for UuidLiterals {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DfResult<LogicalPlan> {
+        rewrite(plan, |schema| schema.fields().iter().any(|field| is_uuid(field.metadata())), read_literals)
+    }
+
+    fn name(&self) -> &str {
+        "uuid_literals"
+    }
+}
+
+fn read_literals(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() => {
+            let (left_is, right_is) = (is_uuid_expr(&left, schema), is_uuid_expr(&right, schema));
+            let left = if right_is { Box::new(read_literal(*left)?) } else { left };
+            let right = if left_is { Box::new(read_literal(*right)?) } else { right };
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+        }
+        Expr::InList(InList { expr, list, negated }) if is_uuid_expr(&expr, schema) => {
+            let list = list.into_iter().map(read_literal).collect::<DfResult<_>>()?;
+            Ok(Transformed::yes(Expr::InList(InList { expr, list, negated })))
+        }
+        Expr::Between(Between { expr, negated, low, high }) if is_uuid_expr(&expr, schema) => {
+            let (low, high) = (Box::new(read_literal(*low)?), Box::new(read_literal(*high)?));
+            Ok(Transformed::yes(Expr::Between(Between { expr, negated, low, high })))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn is_uuid_expr(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr, Expr::Column(_) | Expr::ScalarFunction(_))
+        && expr.to_field(schema).is_ok_and(|(_, field)| is_uuid(field.metadata()))
+}
+
+fn read_literal(expr: Expr) -> DfResult<Expr> {
+    match expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), metadata) => {
+            Ok(Expr::Literal(ScalarValue::Utf8(Some(checked_text(&text, ColumnType::Uuid)?)), metadata))
+        }
+        other => Ok(other),
+    }
+}
+
+/// Integer `+`, `-` and `*` fail on overflow instead of wrapping around. Runs when types are already coerced.
+#[derive(Debug)]
+pub(crate) struct CheckedIntegers;
+
+static ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Plus));
+static SUBTRACT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Minus));
+static MULTIPLY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Multiply));
+
+fn checked(operator: Operator) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(CheckedArithmetic::new(operator)))
+}
+
+impl AnalyzerRule for CheckedIntegers {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DfResult<LogicalPlan> {
+        rewrite(plan, |_| true, check_arithmetic)
+    }
+
+    fn name(&self) -> &str {
+        "checked_integers"
+    }
+}
+
+fn check_arithmetic(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return Ok(Transformed::no(expr)) };
+    let function = match op {
+        Operator::Plus => &ADD,
+        Operator::Minus => &SUBTRACT,
+        Operator::Multiply => &MULTIPLY,
+        _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+    };
+    let integer = |expr: &Expr| -> Option<DataType> { expr.get_type(schema).ok().filter(DataType::is_integer) };
+    match (integer(&left), integer(&right)) {
+        (Some(a), Some(b)) if a == b => {
+            let call = ScalarFunction::new_udf(Arc::clone(function), vec![*left, *right]);
+            Ok(Transformed::yes(Expr::ScalarFunction(call)))
+        }
+        _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+    }
+}

@@ -1,0 +1,250 @@
+//! Streams a table, page by page.
+//!
+//! A page is read synchronously, when it is asked for: pages are bounded, and the stream is wrapped so that it
+//! yields to its task between them. Dropping the stream ends the scan.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::SortOptions;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result as DfResult, Statistics};
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::expressions::Column as ColumnExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
+};
+use rustydb_store::seam::KeyRange;
+use rustydb_store::tables::TxnReader;
+use rustydb_store::types::{ColumnType, TableDef};
+
+use crate::arrays;
+use crate::keyrange::KeyBounds;
+
+/// Rows of the first page. Small, since many queries stop at it; each next page is eight times the last.
+const FIRST_PAGE_ROWS: usize = 128;
+/// Rows of the largest page.
+const PAGE_ROWS_MAX: usize = 8_192;
+
+#[derive(Clone)]
+pub(crate) struct ScanSpec {
+    pub table: Arc<TableDef>,
+    pub reader: TxnReader,
+    /// Places among the table's columns; the one behind the last is the row key.
+    pub columns: Vec<usize>,
+    pub bounds: KeyBounds,
+    pub limit: Option<usize>,
+}
+
+pub(crate) struct TableScanExec {
+    spec: ScanSpec,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl TableScanExec {
+    pub fn new(spec: ScanSpec, table_schema: &SchemaRef) -> DfResult<TableScanExec> {
+        let schema = Arc::new(table_schema.project(&spec.columns)?);
+        let orderings = key_orderings(&spec, &schema);
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new_with_orderings(Arc::clone(&schema), orderings),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Ok(TableScanExec { spec, schema, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+    }
+}
+
+/// Rows come in key order: by the key itself, and by the leading key columns that are scanned. Floats are left
+/// out: keys hold -0 and 0 as equal, Arrow does not.
+fn key_orderings(spec: &ScanSpec, schema: &SchemaRef) -> Vec<Vec<PhysicalSortExpr>> {
+    let by = |place: usize| {
+        let expr: Arc<dyn PhysicalExpr> = Arc::new(ColumnExpr::new(schema.field(place).name(), place));
+        PhysicalSortExpr::new(expr, SortOptions { descending: false, nulls_first: false })
+    };
+    let place_of = |index: usize| spec.columns.iter().position(|scanned| *scanned == index);
+    let mut columns = Vec::new();
+    for index in &spec.table.primary_key {
+        let float = matches!(spec.table.columns[*index].data_type, ColumnType::Real | ColumnType::Double);
+        match place_of(*index).filter(|_| !float) {
+            Some(place) => columns.push(by(place)),
+            None => break,
+        }
+    }
+    let mut orderings = Vec::new();
+    if let Some(place) = place_of(spec.table.columns.len()) {
+        orderings.push(vec![by(place)]);
+        // Rows that are equal in the columns are still in the order of the key.
+        columns.push(by(place));
+    }
+    if !columns.is_empty() {
+        orderings.push(columns);
+    }
+    orderings
+}
+
+impl fmt::Debug for TableScanExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableScanExec").field("table", &self.spec.table.name).finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for TableScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<&str> = self.schema.fields().iter().map(|field| shown(field.name())).collect();
+        write!(f, "TableScan: table={}, columns=[{}]", self.spec.table.name, columns.join(", "))?;
+        if self.spec.bounds.narrowed {
+            write!(f, ", key range")?;
+        }
+        match self.spec.limit {
+            Some(limit) => write!(f, ", limit={limit}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn shown(name: &str) -> &str {
+    if name == crate::provider::KEY_COLUMN { "(row key)" } else { name }
+}
+
+impl ExecutionPlan for TableScanExec {
+    fn name(&self) -> &'static str {
+        "TableScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DfResult<TreeNodeRecursion>,
+    ) -> DfResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let pages = Pages {
+            spec: self.spec.clone(),
+            schema: Arc::clone(&self.schema),
+            range: self.spec.bounds.range.clone(),
+            left: self.spec.limit.unwrap_or(usize::MAX),
+            page: FIRST_PAGE_ROWS,
+            done: is_empty(&self.spec.bounds.range),
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+        };
+        let stream = futures::stream::iter(pages);
+        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))))
+    }
+
+    fn statistics_from_inputs(&self, _: &[Arc<Statistics>], _: &StatisticsArgs) -> DfResult<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        let rows = self.spec.reader.row_count(&self.spec.table).map_err(external)?;
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        // Snapshot counts are exact; a range or a limit makes them an upper estimate.
+        statistics.num_rows = match (self.spec.bounds.narrowed, self.spec.limit) {
+            (false, None) => Precision::Exact(rows),
+            (_, limit) => Precision::Inexact(rows.min(limit.unwrap_or(usize::MAX))),
+        };
+        Ok(Arc::new(statistics))
+    }
+}
+
+fn is_empty(range: &KeyRange) -> bool {
+    matches!((&range.from, &range.until), (Some(from), Some(until)) if from >= until)
+}
+
+fn external(error: rustydb_store::tables::TableError) -> DataFusionError {
+    DataFusionError::External(Box::new(crate::error::SqlError::from(error)))
+}
+
+struct Pages {
+    spec: ScanSpec,
+    schema: SchemaRef,
+    range: KeyRange,
+    left: usize,
+    page: usize,
+    done: bool,
+    metrics: BaselineMetrics,
+}
+
+impl Pages {
+    fn read(&mut self) -> DfResult<RecordBatch> {
+        let table = &self.spec.table;
+        let wanted = self.page.min(self.left);
+        let stored: Vec<usize> = self.spec.columns.iter().copied().filter(|index| *index < table.columns.len()).collect();
+        let rows = self.spec.reader.scan_columns(table, &self.range, wanted, &stored).map_err(external)?;
+        self.done = rows.len() < wanted || rows.len() == self.left;
+        self.left -= rows.len();
+        self.page = (self.page * 8).min(PAGE_ROWS_MAX);
+        if let Some((last, _)) = rows.last() {
+            self.range.after = Some(last.0.clone());
+        }
+        let mut next = 0;
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.spec.columns.len());
+        for index in &self.spec.columns {
+            arrays.push(match table.columns.get(*index) {
+                Some(column) => {
+                    let array = arrays::column(&rows, next, column.data_type);
+                    next += 1;
+                    array.map_err(|error| DataFusionError::External(Box::new(error)))?
+                }
+                None => arrays::keys(&rows),
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?)
+    }
+}
+
+impl Iterator for Pages {
+    type Item = DfResult<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done || self.left == 0 {
+            return None;
+        }
+        let timer = self.metrics.elapsed_compute().clone();
+        let timer = timer.timer();
+        let page = self.read();
+        timer.done();
+        match &page {
+            Ok(batch) => self.metrics.record_output(batch.num_rows()),
+            Err(_) => self.done = true,
+        }
+        Some(page)
+    }
+}
