@@ -9,6 +9,8 @@ use crate::emit::rust::{self, doc, field_ident, static_ident, type_ident};
 use crate::model::{Kind, Model, Module, Operation, PermissionRule};
 use crate::resolve::CORE;
 
+/// A marker is named after its operation, which may be `Some` or `Box`: what is written in terms of the prelude
+/// stands in modules of its own.
 pub fn emit(model: &Model, module: &Module) -> TokenStream {
     let text = format!(" Operations of the `{}` module.", module.name);
     let bodies = module
@@ -27,13 +29,20 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
     quote! {
         #![doc = #text]
 
-        use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
+        pub use self::service::#service;
+        pub use self::table::*;
 
-        #[doc = #service_doc]
-        #[::rustydb_contract::async_trait]
-        pub trait #service: Send + Sync + 'static { #(#methods)* }
+        mod service {
+            #[doc = #service_doc]
+            #[::rustydb_contract::async_trait]
+            pub trait #service: Send + Sync + 'static { #(#methods)* }
+        }
 
-        #(#descriptors)*
+        mod table {
+            use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
+
+            #(#descriptors)*
+        }
 
         #(#markers)*
 
@@ -160,7 +169,7 @@ fn marker(model: &Model, module: &Module, operation: &Operation) -> TokenStream 
             type Input = #input;
             type Output = #output;
 
-            fn desc() -> &'static OperationDesc {
+            fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
                 &#desc
             }
 

@@ -126,7 +126,10 @@ fn debug_impl(def: &TypeDef, object: &Object) -> TokenStream {
             quote!(.field(#wire, &self.#ident))
         }
     });
+    let deprecated = object.fields.iter().any(|field| field.deprecated.is_some());
+    let allow = deprecated.then(|| quote!(#[allow(deprecated)]));
     quote! {
+        #allow
         impl ::std::fmt::Debug for #name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(#text)#(#fields)*.finish()

@@ -28,7 +28,8 @@ pub fn emit(model: &Model) -> Emission {
         source("dispatch", dispatch::emit(model)),
     ];
     for module in model.modules.values() {
-        files.push(source(&names::snake(&module.name), methods::emit(model, module)));
+        let name = names::rust::value(&module.name);
+        files.push(source(name.trim_start_matches("r#"), methods::emit(model, module)));
     }
     Emission {
         files,

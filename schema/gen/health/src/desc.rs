@@ -13,7 +13,7 @@ pub static COMPONENT_HEALTH: TypeDesc = TypeDesc {
         fields: &[
             FieldDesc {
                 name: "name",
-                description: "`storage`, `sql` or `identity`.",
+                description: "`storage`, `catalog` or `identity`.",
                 ty: Ty::Text {
                     min_length: None,
                     max_length: None,

@@ -5,7 +5,7 @@
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct ComponentHealth {
-    /// `storage`, `sql` or `identity`.
+    /// `storage`, `catalog` or `identity`.
     pub name: ::std::string::String,
     pub status: crate::types::HealthStatus,
     /// What is wrong; absent when healthy.
