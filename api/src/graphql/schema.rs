@@ -346,7 +346,11 @@ impl Types {
 }
 
 fn list_of(item: TypeRef, ty: &'static Ty) -> TypeRef {
-    let item = if may_be_null(ty) { item } else { TypeRef::NonNull(Box::new(item)) };
+    let item = if may_be_null(ty) {
+        item
+    } else {
+        TypeRef::NonNull(Box::new(item))
+    };
     TypeRef::List(Box::new(item))
 }
 

@@ -23,14 +23,40 @@ const fn field(name: &'static str, ty: Ty) -> FieldDesc {
 }
 
 const fn required(field: FieldDesc) -> FieldDesc {
-    FieldDesc { required: true, ..field }
+    FieldDesc {
+        required: true,
+        ..field
+    }
 }
 
-static SHADE: TypeDesc = TypeDesc { name: "Shade", description: "", shape: Shape::Enum(&["light", "dark"]) };
+static SHADE: TypeDesc = TypeDesc {
+    name: "Shade",
+    description: "",
+    shape: Shape::Enum(&["light", "dark"]),
+};
 
-static CIRCLE: TypeDesc = object("Circle", &[required(field("radius", Ty::Number { minimum: Some(0.0), maximum: Some(9.5) }))]);
+static CIRCLE: TypeDesc = object(
+    "Circle",
+    &[required(field(
+        "radius",
+        Ty::Number {
+            minimum: Some(0.0),
+            maximum: Some(9.5),
+        },
+    ))],
+);
 
-static SQUARE: TypeDesc = object("Square", &[required(field("side", Ty::Integer { width: IntegerWidth::UInt32, minimum: 1, maximum: 10 }))]);
+static SQUARE: TypeDesc = object(
+    "Square",
+    &[required(field(
+        "side",
+        Ty::Integer {
+            width: IntegerWidth::UInt32,
+            minimum: 1,
+            maximum: 10,
+        },
+    ))],
+);
 
 static FIGURE: TypeDesc = TypeDesc {
     name: "Figure",
@@ -38,8 +64,14 @@ static FIGURE: TypeDesc = TypeDesc {
     shape: Shape::Union(UnionDesc {
         tag: "kind",
         variants: &[
-            VariantDesc { value: "circle", target: &CIRCLE },
-            VariantDesc { value: "square", target: &SQUARE },
+            VariantDesc {
+                value: "circle",
+                target: &CIRCLE,
+            },
+            VariantDesc {
+                value: "square",
+                target: &SQUARE,
+            },
         ],
     }),
 };
@@ -50,7 +82,14 @@ static NODE: TypeDesc = TypeDesc {
     shape: Shape::Object(ObjectDesc {
         fields: &[
             field("leaf", Ty::Boolean),
-            field("children", Ty::Array { items: &Ty::Ref(&NODE), min: Some(1), max: Some(3) }),
+            field(
+                "children",
+                Ty::Array {
+                    items: &Ty::Ref(&NODE),
+                    min: Some(1),
+                    max: Some(3),
+                },
+            ),
         ],
         exactly_one_of: &["leaf", "children"],
     }),
@@ -59,7 +98,14 @@ static NODE: TypeDesc = TypeDesc {
 static INPUT: TypeDesc = object(
     "Input",
     &[
-        required(field("name", Ty::Text { min_length: Some(2), max_length: Some(5), pattern: Some("[a-zü]+") })),
+        required(field(
+            "name",
+            Ty::Text {
+                min_length: Some(2),
+                max_length: Some(5),
+                pattern: Some("[a-zü]+"),
+            },
+        )),
         field("id", Ty::Id64),
         field("amount", Ty::Decimal),
         field("bytes", Ty::Bytes { max: Some(3) }),
@@ -73,13 +119,40 @@ static INPUT: TypeDesc = object(
         field("figure", Ty::Ref(&FIGURE)),
         field("tree", Ty::Ref(&NODE)),
         field("labels", Ty::Map { values: &Ty::Boolean }),
-        FieldDesc { nullable: true, ..field("note", Ty::Text { min_length: None, max_length: None, pattern: None }) },
-        FieldDesc { sensitive: true, ..field("secret", Ty::Text { min_length: None, max_length: Some(4), pattern: None }) },
+        FieldDesc {
+            nullable: true,
+            ..field(
+                "note",
+                Ty::Text {
+                    min_length: None,
+                    max_length: None,
+                    pattern: None,
+                },
+            )
+        },
+        FieldDesc {
+            sensitive: true,
+            ..field(
+                "secret",
+                Ty::Text {
+                    min_length: None,
+                    max_length: Some(4),
+                    pattern: None,
+                },
+            )
+        },
     ],
 );
 
 const fn object(name: &'static str, fields: &'static [FieldDesc]) -> TypeDesc {
-    TypeDesc { name, description: "", shape: Shape::Object(ObjectDesc { fields, exactly_one_of: &[] }) }
+    TypeDesc {
+        name,
+        description: "",
+        shape: Shape::Object(ObjectDesc {
+            fields,
+            exactly_one_of: &[],
+        }),
+    }
 }
 
 fn refused(value: Value) -> Violation {
@@ -96,7 +169,13 @@ fn takes_every_kind_of_value_at_its_bounds() {
         "labels": {"a.b": true}, "note": null, "secret": "1234",
     });
     assert_eq!(validate(&value, &INPUT), Ok(()));
-    assert_eq!(validate(&json!({"name": "ab", "figure": {"kind": "circle", "radius": 9.5}}), &INPUT), Ok(()));
+    assert_eq!(
+        validate(
+            &json!({"name": "ab", "figure": {"kind": "circle", "radius": 9.5}}),
+            &INPUT
+        ),
+        Ok(())
+    );
 }
 
 #[test]
@@ -123,23 +202,51 @@ fn names_the_field_that_is_wrong() {
         (json!({"name": "ab", "shade": "red"}), "shade"),
         (json!({"name": "ab", "figure": {}}), "figure.kind"),
         (json!({"name": "ab", "figure": {"kind": "line"}}), "figure.kind"),
-        (json!({"name": "ab", "figure": {"kind": "circle"}}), "figure.radius"),
-        (json!({"name": "ab", "figure": {"kind": "circle", "radius": -0.1}}), "figure.radius"),
-        (json!({"name": "ab", "figure": {"kind": "circle", "radius": 9.6}}), "figure.radius"),
-        (json!({"name": "ab", "figure": {"kind": "square", "side": 0}}), "figure.side"),
-        (json!({"name": "ab", "figure": {"kind": "square", "side": 1.5}}), "figure.side"),
-        (json!({"name": "ab", "figure": {"kind": "square", "side": 1, "radius": 1}}), "figure.radius"),
+        (
+            json!({"name": "ab", "figure": {"kind": "circle"}}),
+            "figure.radius",
+        ),
+        (
+            json!({"name": "ab", "figure": {"kind": "circle", "radius": -0.1}}),
+            "figure.radius",
+        ),
+        (
+            json!({"name": "ab", "figure": {"kind": "circle", "radius": 9.6}}),
+            "figure.radius",
+        ),
+        (
+            json!({"name": "ab", "figure": {"kind": "square", "side": 0}}),
+            "figure.side",
+        ),
+        (
+            json!({"name": "ab", "figure": {"kind": "square", "side": 1.5}}),
+            "figure.side",
+        ),
+        (
+            json!({"name": "ab", "figure": {"kind": "square", "side": 1, "radius": 1}}),
+            "figure.radius",
+        ),
         (json!({"name": "ab", "tree": {}}), "tree"),
-        (json!({"name": "ab", "tree": {"leaf": true, "children": [{"leaf": true}]}}), "tree"),
+        (
+            json!({"name": "ab", "tree": {"leaf": true, "children": [{"leaf": true}]}}),
+            "tree",
+        ),
         (json!({"name": "ab", "tree": {"children": []}}), "tree.children"),
-        (json!({"name": "ab", "tree": {"children": [{"leaf": true}, {"leaf": 0}]}}), "tree.children.1.leaf"),
+        (
+            json!({"name": "ab", "tree": {"children": [{"leaf": true}, {"leaf": 0}]}}),
+            "tree.children.1.leaf",
+        ),
         (json!({"name": "ab", "labels": {"x": 1}}), "labels.x"),
         (json!({"name": "ab", "secret": "12345"}), "secret"),
     ] {
         let shown = value.to_string();
         let violation = refused(value);
         assert_eq!(violation.field, field, "{shown}");
-        assert!(violation.message.starts_with(field), "{shown}: {}", violation.message);
+        assert!(
+            violation.message.starts_with(field),
+            "{shown}: {}",
+            violation.message
+        );
     }
 }
 
