@@ -29,4 +29,5 @@ pub use columns::Column;
 pub use engine::{
     ExecContext, MEMORY_BYTES_DEFAULT, ROWS_DEFAULT, ROWS_MAX, SqlConfig, SqlEngine, StatementResult,
 };
+pub use error::SqlError;
 pub use explain::{Explanation, PlanNode};

@@ -57,6 +57,11 @@ impl ParsedStatement {
         &self.ast
     }
 
+    /// Whether it is a SELECT, VALUES or WITH and nothing else.
+    pub fn is_query(&self) -> bool {
+        matches!(self.ast, Statement::Query(_))
+    }
+
     pub(crate) fn locator(&self) -> Locator<'_> {
         Locator { tokens: &self.tokens, start: self.start }
     }

@@ -20,6 +20,11 @@ pub const PARAMETERS_MAX: usize = 10_000;
 
 /// Prepares a statement or a part of one. Every parameter must be used, and every mark have its parameter.
 pub(crate) fn prepare<T: VisitMut>(node: &mut T, params: &[Json]) -> Result<()> {
+    prepare_all(std::slice::from_mut(node), params)
+}
+
+/// Prepares parts that share their parameters: each must be used by one of them at least.
+pub(crate) fn prepare_all<T: VisitMut>(nodes: &mut [T], params: &[Json]) -> Result<()> {
     if params.len() > PARAMETERS_MAX {
         return Err(SqlError::InvalidParameter {
             index: 0,
@@ -27,8 +32,10 @@ pub(crate) fn prepare<T: VisitMut>(node: &mut T, params: &[Json]) -> Result<()> 
         });
     }
     let mut pass = Prepare { params, used: vec![false; params.len()] };
-    if let ControlFlow::Break(error) = node.visit(&mut pass) {
-        return Err(error);
+    for node in nodes {
+        if let ControlFlow::Break(error) = node.visit(&mut pass) {
+            return Err(error);
+        }
     }
     match pass.used.iter().position(|used| !used) {
         None => Ok(()),

@@ -6,14 +6,14 @@ use rustydb_store::tables::TxnReader;
 use crate::engine::{ExecContext, SqlEngine, StatementResult};
 use crate::error::{Position, Result, SqlError};
 use crate::failure::from_datafusion;
-use crate::parse::parse_one;
+use crate::parse::{ParsedStatement, parse_one};
 use crate::planner::Scope;
 use crate::refuse::{SET_OPERANDS_MAX, refuse_unsupported};
 use crate::rewrite;
 
 impl SqlEngine {
-    /// The rows of all queries, duplicates only with `all`. Each text must be a single query without parameters,
-    /// all with the same number of columns; names are those of the first.
+    /// The rows of all queries, duplicates only with `all`. Each text must be a single query, all with the same number
+    /// of columns and sharing the parameters; names are those of the first.
     pub async fn union(
         &self,
         reader: &TxnReader,
@@ -25,29 +25,33 @@ impl SqlEngine {
             let message = format!("a union takes 2 to {SET_OPERANDS_MAX} queries, not {}", texts.len());
             return Err(SqlError::syntax(message, Position::UNKNOWN));
         }
-        let state = self.session.state();
-        let mut columns = None;
+        let mut parsed: Vec<ParsedStatement> = Vec::with_capacity(texts.len());
         let mut queries: Vec<Query> = Vec::with_capacity(texts.len());
         for (number, text) in texts.iter().enumerate() {
             let named = |error: SqlError| in_query(number + 1, error);
-            let parsed = parse_one(text).map_err(named)?;
-            refuse_unsupported(&parsed).map_err(named)?;
-            let Statement::Query(query) = parsed.ast() else {
-                return Err(named(SqlError::syntax("a query is expected here, not another statement", parsed.start())));
+            let statement = parse_one(text).map_err(named)?;
+            refuse_unsupported(&statement).map_err(named)?;
+            let Statement::Query(query) = statement.ast() else {
+                return Err(named(SqlError::syntax("a query is expected here, not another statement", statement.start())));
             };
-            let mut query = query.as_ref().clone();
-            rewrite::prepare(&mut query, &[]).map_err(named)?;
+            queries.push(query.as_ref().clone());
+            parsed.push(statement);
+        }
+        rewrite::prepare_all(&mut queries, &ctx.params)?;
+        let state = self.session.state();
+        let mut columns = None;
+        for (number, (statement, query)) in parsed.iter().zip(&queries).enumerate() {
+            let named = |error: SqlError| in_query(number + 1, error);
             let scope = Scope::new(&state, reader, &ctx.database);
             let plan = scope
                 .plan(query.clone())
-                .map_err(|error| named(from_datafusion(error, Some(parsed.locator()))))?;
+                .map_err(|error| named(from_datafusion(error, Some(statement.locator()))))?;
             let found = plan.schema().fields().len();
             let wanted = *columns.get_or_insert(found);
             if found != wanted {
                 let message = format!("it has {found} columns, the first query has {wanted}");
-                return Err(named(SqlError::syntax(message, parsed.start())));
+                return Err(named(SqlError::syntax(message, statement.start())));
             }
-            queries.push(query);
         }
         let set_quantifier = if all { SetQuantifier::All } else { SetQuantifier::None };
         let body = queries

@@ -29,6 +29,8 @@ pub struct TableStats {
     pub index_bytes: u64,
     /// When rows or definition last changed, microseconds since the Unix epoch; own writes count at commit.
     pub modified_at_us: i64,
+    /// When a commit last changed rows one by one, microseconds since the Unix epoch; `None` when none has.
+    pub rows_modified_at_us: Option<i64>,
 }
 
 /// What a transaction sees, frozen: cheap to clone and to send, unaffected by later writes.
@@ -220,16 +222,13 @@ impl TxnReader {
         for unique in &table.unique {
             index_bytes += self.space_size(unique.space)?.1;
         }
-        let modified_at_us = self
-            .snapshot
-            .space_stats(table.space)?
-            .modified_at_us
-            .max(table.altered_at_us);
+        let space = self.snapshot.space_stats(table.space)?;
         Ok(TableStats {
             row_count,
             row_bytes,
             index_bytes,
-            modified_at_us,
+            modified_at_us: space.modified_at_us.max(table.altered_at_us),
+            rows_modified_at_us: (space.modified > CommitSeq(0)).then_some(space.modified_at_us),
         })
     }
 

@@ -8,7 +8,7 @@ use rustydb_runtime::Clock;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{BeginOptions, Book, EndReason, TransactionInfo};
-use crate::tables::{Result, Txn};
+use crate::tables::{CommitOutcome, Result, Txn};
 
 pub(super) struct Entry {
     id: u64,
@@ -55,6 +55,7 @@ impl Entry {
         let info = TransactionInfo {
             id,
             owner: options.owner.clone(),
+            owner_name: options.owner_name.clone(),
             database: options.database.clone(),
             read_only: options.read_only,
             started_at_us: now_us,
@@ -141,8 +142,34 @@ impl TxnLease {
         TxnLease { entry, slot, book }
     }
 
+    /// The database that the transaction was begun in.
+    pub fn database(&self) -> String {
+        self.entry.shown.lock().info.database.clone()
+    }
+
+    /// Commits; blocks until durable. A failure ends the transaction as rolled back.
+    pub fn commit(self) -> Result<CommitOutcome> {
+        self.finish(|txn| {
+            let committed = txn.commit();
+            let reason = if committed.is_ok() {
+                EndReason::Committed
+            } else {
+                EndReason::RolledBack
+            };
+            (committed, reason)
+        })
+    }
+
+    /// Ends the transaction and forgets all its changes.
+    pub fn rollback(self) -> Result<()> {
+        self.finish(|txn| {
+            txn.rollback();
+            (Ok(()), EndReason::RolledBack)
+        })
+    }
+
     /// Ends the transaction for good.
-    pub(super) fn finish<R>(mut self, end: impl FnOnce(Txn) -> (Result<R>, EndReason)) -> Result<R> {
+    fn finish<R>(mut self, end: impl FnOnce(Txn) -> (Result<R>, EndReason)) -> Result<R> {
         let txn = self
             .slot
             .txn

@@ -36,13 +36,15 @@ pub const IDLE_TIMEOUT_US_MIN: u64 = 1_000;
 /// Longest idle time-out that can be asked for.
 pub const IDLE_TIMEOUT_US_MAX: u64 = 3_600_000_000;
 /// Transactions that one owner may have open.
-pub const OPEN_PER_OWNER_MAX: usize = 100;
+pub const OPEN_PER_OWNER_MAX: usize = 64;
 /// Transactions that all owners together may have open.
-pub const OPEN_MAX: usize = 1_000;
+pub const OPEN_MAX: usize = 1_024;
 /// Ended transactions whose end is remembered.
 pub const ENDED_REMEMBERED_MAX: usize = 10_000;
 /// Transaction numbers reserved at once.
 const ID_BLOCK: u64 = 1_024;
+/// The first number ever given: small ones stay free, so that a slip of the hand names nobody's transaction.
+const ID_FIRST: u64 = 1_000;
 
 /// How an explicit transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,8 @@ impl fmt::Display for EndReason {
 pub struct BeginOptions {
     /// Who may use it: an opaque principal name.
     pub owner: String,
+    /// What listings call the owner.
+    pub owner_name: String,
     pub database: String,
     pub read_only: bool,
     /// `None` takes [`IDLE_TIMEOUT_US_DEFAULT`].
@@ -78,6 +82,7 @@ pub struct BeginOptions {
 pub struct TransactionInfo {
     pub id: u64,
     pub owner: String,
+    pub owner_name: String,
     pub database: String,
     pub read_only: bool,
     pub started_at_us: i64,
@@ -160,7 +165,7 @@ impl Book {
 
 impl TransactionRegistry {
     pub fn new(tables: Tables) -> TransactionRegistry {
-        let ids = Counter::new(tables.store().clone(), b"counter/transaction", 1, ID_BLOCK);
+        let ids = Counter::new(tables.store().clone(), b"counter/transaction", ID_FIRST, ID_BLOCK);
         TransactionRegistry {
             tables,
             ids,
@@ -225,25 +230,12 @@ impl TransactionRegistry {
 
     /// Commits; blocks until durable. A failure ends the transaction as rolled back.
     pub fn commit(&self, id: u64, owner: &str) -> Result<CommitOutcome> {
-        let lease = futures::executor::block_on(self.lease(id, owner))?;
-        lease.finish(|txn| {
-            let committed = txn.commit();
-            let reason = if committed.is_ok() {
-                EndReason::Committed
-            } else {
-                EndReason::RolledBack
-            };
-            (committed, reason)
-        })
+        futures::executor::block_on(self.lease(id, owner))?.commit()
     }
 
     /// Forgets all changes; waits for a running call to end.
     pub fn rollback(&self, id: u64, owner: &str) -> Result<()> {
-        let lease = futures::executor::block_on(self.lease(id, owner))?;
-        lease.finish(|txn| {
-            txn.rollback();
-            (Ok(()), EndReason::RolledBack)
-        })
+        futures::executor::block_on(self.lease(id, owner))?.rollback()
     }
 
     pub fn info(&self, id: u64, owner: &str) -> Result<TransactionInfo> {

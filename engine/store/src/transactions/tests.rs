@@ -18,6 +18,7 @@ fn registry() -> (Arc<TransactionRegistry>, Tables, Arc<ManualClock>) {
 fn options(owner: &str) -> BeginOptions {
     BeginOptions {
         owner: owner.to_owned(),
+        owner_name: owner.to_owned(),
         database: "main".to_owned(),
         read_only: false,
         idle_timeout_us: None,
