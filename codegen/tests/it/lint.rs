@@ -283,6 +283,12 @@ const CASES: &[Case] = &[
     ("name-clash", SHOP, "      - name: denied", "      - §name: lamp"),
     ("name-reserved", SHOP, "  Box:\n", "  §Query: string\n  Box:\n"),
     (
+        "name-clash",
+        SHOP,
+        "      packing: Packing\n  Box:",
+        "      packing: Packing\n      packing_input: PackingInput\n  PackingInput: {type: object, properties: {a: boolean}}\n  Box:",
+    ),
+    (
         "name-reserved",
         SHOP,
         "enum: [red, dark_blue]",

@@ -7,3 +7,4 @@ mod diff;
 mod fuzz;
 mod lint;
 mod support;
+mod torture;

@@ -66,3 +66,17 @@ pub fn model(files: &[(String, String)]) -> Model {
         Err(found) => panic!("{}", found.iter().map(|d| format!("{d}\n")).collect::<String>()),
     }
 }
+
+/// The real contract with the torture modules beside it.
+pub fn torture_contract() -> Vec<(String, String)> {
+    let mut files = real_contract();
+    for (module, text) in [
+        ("async", include_str!("torture/async.yaml")),
+        ("import", include_str!("torture/import.yaml")),
+        ("self", include_str!("torture/self.yaml")),
+    ] {
+        files.push((format!("schema/modules/{module}.yaml"), text.to_owned()));
+    }
+    files.sort();
+    files
+}
