@@ -81,8 +81,11 @@ fn generate(project: &Project, check: bool) -> anyhow::Result<ExitCode> {
         Ok(emissions) => emissions,
         Err(diagnostics) => return Ok(report(&diagnostics, false)),
     };
-    let difference =
-        if check { project.compare(&emissions)? } else { project.write(&emissions)? };
+    let difference = if check {
+        project.compare(&emissions)?
+    } else {
+        project.write(&emissions)?
+    };
     let words = if check {
         ["missing", "stale", "not generated"]
     } else {
@@ -115,7 +118,12 @@ fn show_diff(project: &Project, against: &str, json: bool) -> anyhow::Result<Exi
             println!("{line}");
         } else {
             let note = if accepted { " (acknowledged)" } else { "" };
-            let Change { class, path, change, message } = change;
+            let Change {
+                class,
+                path,
+                change,
+                message,
+            } = change;
             println!("{:15}  {path}: {change}: {message}{note}", class.as_str());
         }
     }
@@ -123,7 +131,9 @@ fn show_diff(project: &Project, against: &str, json: bool) -> anyhow::Result<Exi
         eprintln!("{ACKNOWLEDGED_FILE}: `{entry}` is acknowledged and did not change; take it out");
     }
     if refused > 0 {
-        eprintln!("{refused} breaking changes; undo them, or acknowledge path and change with a reason in {ACKNOWLEDGED_FILE}");
+        eprintln!(
+            "{refused} breaking changes; undo them, or acknowledge path and change with a reason in {ACKNOWLEDGED_FILE}"
+        );
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -138,13 +148,23 @@ fn names(project: &Project, accept: bool) -> anyhow::Result<ExitCode> {
         eprintln!("{}", rename.message);
     }
     if accept {
-        project.write(&[Emission { files: vec![lock], folders: Vec::new() }])?;
+        project.write(&[Emission {
+            files: vec![lock],
+            folders: Vec::new(),
+        }])?;
         return Ok(ExitCode::SUCCESS);
     }
-    Ok(if renames.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if renames.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
-#[allow(clippy::print_stdout, reason = "what a program prints for programs goes to standard output")]
+#[allow(
+    clippy::print_stdout,
+    reason = "what a program prints for programs goes to standard output"
+)]
 fn show_coverage(project: &Project, json: bool) -> anyhow::Result<ExitCode> {
     let model = match project.model() {
         Ok(model) => model,
@@ -175,7 +195,10 @@ fn report_lint(project: &Project, json: bool) -> ExitCode {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "what a program prints for programs goes to standard output")]
+#[allow(
+    clippy::print_stdout,
+    reason = "what a program prints for programs goes to standard output"
+)]
 fn report(diagnostics: &[Diagnostic], json: bool) -> ExitCode {
     for diagnostic in diagnostics {
         match serde_json::to_string(diagnostic) {

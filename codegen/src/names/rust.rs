@@ -8,9 +8,9 @@ use crate::model::{Model, Shape};
 /// Keywords of edition 2024, strict and reserved.
 const KEYWORDS: &[&str] = &[
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
-    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match",
-    "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true",
-    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait",
+    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
 /// Keywords that have no raw form.
@@ -54,7 +54,10 @@ pub fn public_names(model: &Model) -> BTreeMap<String, String> {
     let mut public = BTreeMap::new();
     for def in model.types.values() {
         let name = &def.name;
-        public.insert(format!("type {name}"), format!("{}::{}", value(&def.module), type_name(name)));
+        public.insert(
+            format!("type {name}"),
+            format!("{}::{}", value(&def.module), type_name(name)),
+        );
         match &def.shape {
             Shape::Object(object) => {
                 for field in &object.fields {
@@ -77,13 +80,23 @@ pub fn public_names(model: &Model) -> BTreeMap<String, String> {
     for error in model.errors.values() {
         public.insert(format!("error {}", error.code), type_name(&error.name));
     }
-    for module in model.modules.values().filter(|module| !module.operations.is_empty()) {
+    for module in model
+        .modules
+        .values()
+        .filter(|module| !module.operations.is_empty())
+    {
         let (name, pascal) = (value(&module.name), pascal(&module.name));
         public.insert(format!("module {}", module.name), name.clone());
         public.insert(format!("class {}", module.name), format!("{name}::{pascal}Api"));
-        public.insert(format!("service {}", module.name), format!("{name}::{pascal}Service"));
+        public.insert(
+            format!("service {}", module.name),
+            format!("{name}::{pascal}Service"),
+        );
         for operation in module.operations.values() {
-            public.insert(format!("operation {}", operation.id), format!("{name}.{}", value(&operation.name)));
+            public.insert(
+                format!("operation {}", operation.id),
+                format!("{name}.{}", value(&operation.name)),
+            );
         }
     }
     public

@@ -29,7 +29,10 @@ pub fn emit(model: &Model) -> Emission {
     ];
     for module in model.modules.values() {
         let name = names::rust::value(&module.name);
-        files.push(source(name.trim_start_matches("r#"), methods::emit(model, module)));
+        files.push(source(
+            name.trim_start_matches("r#"),
+            methods::emit(model, module),
+        ));
     }
     Emission {
         files,
