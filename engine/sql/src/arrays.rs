@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int16Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
+    Float64Builder, Int16Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::DataType;
 use rustydb_store::types::{ColumnType, Datum, Row, RowKey};
@@ -36,7 +36,10 @@ pub(crate) fn column(rows: &[(RowKey, Row)], index: usize, column: ColumnType) -
         ColumnType::Real => build!(Float32Builder::with_capacity(many), Real),
         ColumnType::Double => build!(Float64Builder::with_capacity(many), Double),
         ColumnType::Decimal { .. } => {
-            build!(Decimal128Builder::with_capacity(many).with_data_type(arrow_type(column)), Decimal)
+            build!(
+                Decimal128Builder::with_capacity(many).with_data_type(arrow_type(column)),
+                Decimal
+            )
         }
         ColumnType::Text => texts(rows, index, column),
         ColumnType::Uuid => texts(rows, index, column),
@@ -55,7 +58,10 @@ pub(crate) fn column(rows: &[(RowKey, Row)], index: usize, column: ColumnType) -
         ColumnType::Date => build!(Date32Builder::with_capacity(many), Date),
         ColumnType::Timestamp => build!(TimestampMicrosecondBuilder::with_capacity(many), Timestamp),
         ColumnType::Timestamptz => {
-            build!(TimestampMicrosecondBuilder::with_capacity(many).with_timezone(UTC), Timestamptz)
+            build!(
+                TimestampMicrosecondBuilder::with_capacity(many).with_timezone(UTC),
+                Timestamptz
+            )
         }
     }
 }
@@ -69,7 +75,11 @@ fn texts(rows: &[(RowKey, Row)], index: usize, column: ColumnType) -> Result<Arr
             Datum::Json(text) if column == ColumnType::Json => builder.append_value(text),
             Datum::Uuid(bytes) if column == ColumnType::Uuid => {
                 let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-                builder.append_value(uuid::Uuid::from_bytes(*bytes).hyphenated().encode_lower(&mut text));
+                builder.append_value(
+                    uuid::Uuid::from_bytes(*bytes)
+                        .hyphenated()
+                        .encode_lower(&mut text),
+                );
             }
             other => return Err(wrong(other, column)),
         }
@@ -88,5 +98,7 @@ pub(crate) fn keys(rows: &[(RowKey, Row)]) -> ArrayRef {
 }
 
 fn wrong(found: &Datum, column: ColumnType) -> SqlError {
-    SqlError::Internal(format!("a stored row holds {found:?} in a column of type {column}"))
+    SqlError::Internal(format!(
+        "a stored row holds {found:?} in a column of type {column}"
+    ))
 }

@@ -21,7 +21,12 @@ use crate::error::{Result, SqlError};
 use crate::failure::shortened;
 
 /// All values of `array` for a column of `table`.
-pub(crate) fn assign(array: &ArrayRef, field: &Field, table: &TableDef, column: &ColumnDef) -> Result<Vec<Datum>> {
+pub(crate) fn assign(
+    array: &ArrayRef,
+    field: &Field,
+    table: &TableDef,
+    column: &ColumnDef,
+) -> Result<Vec<Datum>> {
     let from = array.data_type();
     let to = column.data_type;
     if *from == DataType::Null {
@@ -39,18 +44,25 @@ pub(crate) fn assign(array: &ArrayRef, field: &Field, table: &TableDef, column: 
         )));
     }
     let converted = convert(array, to).map_err(|_| offender(array, table, column))?;
-    (0..converted.len()).map(|row| datum(&converted, row, to)).collect()
+    (0..converted.len())
+        .map(|row| datum(&converted, row, to))
+        .collect()
 }
 
 fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+    )
 }
 
 fn texts(array: &ArrayRef, table: &TableDef, column: &ColumnDef) -> Result<Vec<Datum>> {
-    let text = cast_with_options(array, &DataType::Utf8, &STRICT).map_err(|error| SqlError::Internal(error.to_string()))?;
+    let text = cast_with_options(array, &DataType::Utf8, &STRICT)
+        .map_err(|error| SqlError::Internal(error.to_string()))?;
     let read = |value: Option<&str>| match value {
         None => Ok(Datum::Null),
-        Some(value) => datum_from_text(value, column.data_type).map_err(|error| invalid(table, column, value, &error.to_string())),
+        Some(value) => datum_from_text(value, column.data_type)
+            .map_err(|error| invalid(table, column, value, &error.to_string())),
     };
     text.as_string::<i32>().iter().map(read).collect()
 }
@@ -67,7 +79,10 @@ pub(crate) fn invalid(table: &TableDef, column: &ColumnDef, value: &str, reason:
 
 fn assignable(from: &DataType, to: ColumnType) -> bool {
     let number = from.is_numeric();
-    let moment = matches!(from, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..));
+    let moment = matches!(
+        from,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)
+    );
     match to {
         ColumnType::Boolean => *from == DataType::Boolean,
         ColumnType::Int2
@@ -77,17 +92,32 @@ fn assignable(from: &DataType, to: ColumnType) -> bool {
         | ColumnType::Double
         | ColumnType::Decimal { .. } => number,
         ColumnType::Text => {
-            is_text(from) || number || moment || matches!(from, DataType::Boolean | DataType::Interval(_) | DataType::Time64(_))
+            is_text(from)
+                || number
+                || moment
+                || matches!(
+                    from,
+                    DataType::Boolean | DataType::Interval(_) | DataType::Time64(_)
+                )
         }
         ColumnType::Bytea => {
-            matches!(from, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
+            matches!(
+                from,
+                DataType::Binary
+                    | DataType::LargeBinary
+                    | DataType::BinaryView
+                    | DataType::FixedSizeBinary(_)
+            )
         }
         ColumnType::Date | ColumnType::Timestamp | ColumnType::Timestamptz => moment,
         ColumnType::Uuid | ColumnType::Json => false,
     }
 }
 
-const STRICT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
+const STRICT: CastOptions<'static> = CastOptions {
+    safe: false,
+    format_options: FormatOptions::new(),
+};
 
 fn convert(array: &ArrayRef, to: ColumnType) -> Result<ArrayRef, datafusion::arrow::error::ArrowError> {
     let target = arrow_type(to);

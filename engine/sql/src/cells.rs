@@ -42,15 +42,21 @@ pub(crate) fn datum(array: &dyn Array, row: usize, column: ColumnType) -> Result
         }
         ColumnType::Bytea => Datum::Bytea(array.as_binary::<i32>().value(row).to_vec()),
         ColumnType::Date => Datum::Date(array.as_primitive::<Date32Type>().value(row)),
-        ColumnType::Timestamp => Datum::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(row)),
-        ColumnType::Timestamptz => Datum::Timestamptz(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+        ColumnType::Timestamp => {
+            Datum::Timestamp(array.as_primitive::<TimestampMicrosecondType>().value(row))
+        }
+        ColumnType::Timestamptz => {
+            Datum::Timestamptz(array.as_primitive::<TimestampMicrosecondType>().value(row))
+        }
     })
 }
 
 /// A whole column in the JSON of the wire.
 pub(crate) fn json_column(array: &ArrayRef, field: &Field) -> Result<Vec<Json>> {
     if let Some(column) = column_type(field) {
-        return (0..array.len()).map(|row| Ok(datum_to_json(&datum(array, row, column)?, column))).collect();
+        return (0..array.len())
+            .map(|row| Ok(datum_to_json(&datum(array, row, column)?, column)))
+            .collect();
     }
     let plain = |to: DataType, mark: &Field| -> Result<Vec<Json>> {
         let array = cast(array, &to).map_err(|error| SqlError::Internal(error.to_string()))?;
@@ -63,16 +69,22 @@ pub(crate) fn json_column(array: &ArrayRef, field: &Field) -> Result<Vec<Json>> 
         DataType::UInt32 => plain(DataType::Int64, field),
         DataType::UInt64 => {
             let values = array.as_primitive::<UInt64Type>();
-            Ok(values.iter().map(|value| value.map_or(Json::Null, unsigned)).collect())
+            Ok(values
+                .iter()
+                .map(|value| value.map_or(Json::Null, unsigned))
+                .collect())
         }
         DataType::Float16 => plain(DataType::Float32, field),
         DataType::LargeUtf8 | DataType::Utf8View => plain(DataType::Utf8, field),
-        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => plain(DataType::Binary, field),
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            plain(DataType::Binary, field)
+        }
         DataType::Date64 => plain(DataType::Date32, field),
         DataType::Timestamp(_, None) => plain(DataType::Timestamp(TimeUnit::Microsecond, None), field),
-        DataType::Timestamp(_, Some(_)) => {
-            plain(DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from(UTC))), field)
-        }
+        DataType::Timestamp(_, Some(_)) => plain(
+            DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from(UTC))),
+            field,
+        ),
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) if *scale >= 0 => {
             plain(DataType::Decimal128(*precision, *scale), field)
         }
@@ -93,11 +105,17 @@ pub(crate) fn json_column(array: &ArrayRef, field: &Field) -> Result<Vec<Json>> 
 
 fn unsigned(value: u64) -> Json {
     const EXACT_MAX: u64 = (1 << 53) - 1;
-    if value <= EXACT_MAX { Json::from(value) } else { Json::String(value.to_string()) }
+    if value <= EXACT_MAX {
+        Json::from(value)
+    } else {
+        Json::String(value.to_string())
+    }
 }
 
 fn lists(values: impl Iterator<Item = Option<ArrayRef>>, item: &Field) -> Result<Vec<Json>> {
-    values.map(|list| list.map_or(Ok(Json::Null), |list| json_column(&list, item).map(Json::Array))).collect()
+    values
+        .map(|list| list.map_or(Ok(Json::Null), |list| json_column(&list, item).map(Json::Array)))
+        .collect()
 }
 
 fn records(values: &StructArray) -> Result<Vec<Json>> {
@@ -111,19 +129,30 @@ fn records(values: &StructArray) -> Result<Vec<Json>> {
         if values.is_null(row) {
             return Json::Null;
         }
-        Json::Object(columns.iter().map(|(name, cells)| (name.clone(), cells[row].clone())).collect::<Map<_, _>>())
+        Json::Object(
+            columns
+                .iter()
+                .map(|(name, cells)| (name.clone(), cells[row].clone()))
+                .collect::<Map<_, _>>(),
+        )
     };
     Ok((0..values.len()).map(record).collect())
 }
 
 fn times(array: &ArrayRef) -> Result<Vec<Json>> {
-    let array = cast(array, &DataType::Time64(TimeUnit::Microsecond)).map_err(|error| SqlError::Internal(error.to_string()))?;
+    let array = cast(array, &DataType::Time64(TimeUnit::Microsecond))
+        .map_err(|error| SqlError::Internal(error.to_string()))?;
     let values = array.as_primitive::<datafusion::arrow::datatypes::Time64MicrosecondType>();
     let shown = |micros: i64| {
-        let time = NaiveTime::MIN.overflowing_add_signed(TimeDelta::microseconds(micros)).0;
+        let time = NaiveTime::MIN
+            .overflowing_add_signed(TimeDelta::microseconds(micros))
+            .0;
         Json::String(time.format("%H:%M:%S%.6f").to_string())
     };
-    Ok(values.iter().map(|value| value.map_or(Json::Null, shown)).collect())
+    Ok(values
+        .iter()
+        .map(|value| value.map_or(Json::Null, shown))
+        .collect())
 }
 
 /// ISO 8601 durations, such as `P1Y2M3DT4H5M6.5S`.
@@ -134,7 +163,10 @@ fn intervals(array: &ArrayRef) -> Result<Vec<Json>> {
     let shown = |value: datafusion::arrow::datatypes::IntervalMonthDayNano| {
         Json::String(iso_duration(value.months, value.days, value.nanoseconds))
     };
-    Ok(values.iter().map(|value| value.map_or(Json::Null, shown)).collect())
+    Ok(values
+        .iter()
+        .map(|value| value.map_or(Json::Null, shown))
+        .collect())
 }
 
 fn iso_duration(months: i32, days: i32, nanoseconds: i64) -> String {

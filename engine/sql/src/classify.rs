@@ -22,7 +22,10 @@ pub enum StatementClass {
 
 /// The classes of a script: it needs the permission for each.
 pub fn classify_all(statements: &[ParsedStatement]) -> BTreeSet<StatementClass> {
-    statements.iter().map(|statement| classify(statement.ast())).collect()
+    statements
+        .iter()
+        .map(|statement| classify(statement.ast()))
+        .collect()
 }
 
 /// What a statement would do, were all of it supported.
@@ -69,7 +72,11 @@ impl Visitor for Strongest {
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         // Row locks need the right to change the rows.
-        let class = if query.locks.is_empty() { StatementClass::Read } else { StatementClass::Write };
+        let class = if query.locks.is_empty() {
+            StatementClass::Read
+        } else {
+            StatementClass::Write
+        };
         self.0 = self.0.max(class);
         ControlFlow::Continue(())
     }
@@ -102,7 +109,10 @@ mod tests {
             ("INSERT INTO t VALUES (1)", Write),
             ("UPDATE t SET a = 1", Write),
             ("DELETE FROM t", Write),
-            ("MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN DELETE", Write),
+            (
+                "MERGE INTO t USING s ON t.a = s.a WHEN MATCHED THEN DELETE",
+                Write,
+            ),
             ("EXPLAIN DELETE FROM t", Read),
             ("EXPLAIN ANALYZE DELETE FROM t", Write),
             ("EXPLAIN ANALYZE SELECT 1", Read),

@@ -60,8 +60,10 @@ pub(crate) fn field(name: &str, column: ColumnType, nullable: bool) -> Field {
 }
 
 pub(crate) fn table_schema(columns: &[ColumnDef], key: Option<&str>) -> SchemaRef {
-    let mut fields: Vec<FieldRef> =
-        columns.iter().map(|column| Arc::new(field(&column.name, column.data_type, column.nullable))).collect();
+    let mut fields: Vec<FieldRef> = columns
+        .iter()
+        .map(|column| Arc::new(field(&column.name, column.data_type, column.nullable)))
+        .collect();
     if let Some(name) = key {
         fields.push(Arc::new(Field::new(name, DataType::Binary, false)));
     }
@@ -81,9 +83,10 @@ pub(crate) fn column_type(field: &Field) -> Option<ColumnType> {
         DataType::Int64 => ColumnType::Int8,
         DataType::Float32 => ColumnType::Real,
         DataType::Float64 => ColumnType::Double,
-        DataType::Decimal128(precision, scale) => {
-            ColumnType::Decimal { precision: *precision, scale: u8::try_from(*scale).ok()? }
-        }
+        DataType::Decimal128(precision, scale) => ColumnType::Decimal {
+            precision: *precision,
+            scale: u8::try_from(*scale).ok()?,
+        },
         DataType::Utf8 => match field.metadata().get(MARK).map(String::as_str) {
             Some("uuid") => ColumnType::Uuid,
             Some("json") => ColumnType::Json,

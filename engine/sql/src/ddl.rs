@@ -6,11 +6,11 @@ use datafusion::sql::sqlparser::ast::{
     ColumnDef as SqlColumn, ColumnOption, CreateTable, CreateView, Expr, IndexColumn, ObjectName, ObjectType,
     Query, Statement, TableConstraint, Truncate, Visit, Visitor,
 };
+use rustydb_store::seam::SpaceId;
 use rustydb_store::tables::{
     ColumnSpec, PUBLIC_SCHEMA, Relation, TableError, TableSpec, Txn, TxnReader, UniqueSpec, ViewSpec,
 };
 use rustydb_store::types::{ColumnDef, ColumnType, ObjectId, TableDef};
-use rustydb_store::seam::SpaceId;
 use std::ops::ControlFlow;
 
 use crate::dml::{atomically, table_named};
@@ -38,17 +38,28 @@ impl SqlEngine {
             Statement::CreateTable(create) => self.create_table(txn, ctx, create, locator).await,
             Statement::CreateView(create) => self.create_view(txn, ctx, create, locator),
             Statement::Truncate(truncate) => self.truncate(txn, ctx, truncate, locator),
-            Statement::CreateDatabase { db_name, if_not_exists, .. } => {
+            Statement::CreateDatabase {
+                db_name,
+                if_not_exists,
+                ..
+            } => {
                 let name = single(db_name)?;
                 if !(*if_not_exists && txn.database(&name)?.is_some()) {
                     atomically(txn, |txn| txn.create_database(&name))?;
                 }
                 Ok(StatementResult::done("CREATE DATABASE", 0))
             }
-            Statement::Drop { object_type, if_exists, names, .. } => {
-                self.drop_objects(txn, ctx, *object_type, *if_exists, names, locator)
-            }
-            _ => Err(SqlError::unsupported("this statement", statement.start(), "see the SQL reference")),
+            Statement::Drop {
+                object_type,
+                if_exists,
+                names,
+                ..
+            } => self.drop_objects(txn, ctx, *object_type, *if_exists, names, locator),
+            _ => Err(SqlError::unsupported(
+                "this statement",
+                statement.start(),
+                "see the SQL reference",
+            )),
         }
     }
 
@@ -65,7 +76,10 @@ impl SqlEngine {
                 None => {}
                 Some(Relation::Table(_)) => return Ok(StatementResult::done("CREATE TABLE", 0)),
                 Some(Relation::View(_)) => {
-                    return Err(SqlError::Table(TableError::TableExists { database: ctx.database.clone(), name }));
+                    return Err(SqlError::Table(TableError::TableExists {
+                        database: ctx.database.clone(),
+                        name,
+                    }));
                 }
             }
         }
@@ -85,7 +99,10 @@ impl SqlEngine {
     ) -> Result<TableSpec> {
         crate::refuse::refuse_unsupported(statement)?;
         let Statement::CreateTable(create) = statement.ast() else {
-            return Err(SqlError::syntax("CREATE TABLE is expected here", statement.start()));
+            return Err(SqlError::syntax(
+                "CREATE TABLE is expected here",
+                statement.start(),
+            ));
         };
         let locator = statement.locator();
         let (schema, name) = place(ctx, &create.name, locator)?;
@@ -95,20 +112,32 @@ impl SqlEngine {
     }
 
     /// Evaluates each default once, so that no table has one that can't be stored; fills in constants' values.
-    pub async fn complete_spec(&self, reader: &TxnReader, ctx: &ExecContext, spec: &mut TableSpec) -> Result<()> {
+    pub async fn complete_spec(
+        &self,
+        reader: &TxnReader,
+        ctx: &ExecContext,
+        spec: &mut TableSpec,
+    ) -> Result<()> {
         for column in &spec.columns {
             let Some(text) = &column.default else { continue };
             let parsed = crate::parse::parse_one(&format!("SELECT {text}"))?;
             crate::refuse::refuse_unsupported(&parsed)?;
             let Statement::Query(query) = parsed.ast() else {
-                return Err(SqlError::syntax(format!("the default {text} is not an expression"), Position::UNKNOWN));
+                return Err(SqlError::syntax(
+                    format!("the default {text} is not an expression"),
+                    Position::UNKNOWN,
+                ));
             };
             let single = query.body.as_select().is_some_and(|select| {
                 select.projection.len() == 1 && select.from.is_empty() && select.selection.is_none()
             });
             if !single || has_query(query.body.as_ref()) {
                 let what = format!("the default {text}");
-                return Err(SqlError::unsupported(what, Position::UNKNOWN, "write one expression without a query"));
+                return Err(SqlError::unsupported(
+                    what,
+                    Position::UNKNOWN,
+                    "write one expression without a query",
+                ));
             }
         }
         let columns: Vec<ColumnDef> = spec
@@ -153,17 +182,19 @@ impl SqlEngine {
     ) -> Result<()> {
         let at = locator.find(Position::UNKNOWN, &["DEFAULT"]);
         // Places within a default's own text would mislead.
-        self.complete_spec(reader, ctx, spec).await.map_err(|error| match error {
-            SqlError::Syntax { message, .. } => SqlError::Syntax { message, at },
-            SqlError::ColumnNotFound { name, .. } => SqlError::ColumnNotFound {
-                name,
-                at,
-                hint: "; a default can't name columns".to_owned(),
-            },
-            SqlError::Unsupported { what, remedy, .. } => SqlError::Unsupported { what, at, remedy },
-            SqlError::FunctionNotFound { name, .. } => SqlError::FunctionNotFound { name, at },
-            other => other.at(at),
-        })
+        self.complete_spec(reader, ctx, spec)
+            .await
+            .map_err(|error| match error {
+                SqlError::Syntax { message, .. } => SqlError::Syntax { message, at },
+                SqlError::ColumnNotFound { name, .. } => SqlError::ColumnNotFound {
+                    name,
+                    at,
+                    hint: "; a default can't name columns".to_owned(),
+                },
+                SqlError::Unsupported { what, remedy, .. } => SqlError::Unsupported { what, at, remedy },
+                SqlError::FunctionNotFound { name, .. } => SqlError::FunctionNotFound { name, at },
+                other => other.at(at),
+            })
     }
 
     fn create_view(
@@ -174,14 +205,31 @@ impl SqlEngine {
         locator: Locator<'_>,
     ) -> Result<StatementResult> {
         let (schema, name) = place(ctx, &create.name, locator)?;
-        let columns = create.columns.iter().map(|column| normalized(&column.name)).collect();
-        let spec = self.view_spec(&txn.reader(), ctx, (schema, name), &create.query, columns, Some(locator))?;
+        let columns = create
+            .columns
+            .iter()
+            .map(|column| normalized(&column.name))
+            .collect();
+        let spec = self.view_spec(
+            &txn.reader(),
+            ctx,
+            (schema, name),
+            &create.query,
+            columns,
+            Some(locator),
+        )?;
         atomically(txn, |txn| txn.create_view(spec, create.or_replace))?;
         Ok(StatementResult::done("CREATE VIEW", 0))
     }
 
     /// The specification of a view of a query's text: for operations that take definitions.
-    pub fn view_spec_of(&self, reader: &TxnReader, ctx: &ExecContext, name: &str, query: &str) -> Result<ViewSpec> {
+    pub fn view_spec_of(
+        &self,
+        reader: &TxnReader,
+        ctx: &ExecContext,
+        name: &str,
+        query: &str,
+    ) -> Result<ViewSpec> {
         let parsed = crate::parse::parse_one(query)?;
         crate::refuse::refuse_unsupported(&parsed)?;
         let Statement::Query(query) = parsed.ast() else {
@@ -205,21 +253,47 @@ impl SqlEngine {
         rewrite::prepare(&mut prepared, &[])?;
         let state = self.session.state();
         let scope = Scope::new(&state, reader, &ctx.database);
-        let plan = scope.plan(prepared).map_err(|error| from_datafusion(error, locator))?;
+        let plan = scope
+            .plan(prepared)
+            .map_err(|error| from_datafusion(error, locator))?;
         // Errors of types show only here.
-        let plan = state.optimize(&plan).map_err(|error| from_datafusion(error, locator))?;
-        let own = if schema == PUBLIC_SCHEMA { name.clone() } else { format!("{schema}.{name}") };
+        let plan = state
+            .optimize(&plan)
+            .map_err(|error| from_datafusion(error, locator))?;
+        let own = if schema == PUBLIC_SCHEMA {
+            name.clone()
+        } else {
+            format!("{schema}.{name}")
+        };
         if scope.reached().contains(&own) {
             let at = locator.map_or(Position::UNKNOWN, |locator| locator.find_name(&name));
-            return Err(SqlError::syntax(format!("the view \"{name}\" would read itself"), at));
+            return Err(SqlError::syntax(
+                format!("the view \"{name}\" would read itself"),
+                at,
+            ));
         }
-        let found: Vec<String> =
-            plan.schema().fields().iter().map(|field| visible(field.name()).to_owned()).collect();
+        let found: Vec<String> = plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| visible(field.name()).to_owned())
+            .collect();
         if columns.len() > found.len() {
-            let message = format!("the view names {} columns, its query has {}", columns.len(), found.len());
-            return Err(SqlError::syntax(message, locator.map_or(Position::UNKNOWN, |locator| locator.start())));
+            let message = format!(
+                "the view names {} columns, its query has {}",
+                columns.len(),
+                found.len()
+            );
+            return Err(SqlError::syntax(
+                message,
+                locator.map_or(Position::UNKNOWN, |locator| locator.start()),
+            ));
         }
-        let names: Vec<String> = columns.iter().cloned().chain(found.into_iter().skip(columns.len())).collect();
+        let names: Vec<String> = columns
+            .iter()
+            .cloned()
+            .chain(found.into_iter().skip(columns.len()))
+            .collect();
         for (place, name) in names.iter().enumerate() {
             if names[..place].contains(name) {
                 return Err(SqlError::DuplicateColumnName { name: name.clone() });
@@ -227,8 +301,18 @@ impl SqlEngine {
         }
         // The names are written out: what * means must not change with the tables.
         let list: Vec<String> = names.into_iter().map(|name| quoted(name).to_string()).collect();
-        let text = format!("SELECT * FROM ({query}) AS {} ({})", quoted(name.clone()), list.join(", "));
-        Ok(ViewSpec { database: ctx.database.clone(), schema, name, query: text, depends_on: scope.named() })
+        let text = format!(
+            "SELECT * FROM ({query}) AS {} ({})",
+            quoted(name.clone()),
+            list.join(", ")
+        );
+        Ok(ViewSpec {
+            database: ctx.database.clone(),
+            schema,
+            name,
+            query: text,
+            depends_on: scope.named(),
+        })
     }
 
     fn drop_objects(
@@ -288,7 +372,8 @@ impl SqlEngine {
         }
         let rows = atomically(txn, |txn| {
             tables.iter().try_fold(0, |sum, table| {
-                txn.truncate_table(&table.database, &table.schema, &table.name).map(|rows| sum + rows)
+                txn.truncate_table(&table.database, &table.schema, &table.name)
+                    .map(|rows| sum + rows)
             })
         })?;
         Ok(StatementResult::done("TRUNCATE", rows))
@@ -298,7 +383,10 @@ impl SqlEngine {
 fn single(name: &ObjectName) -> Result<String> {
     match parts(name).as_slice() {
         [name] => Ok(name.clone()),
-        _ => Err(SqlError::syntax(format!("{name} is not the name of a database"), Position::UNKNOWN)),
+        _ => Err(SqlError::syntax(
+            format!("{name} is not the name of a database"),
+            Position::UNKNOWN,
+        )),
     }
 }
 
@@ -309,7 +397,10 @@ fn place(ctx: &ExecContext, name: &ObjectName, locator: Locator<'_>) -> Result<(
     let schema = parts.pop().unwrap_or_else(|| PUBLIC_SCHEMA.to_owned());
     match parts.pop() {
         Some(database) if database != ctx.database => Err(SqlError::unsupported(
-            format!("changing database \"{database}\" from database \"{}\"", ctx.database),
+            format!(
+                "changing database \"{database}\" from database \"{}\"",
+                ctx.database
+            ),
             locator.find_name(&database),
             "send the statement to that database",
         )),
@@ -339,7 +430,10 @@ fn table_spec(
     for constraint in &create.constraints {
         match constraint {
             TableConstraint::PrimaryKey(key) => {
-                let at = locator.find(start_of(datafusion::sql::sqlparser::ast::Spanned::span(constraint)), &["PRIMARY"]);
+                let at = locator.find(
+                    start_of(datafusion::sql::sqlparser::ast::Spanned::span(constraint)),
+                    &["PRIMARY"],
+                );
                 set_primary_key(&mut spec, key_names(&key.columns), at)?;
             }
             TableConstraint::Unique(unique) => spec.unique.push(UniqueSpec {
@@ -347,7 +441,11 @@ fn table_spec(
                 columns: key_names(&unique.columns),
             }),
             other => {
-                return Err(SqlError::unsupported(format!("the constraint {other}"), locator.start(), "leave it out"));
+                return Err(SqlError::unsupported(
+                    format!("the constraint {other}"),
+                    locator.start(),
+                    "leave it out",
+                ));
             }
         }
     }
@@ -356,7 +454,10 @@ fn table_spec(
 
 fn set_primary_key(spec: &mut TableSpec, columns: Vec<String>, at: Position) -> Result<()> {
     if !spec.primary_key.is_empty() {
-        return Err(SqlError::syntax(format!("table \"{}\" has more than one PRIMARY KEY", spec.name), at));
+        return Err(SqlError::syntax(
+            format!("table \"{}\" has more than one PRIMARY KEY", spec.name),
+            at,
+        ));
     }
     spec.primary_key = columns;
     Ok(())
@@ -368,9 +469,19 @@ fn column_spec(column: &SqlColumn, spec: &mut TableSpec, locator: Locator<'_>) -
     let shown = column.data_type.to_string();
     let data_type = ColumnType::parse(&shown.to_lowercase()).map_err(|error| {
         let first = shown.split(['(', ' ']).next().unwrap_or_default();
-        SqlError::unsupported(format!("the type {shown}"), locator.find(at, &[first]), error.to_string())
+        SqlError::unsupported(
+            format!("the type {shown}"),
+            locator.find(at, &[first]),
+            error.to_string(),
+        )
     })?;
-    let mut made = ColumnSpec { name: name.clone(), data_type, nullable: true, default: None, fill: None };
+    let mut made = ColumnSpec {
+        name: name.clone(),
+        data_type,
+        nullable: true,
+        default: None,
+        fill: None,
+    };
     let mut said_null = None;
     for option in &column.options {
         let said = match &option.option {
@@ -379,7 +490,10 @@ fn column_spec(column: &SqlColumn, spec: &mut TableSpec, locator: Locator<'_>) -
             _ => None,
         };
         if said.is_some() && said_null.is_some() && said != said_null {
-            return Err(SqlError::syntax(format!("column \"{name}\" is both NULL and NOT NULL"), at));
+            return Err(SqlError::syntax(
+                format!("column \"{name}\" is both NULL and NOT NULL"),
+                at,
+            ));
         }
         said_null = said.or(said_null);
         match &option.option {
@@ -389,11 +503,16 @@ fn column_spec(column: &SqlColumn, spec: &mut TableSpec, locator: Locator<'_>) -
             ColumnOption::PrimaryKey(_) => {
                 set_primary_key(spec, vec![name.clone()], locator.find(at, &["PRIMARY"]))?;
             }
-            ColumnOption::Unique(_) => spec
-                .unique
-                .push(UniqueSpec { name: option.name.as_ref().map(normalized), columns: vec![name.clone()] }),
+            ColumnOption::Unique(_) => spec.unique.push(UniqueSpec {
+                name: option.name.as_ref().map(normalized),
+                columns: vec![name.clone()],
+            }),
             other => {
-                return Err(SqlError::unsupported(format!("the column option {other}"), at, "leave it out"));
+                return Err(SqlError::unsupported(
+                    format!("the column option {other}"),
+                    at,
+                    "leave it out",
+                ));
             }
         }
     }

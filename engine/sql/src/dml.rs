@@ -9,11 +9,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::sql::sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, Expr, FromTable, Ident, Insert, ObjectName, Query, SelectItem, SetExpr,
-    Statement, TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind,
-};
 use datafusion::common::TableReference;
+use datafusion::sql::sqlparser::ast::{
+    Assignment, AssignmentTarget, Delete, Expr, FromTable, Ident, Insert, ObjectName, Query, SelectItem,
+    SetExpr, Statement, TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind,
+};
 use rustydb_store::tables::{Relation, TableError, Txn, TxnReader};
 use rustydb_store::types::{Row, RowKey, TableDef};
 
@@ -77,30 +77,57 @@ impl SqlEngine {
     ) -> Result<Finder> {
         let mut prepared = Statement::Update(update.clone());
         rewrite::prepare(&mut prepared, &ctx.params)?;
-        let Statement::Update(Update { table, assignments, from, selection, .. }) = prepared else {
+        let Statement::Update(Update {
+            table,
+            assignments,
+            from,
+            selection,
+            ..
+        }) = prepared
+        else {
             return Err(SqlError::Internal("an UPDATE changed its kind".to_owned()));
         };
         let locator = statement.locator();
         let (target, factor, alias) = self.target(reader, ctx, &table, locator)?;
         let mut items = vec![key_item(&alias)];
         let mut columns = Vec::new();
-        for Assignment { target: assigned, value } in assignments {
+        for Assignment {
+            target: assigned,
+            value,
+        } in assignments
+        {
             let index = assigned_column(&target, &assigned, locator)?;
             if columns.contains(&index) {
                 let name = &target.columns[index].name;
                 let message = format!("column \"{name}\" is set twice");
                 return Err(SqlError::syntax(message, locator.find_name(name)));
             }
-            let value = if is_default(&value) { default_expr(&target, index)? } else { value };
-            items.push(SelectItem::ExprWithAlias { expr: value, alias: cell_name(columns.len()) });
+            let value = if is_default(&value) {
+                default_expr(&target, index)?
+            } else {
+                value
+            };
+            items.push(SelectItem::ExprWithAlias {
+                expr: value,
+                alias: cell_name(columns.len()),
+            });
             columns.push(index);
         }
-        let mut tables = vec![TableWithJoins { relation: factor, joins: Vec::new() }];
+        let mut tables = vec![TableWithJoins {
+            relation: factor,
+            joins: Vec::new(),
+        }];
         if let Some(UpdateTableFromKind::AfterSet(others)) = from {
             tables.extend(others);
         }
-        let query = rewrite::query(SetExpr::Select(Box::new(rewrite::select(items, tables, selection))));
-        Ok(Finder { table: target, query, columns })
+        let query = rewrite::query(SetExpr::Select(Box::new(rewrite::select(
+            items, tables, selection,
+        ))));
+        Ok(Finder {
+            table: target,
+            query,
+            columns,
+        })
     }
 
     pub(crate) fn delete_finder(
@@ -112,7 +139,12 @@ impl SqlEngine {
     ) -> Result<Finder> {
         let mut prepared = Statement::Delete(delete.clone());
         rewrite::prepare(&mut prepared, &ctx.params)?;
-        let Statement::Delete(Delete { from: FromTable::WithFromKeyword(from), using, selection, .. }) = prepared
+        let Statement::Delete(Delete {
+            from: FromTable::WithFromKeyword(from),
+            using,
+            selection,
+            ..
+        }) = prepared
         else {
             return Err(SqlError::Internal("a DELETE changed its kind".to_owned()));
         };
@@ -120,11 +152,18 @@ impl SqlEngine {
             return Err(SqlError::Internal("a DELETE has one target".to_owned()));
         };
         let (target, factor, alias) = self.target(reader, ctx, table, statement.locator())?;
-        let mut tables = vec![TableWithJoins { relation: factor, joins: Vec::new() }];
+        let mut tables = vec![TableWithJoins {
+            relation: factor,
+            joins: Vec::new(),
+        }];
         tables.extend(using.unwrap_or_default());
         let select = rewrite::select(vec![key_item(&alias)], tables, selection);
         let query = rewrite::query(SetExpr::Select(Box::new(select)));
-        Ok(Finder { table: target, query, columns: Vec::new() })
+        Ok(Finder {
+            table: target,
+            query,
+            columns: Vec::new(),
+        })
     }
 
     async fn find(
@@ -136,12 +175,24 @@ impl SqlEngine {
     ) -> Result<Vec<RecordBatch>> {
         let state = self.session.state();
         let locator = Some(statement.locator());
-        let plan = self.plan_over(&state, reader, ctx, Some(&finder.table), finder.query.clone(), locator)?;
+        let plan = self.plan_over(
+            &state,
+            reader,
+            ctx,
+            Some(&finder.table),
+            finder.query.clone(),
+            locator,
+        )?;
         self.batches(&state, ctx, &plan, locator).await
     }
 
     /// The rows as they are to be, with the keys that they have now.
-    fn new_rows(&self, reader: &TxnReader, finder: &Finder, batches: &[RecordBatch]) -> Result<Vec<(RowKey, Row)>> {
+    fn new_rows(
+        &self,
+        reader: &TxnReader,
+        finder: &Finder,
+        batches: &[RecordBatch],
+    ) -> Result<Vec<(RowKey, Row)>> {
         let table = &finder.table;
         let mut seen = HashSet::new();
         let mut rows = Vec::new();
@@ -149,19 +200,29 @@ impl SqlEngine {
             let schema = batch.schema();
             let mut cells = Vec::with_capacity(finder.columns.len());
             for (place, index) in finder.columns.iter().enumerate() {
-                let values = assign(batch.column(place + 1), schema.field(place + 1), table, &table.columns[*index])?;
+                let values = assign(
+                    batch.column(place + 1),
+                    schema.field(place + 1),
+                    table,
+                    &table.columns[*index],
+                )?;
                 cells.push(values.into_iter());
             }
             for key in keys_of(std::slice::from_ref(batch)) {
                 if !seen.insert(key.clone()) {
-                    let message = format!("FROM matches a row of table \"{}\" more than once; join on a key", table.name);
+                    let message = format!(
+                        "FROM matches a row of table \"{}\" more than once; join on a key",
+                        table.name
+                    );
                     return Err(SqlError::syntax(message, Position::UNKNOWN));
                 }
-                let mut row = reader
-                    .get(table, &key)?
-                    .ok_or_else(|| SqlError::Internal("a scanned row is gone within one snapshot".to_owned()))?;
+                let mut row = reader.get(table, &key)?.ok_or_else(|| {
+                    SqlError::Internal("a scanned row is gone within one snapshot".to_owned())
+                })?;
                 for (values, index) in cells.iter_mut().zip(&finder.columns) {
-                    row[*index] = values.next().ok_or_else(|| SqlError::Internal("a column is short".to_owned()))?;
+                    row[*index] = values
+                        .next()
+                        .ok_or_else(|| SqlError::Internal("a column is short".to_owned()))?;
                 }
                 rows.push((key, row));
             }
@@ -217,7 +278,10 @@ impl SqlEngine {
 }
 
 /// Runs changes so that all or none of them stay.
-pub(crate) fn atomically<R>(txn: &mut Txn, change: impl FnOnce(&mut Txn) -> Result<R, TableError>) -> Result<R> {
+pub(crate) fn atomically<R>(
+    txn: &mut Txn,
+    change: impl FnOnce(&mut Txn) -> Result<R, TableError>,
+) -> Result<R> {
     let mark = txn.mark();
     change(txn).map_err(|error| {
         txn.undo_to(&mark);
@@ -258,25 +322,40 @@ fn column_named(table: &TableDef, parts: &[String], locator: Locator<'_>) -> Res
         _ => {
             let shown = parts.join(".");
             let at = locator.find_name(parts.first().map(String::as_str).unwrap_or_default());
-            return Err(SqlError::unsupported(format!("the qualified column {shown} here"), at, "give its name alone"));
+            return Err(SqlError::unsupported(
+                format!("the qualified column {shown} here"),
+                at,
+                "give its name alone",
+            ));
         }
     };
-    table.columns.iter().position(|column| column.name == *name).ok_or_else(|| {
-        let names: Vec<&str> = table.columns.iter().take(8).map(|column| column.name.as_str()).collect();
-        SqlError::ColumnNotFound {
-            name: name.clone(),
-            at: locator.find_name(name),
-            hint: format!("; table \"{}\" has {}", table.name, names.join(", ")),
-        }
-    })
+    table
+        .columns
+        .iter()
+        .position(|column| column.name == *name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = table
+                .columns
+                .iter()
+                .take(8)
+                .map(|column| column.name.as_str())
+                .collect();
+            SqlError::ColumnNotFound {
+                name: name.clone(),
+                at: locator.find_name(name),
+                hint: format!("; table \"{}\" has {}", table.name, names.join(", ")),
+            }
+        })
 }
 
 fn assigned_column(table: &TableDef, target: &AssignmentTarget, locator: Locator<'_>) -> Result<usize> {
     match target {
         AssignmentTarget::ColumnName(name) => column_named(table, &parts(name), locator),
-        AssignmentTarget::Tuple(_) => {
-            Err(SqlError::unsupported("SET (a, b) = ...", locator.start(), "set each column by itself"))
-        }
+        AssignmentTarget::Tuple(_) => Err(SqlError::unsupported(
+            "SET (a, b) = ...",
+            locator.start(),
+            "set each column by itself",
+        )),
     }
 }
 
@@ -298,14 +377,18 @@ pub(crate) fn default_expr(table: &TableDef, index: usize) -> Result<Expr> {
         },
         _ => None,
     };
-    let mut expr = expr.ok_or_else(|| SqlError::Internal(format!("the default \"{text}\" is not an expression")))?;
+    let mut expr =
+        expr.ok_or_else(|| SqlError::Internal(format!("the default \"{text}\" is not an expression")))?;
     rewrite::prepare(&mut expr, &[])?;
     Ok(expr)
 }
 
 fn key_item(alias: &Ident) -> SelectItem {
     let alias = quoted(normalized(alias));
-    SelectItem::ExprWithAlias { expr: Expr::CompoundIdentifier(vec![alias, quoted(KEY_COLUMN)]), alias: quoted("key") }
+    SelectItem::ExprWithAlias {
+        expr: Expr::CompoundIdentifier(vec![alias, quoted(KEY_COLUMN)]),
+        alias: quoted("key"),
+    }
 }
 
 /// Names of computed cells. Users' names are never among them.

@@ -38,7 +38,12 @@ pub struct SqlConfig {
 
 impl Default for SqlConfig {
     fn default() -> Self {
-        SqlConfig { rows_default: ROWS_DEFAULT, rows_max: ROWS_MAX, memory_bytes_max: MEMORY_BYTES_DEFAULT, point_reads: true }
+        SqlConfig {
+            rows_default: ROWS_DEFAULT,
+            rows_max: ROWS_MAX,
+            memory_bytes_max: MEMORY_BYTES_DEFAULT,
+            point_reads: true,
+        }
     }
 }
 
@@ -57,7 +62,10 @@ pub struct ExecContext {
 
 impl ExecContext {
     pub fn new(database: impl Into<String>) -> ExecContext {
-        ExecContext { database: database.into(), ..ExecContext::default() }
+        ExecContext {
+            database: database.into(),
+            ..ExecContext::default()
+        }
     }
 
     #[must_use]
@@ -90,7 +98,11 @@ pub struct StatementResult {
 
 impl StatementResult {
     pub(crate) fn done(command: &'static str, rows_affected: u64) -> StatementResult {
-        StatementResult { command, rows_affected, ..StatementResult::default() }
+        StatementResult {
+            command,
+            rows_affected,
+            ..StatementResult::default()
+        }
     }
 
     /// Rows as JSON objects; refused when two columns have one name.
@@ -98,11 +110,17 @@ impl StatementResult {
         let mut names = std::collections::HashSet::new();
         for column in &self.columns {
             if !names.insert(column.name.as_str()) {
-                return Err(SqlError::DuplicateColumnName { name: column.name.clone() });
+                return Err(SqlError::DuplicateColumnName {
+                    name: column.name.clone(),
+                });
             }
         }
         let object = |row: &Vec<Json>| {
-            self.columns.iter().zip(row).map(|(column, value)| (column.name.clone(), value.clone())).collect()
+            self.columns
+                .iter()
+                .zip(row)
+                .map(|(column, value)| (column.name.clone(), value.clone()))
+                .collect()
         };
         Ok(self.rows.iter().map(object).collect())
     }
@@ -116,7 +134,10 @@ pub struct SqlEngine {
 
 impl SqlEngine {
     pub fn new(config: SqlConfig) -> Result<SqlEngine> {
-        Ok(SqlEngine { session: Session::new()?, config })
+        Ok(SqlEngine {
+            session: Session::new()?,
+            config,
+        })
     }
 
     /// Runs one statement. On failure the transaction is as it was before.
@@ -131,7 +152,12 @@ impl SqlEngine {
             Statement::Query(_) => self.query(&txn.reader(), ctx, statement).await,
             Statement::Explain { .. } => self.explain_statement(&txn.reader(), ctx, statement).await,
             _ if txn.is_read_only() => {
-                let what = statement.text().split_whitespace().next().unwrap_or("the statement").to_uppercase();
+                let what = statement
+                    .text()
+                    .split_whitespace()
+                    .next()
+                    .unwrap_or("the statement")
+                    .to_uppercase();
                 Err(SqlError::ReadOnlyTransaction { what })
             }
             Statement::Insert(insert) => self.insert(txn, ctx, statement, insert).await,
@@ -150,7 +176,10 @@ impl SqlEngine {
     ) -> Result<StatementResult> {
         refuse_unsupported(statement)?;
         let Statement::Query(query) = statement.ast() else {
-            return Err(SqlError::syntax("a query is expected here: SELECT, VALUES or WITH", statement.start()));
+            return Err(SqlError::syntax(
+                "a query is expected here: SELECT, VALUES or WITH",
+                statement.start(),
+            ));
         };
         let mut query = query.as_ref().clone();
         crate::rewrite::prepare(&mut query, &ctx.params)?;
@@ -163,12 +192,16 @@ impl SqlEngine {
     }
 
     pub(crate) fn memory_bytes(&self, ctx: &ExecContext) -> usize {
-        ctx.memory_bytes.unwrap_or(usize::MAX).min(self.config.memory_bytes_max)
+        ctx.memory_bytes
+            .unwrap_or(usize::MAX)
+            .min(self.config.memory_bytes_max)
     }
 }
 
 impl std::fmt::Debug for SqlEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqlEngine").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("SqlEngine")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

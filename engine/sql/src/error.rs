@@ -29,7 +29,11 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_known() { write!(f, " at line {}, column {}", self.line, self.column) } else { Ok(()) }
+        if self.is_known() {
+            write!(f, " at line {}, column {}", self.line, self.column)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -42,11 +46,23 @@ pub enum SqlError {
     Syntax { message: String, at: Position },
     /// Understood, but nothing here acts on it; refusing beats ignoring.
     #[error("{what} is not supported{at}: {remedy}")]
-    Unsupported { what: String, at: Position, remedy: String },
+    Unsupported {
+        what: String,
+        at: Position,
+        remedy: String,
+    },
     #[error("table or view \"{name}\" does not exist in database \"{database}\"{at}")]
-    TableNotFound { database: String, name: String, at: Position },
+    TableNotFound {
+        database: String,
+        name: String,
+        at: Position,
+    },
     #[error("column \"{name}\" does not exist{at}{hint}")]
-    ColumnNotFound { name: String, at: Position, hint: String },
+    ColumnNotFound {
+        name: String,
+        at: Position,
+        hint: String,
+    },
     #[error("function \"{name}\" does not exist{at}")]
     FunctionNotFound { name: String, at: Position },
     /// A value is not of the type that its place wants.
@@ -68,7 +84,12 @@ pub enum SqlError {
     #[error("the statement was cancelled")]
     Cancelled,
     #[error("{what} exceeds the limit of {max} {unit}; {remedy}")]
-    ResultTooLarge { what: String, max: u64, unit: &'static str, remedy: String },
+    ResultTooLarge {
+        what: String,
+        max: u64,
+        unit: &'static str,
+        remedy: String,
+    },
     #[error(transparent)]
     Table(TableError),
     /// A defect of the engine, not of the statement.
@@ -78,15 +99,25 @@ pub enum SqlError {
 
 impl SqlError {
     pub(crate) fn syntax(message: impl Into<String>, at: Position) -> SqlError {
-        SqlError::Syntax { message: message.into(), at }
+        SqlError::Syntax {
+            message: message.into(),
+            at,
+        }
     }
 
     pub(crate) fn unsupported(what: impl Into<String>, at: Position, remedy: impl Into<String>) -> SqlError {
-        SqlError::Unsupported { what: what.into(), at, remedy: remedy.into() }
+        SqlError::Unsupported {
+            what: what.into(),
+            at,
+            remedy: remedy.into(),
+        }
     }
 
     pub(crate) fn mismatch(message: impl Into<String>) -> SqlError {
-        SqlError::TypeMismatch { message: message.into(), at: Position::UNKNOWN }
+        SqlError::TypeMismatch {
+            message: message.into(),
+            at: Position::UNKNOWN,
+        }
     }
 
     /// Where in the text the error is.
@@ -125,7 +156,9 @@ impl SqlError {
 impl From<TableError> for SqlError {
     fn from(error: TableError) -> Self {
         match error {
-            TableError::ReadOnly => SqlError::ReadOnlyTransaction { what: "the statement".to_owned() },
+            TableError::ReadOnly => SqlError::ReadOnlyTransaction {
+                what: "the statement".to_owned(),
+            },
             other => SqlError::Table(other),
         }
     }

@@ -55,13 +55,23 @@ impl SqlEngine {
         let locator = Some(statement.locator());
         if analyze && !matches!(statement.ast(), Statement::Query(_)) {
             let what = "analyzing anything but a query";
-            return Err(SqlError::unsupported(what, statement.start(), "it would change rows; explain it without"));
+            return Err(SqlError::unsupported(
+                what,
+                statement.start(),
+                "it would change rows; explain it without",
+            ));
         }
         let state = self.session.state();
         let plan = self.explained_plan(reader, ctx, statement, &state)?;
-        let plan = state.optimize(&plan).map_err(|error| from_datafusion(error, locator))?;
+        let plan = state
+            .optimize(&plan)
+            .map_err(|error| from_datafusion(error, locator))?;
         let failed = |error| from_datafusion(error, locator);
-        let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(failed)?;
+        let physical = state
+            .query_planner()
+            .create_physical_plan(&plan, &state)
+            .await
+            .map_err(failed)?;
         if analyze {
             let task = self.session.task(&state, self.memory_bytes(ctx));
             let mut stream = execute_stream(Arc::clone(&physical), task).map_err(failed)?;
@@ -70,9 +80,13 @@ impl SqlEngine {
             }
         }
         let shown = if analyze {
-            DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(false).to_string()
+            DisplayableExecutionPlan::with_metrics(physical.as_ref())
+                .indent(false)
+                .to_string()
         } else {
-            DisplayableExecutionPlan::new(physical.as_ref()).indent(false).to_string()
+            DisplayableExecutionPlan::new(physical.as_ref())
+                .indent(false)
+                .to_string()
         };
         Ok(Explanation {
             logical: clean(&plan.display_indent().to_string()),
@@ -114,13 +128,21 @@ impl SqlEngine {
                     Some(query) => (None, *query),
                     None => {
                         let what = "explaining DEFAULT VALUES";
-                        return Err(SqlError::unsupported(what, statement.start(), "there is nothing to plan"));
+                        return Err(SqlError::unsupported(
+                            what,
+                            statement.start(),
+                            "there is nothing to plan",
+                        ));
                     }
                 }
             }
             _ => {
                 let what = "explaining this statement";
-                return Err(SqlError::unsupported(what, statement.start(), "explain a query, INSERT, UPDATE or DELETE"));
+                return Err(SqlError::unsupported(
+                    what,
+                    statement.start(),
+                    "explain a query, INSERT, UPDATE or DELETE",
+                ));
             }
         };
         self.plan_over(state, reader, ctx, target.as_ref(), query, locator)
@@ -133,7 +155,12 @@ impl SqlEngine {
         ctx: &ExecContext,
         statement: &ParsedStatement,
     ) -> Result<StatementResult> {
-        let Statement::Explain { analyze, statement: inner, .. } = statement.ast() else {
+        let Statement::Explain {
+            analyze,
+            statement: inner,
+            ..
+        } = statement.ast()
+        else {
             return Err(SqlError::Internal("EXPLAIN is something else".to_owned()));
         };
         let inner = statement.with_ast(inner.as_ref().clone());
@@ -141,7 +168,10 @@ impl SqlEngine {
         let line = |line: &str| vec![Json::String(line.to_owned())];
         Ok(StatementResult {
             command: "EXPLAIN",
-            columns: vec![Column { name: "QUERY PLAN".to_owned(), type_name: "text".to_owned() }],
+            columns: vec![Column {
+                name: "QUERY PLAN".to_owned(),
+                type_name: "text".to_owned(),
+            }],
             rows: explanation.physical.lines().map(line).collect(),
             ..StatementResult::default()
         })
@@ -150,18 +180,33 @@ impl SqlEngine {
 
 /// Without invented names.
 fn clean(text: &str) -> String {
-    text.replace("\u{1}key", "(row key)").replace(crate::parse::INTERNAL_MARK, "").trim_end().to_owned()
+    text.replace("\u{1}key", "(row key)")
+        .replace(crate::parse::INTERNAL_MARK, "")
+        .trim_end()
+        .to_owned()
 }
 
 fn node(plan: &Arc<dyn ExecutionPlan>, measured: bool) -> PlanNode {
     let metrics = if measured { plan.metrics() } else { None };
-    let detail = DisplayableExecutionPlan::new(plan.as_ref()).one_line().to_string();
+    let detail = DisplayableExecutionPlan::new(plan.as_ref())
+        .one_line()
+        .to_string();
     let microseconds = |nanoseconds: usize| nanoseconds as u64 / 1_000;
     PlanNode {
         name: plan.name().to_owned(),
         detail: clean(&detail),
-        rows: metrics.as_ref().and_then(|metrics| metrics.output_rows()).map(|rows| rows as u64),
-        elapsed_us: metrics.as_ref().and_then(|metrics| metrics.elapsed_compute()).map(microseconds),
-        children: plan.children().into_iter().map(|child| node(child, measured)).collect(),
+        rows: metrics
+            .as_ref()
+            .and_then(|metrics| metrics.output_rows())
+            .map(|rows| rows as u64),
+        elapsed_us: metrics
+            .as_ref()
+            .and_then(|metrics| metrics.elapsed_compute())
+            .map(microseconds),
+        children: plan
+            .children()
+            .into_iter()
+            .map(|child| node(child, measured))
+            .collect(),
     }
 }

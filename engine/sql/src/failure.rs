@@ -20,9 +20,14 @@ pub(crate) fn shortened(text: &str) -> String {
 /// The error, with a place in the statement's text when `locator` can tell one.
 pub(crate) fn from_datafusion(error: DataFusionError, locator: Option<Locator<'_>>) -> SqlError {
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let place = span.map(|span| Position { line: span.start.line, column: span.start.column });
+    let place = span.map(|span| Position {
+        line: span.start.line,
+        column: span.start.column,
+    });
     let converted = convert(error, locator);
-    let known = place.filter(|place| place.is_known()).or_else(|| locator.map(|locator| locator.start()));
+    let known = place
+        .filter(|place| place.is_known())
+        .or_else(|| locator.map(|locator| locator.start()));
     match known {
         Some(place) => converted.at(place),
         None => converted,
@@ -31,7 +36,9 @@ pub(crate) fn from_datafusion(error: DataFusionError, locator: Option<Locator<'_
 
 fn convert(error: DataFusionError, locator: Option<Locator<'_>>) -> SqlError {
     match error {
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => convert(*inner, locator),
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+            convert(*inner, locator)
+        }
         DataFusionError::Collection(errors) => match errors.into_iter().next() {
             Some(first) => convert(first, locator),
             None => SqlError::Internal("an empty list of errors".to_owned()),
@@ -47,12 +54,27 @@ fn convert(error: DataFusionError, locator: Option<Locator<'_>>) -> SqlError {
         DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
         DataFusionError::SQL(inner, _) => match *inner {
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => located(&message),
-            ParserError::RecursionLimitExceeded => SqlError::syntax("the statement nests too deeply", Position::UNKNOWN),
+            ParserError::RecursionLimitExceeded => {
+                SqlError::syntax("the statement nests too deeply", Position::UNKNOWN)
+            }
         },
         DataFusionError::SchemaError(inner, _) => from_schema(*inner, locator),
-        DataFusionError::NotImplemented(message) => {
-            SqlError::unsupported(clean(&message), Position::UNKNOWN, "write the statement in another way")
+        // Subqueries that could not be turned into joins are all that is left at this stage.
+        DataFusionError::NotImplemented(message)
+            if message.contains("does not support logical expression") =>
+        {
+            SqlError::unsupported(
+                "this use of a subquery",
+                Position::UNKNOWN,
+                "compare its columns with outer ones by = only, use IN and EXISTS only in conditions of WHERE, or \
+                 write a join",
+            )
         }
+        DataFusionError::NotImplemented(message) => SqlError::unsupported(
+            clean(&message),
+            Position::UNKNOWN,
+            "write the statement in another way",
+        ),
         DataFusionError::ResourcesExhausted(message) => too_large(&message),
         DataFusionError::ExecutionJoin(inner) if inner.is_cancelled() => SqlError::Cancelled,
         DataFusionError::Plan(message)
@@ -76,12 +98,18 @@ fn too_large(message: &str) -> SqlError {
 fn from_arrow(error: ArrowError) -> SqlError {
     match error {
         ArrowError::DivideByZero => SqlError::DivisionByZero,
-        ArrowError::ArithmeticOverflow(message) => SqlError::OutOfRange { message: clean(&message) },
-        ArrowError::CastError(message) if is_overflow(&message) => SqlError::OutOfRange { message: clean(&message) },
-        ArrowError::CastError(message) | ArrowError::ParseError(message) => SqlError::mismatch(clean(&message)),
-        ArrowError::InvalidArgumentError(message) if is_overflow(&message) => {
-            SqlError::OutOfRange { message: clean(&message) }
+        ArrowError::ArithmeticOverflow(message) => SqlError::OutOfRange {
+            message: clean(&message),
+        },
+        ArrowError::CastError(message) if is_overflow(&message) => SqlError::OutOfRange {
+            message: clean(&message),
+        },
+        ArrowError::CastError(message) | ArrowError::ParseError(message) => {
+            SqlError::mismatch(clean(&message))
         }
+        ArrowError::InvalidArgumentError(message) if is_overflow(&message) => SqlError::OutOfRange {
+            message: clean(&message),
+        },
         ArrowError::InvalidArgumentError(message) | ArrowError::ComputeError(message) => {
             SqlError::mismatch(clean(&message))
         }
@@ -98,9 +126,15 @@ fn from_arrow(error: ArrowError) -> SqlError {
 
 fn is_overflow(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["overflow", "out of range", "too large to store", "too small to store", "can't cast value"]
-        .iter()
-        .any(|sign| message.contains(sign))
+    [
+        "overflow",
+        "out of range",
+        "too large to store",
+        "too small to store",
+        "can't cast value",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }
 
 fn from_schema(error: SchemaError, locator: Option<Locator<'_>>) -> SqlError {
@@ -115,21 +149,36 @@ fn from_schema(error: SchemaError, locator: Option<Locator<'_>>) -> SqlError {
             let mut known: Vec<String> = valid_fields.into_iter().map(|column| column.name).collect();
             known.retain(|name| !name.starts_with(INTERNAL_MARK));
             known.truncate(8);
-            let hint = if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) };
-            SqlError::ColumnNotFound { name: field.name.clone(), at, hint }
+            let hint = if known.is_empty() {
+                String::new()
+            } else {
+                format!("; there are {}", known.join(", "))
+            };
+            SqlError::ColumnNotFound {
+                name: field.name.clone(),
+                at,
+                hint,
+            }
         }
         SchemaError::AmbiguousReference { field } => {
             let at = locator.map_or(Position::UNKNOWN, |locator| locator.find_name(&field.name));
-            SqlError::syntax(format!("column \"{}\" is ambiguous; say of which table", field.name), at)
+            SqlError::syntax(
+                format!("column \"{}\" is ambiguous; say of which table", field.name),
+                at,
+            )
         }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
             SqlError::DuplicateColumnName { name: clean(&name) }
         }
     }
 }
 
 fn start_of_span(column: &datafusion::common::Column) -> Position {
-    column.spans.first().map_or(Position::UNKNOWN, |span| Position { line: span.start.line, column: span.start.column })
+    column.spans.first().map_or(Position::UNKNOWN, |span| Position {
+        line: span.start.line,
+        column: span.start.column,
+    })
 }
 
 /// Messages are all that some errors carry.
@@ -147,7 +196,12 @@ fn from_message(message: String, locator: Option<Locator<'_>>) -> SqlError {
     if is_overflow(&lower) {
         return SqlError::OutOfRange { message: text };
     }
-    let mismatch = ["coerce", "cannot cast", "can't be evaluated because there isn't a common type", "cannot infer common"];
+    let mismatch = [
+        "coerce",
+        "cannot cast",
+        "can't be evaluated because there isn't a common type",
+        "cannot infer common",
+    ];
     if mismatch.iter().any(|sign| lower.contains(sign)) || lower.contains("unsupported cast") {
         return SqlError::mismatch(text);
     }
@@ -157,12 +211,24 @@ fn from_message(message: String, locator: Option<Locator<'_>>) -> SqlError {
 /// Without the marks of invented names and without the lists of candidates that span many lines.
 fn clean(message: &str) -> String {
     let first: String = message.lines().next().unwrap_or_default().to_owned();
-    let first = first.replace("\u{1}target", "the target").replace(INTERNAL_MARK, "");
+    let first = first
+        .replace("\u{1}target", "the target")
+        .replace(INTERNAL_MARK, "");
     let mut text = first.trim().to_owned();
-    for prefix in ["Error during planning: ", "Execution error: ", "Arrow error: ", "type_coercion", "caused by"] {
+    for prefix in [
+        "Error during planning: ",
+        "Execution error: ",
+        "Arrow error: ",
+        "type_coercion",
+        "caused by",
+    ] {
         if let Some(rest) = text.strip_prefix(prefix) {
             text = rest.trim().to_owned();
         }
     }
-    if text.is_empty() { "the statement can't be planned".to_owned() } else { text }
+    if text.is_empty() {
+        "the statement can't be planned".to_owned()
+    } else {
+        text
+    }
 }

@@ -37,7 +37,10 @@ pub(crate) struct CheckedArithmetic {
 
 impl CheckedArithmetic {
     pub fn new(operator: Operator) -> CheckedArithmetic {
-        CheckedArithmetic { operator, signature: Signature::any(2, Volatility::Immutable) }
+        CheckedArithmetic {
+            operator,
+            signature: Signature::any(2, Volatility::Immutable),
+        }
     }
 }
 
@@ -60,7 +63,12 @@ impl ScalarUDFImpl for CheckedArithmetic {
 
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
         match args {
-            [left, right] => Ok(format!("{} {} {}", left.schema_name(), self.operator, right.schema_name())),
+            [left, right] => Ok(format!(
+                "{} {} {}",
+                left.schema_name(),
+                self.operator,
+                right.schema_name()
+            )),
             _ => plan_err!("arithmetic takes two operands"),
         }
     }
@@ -82,7 +90,10 @@ impl ScalarUDFImpl for CheckedArithmetic {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let scalar = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let scalar = args
+            .args
+            .iter()
+            .all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if scalar { 1 } else { args.number_rows };
         let left = args.args[0].to_array(rows)?;
         let right = args.args[1].to_array(rows)?;
@@ -96,7 +107,11 @@ impl ScalarUDFImpl for CheckedArithmetic {
 }
 
 fn answer(result: ArrayRef, scalar: bool) -> DfResult<ColumnarValue> {
-    if scalar { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)) } else { Ok(ColumnarValue::Array(result)) }
+    if scalar {
+        Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
+    } else {
+        Ok(ColumnarValue::Array(result))
+    }
 }
 
 /// Text to a type that is kept as checked text.
@@ -129,7 +144,9 @@ impl TextCast {
 pub(crate) fn checked_text(text: &str, to: ColumnType) -> DfResult<String> {
     let wrong = |reason: &str| {
         let shown = crate::failure::shortened(text);
-        DataFusionError::External(Box::new(SqlError::mismatch(format!("'{shown}' is not a valid {to}: {reason}"))))
+        DataFusionError::External(Box::new(SqlError::mismatch(format!(
+            "'{shown}' is not a valid {to}: {reason}"
+        ))))
     };
     match to {
         ColumnType::Uuid => match uuid::Uuid::try_parse(text) {
@@ -149,11 +166,17 @@ impl ScalarUDFImpl for TextCast {
     }
 
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(args.first().map(|arg| arg.schema_name().to_string()).unwrap_or_default())
+        Ok(args
+            .first()
+            .map(|arg| arg.schema_name().to_string())
+            .unwrap_or_default())
     }
 
     fn display_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(args.first().map(|arg| format!("CAST({arg} AS {})", self.to)).unwrap_or_default())
+        Ok(args
+            .first()
+            .map(|arg| format!("CAST({arg} AS {})", self.to))
+            .unwrap_or_default())
     }
 
     fn signature(&self) -> &Signature {

@@ -50,10 +50,14 @@ impl SqlEngine {
         let rows = match insert.source.as_deref() {
             None => self.complete(&reader, ctx, &table, &[], vec![Vec::new()]).await?,
             Some(query) => match plain_values(query) {
-                Some(rows) => self.inserted_values(&reader, ctx, &table, &columns, rows, locator).await?,
+                Some(rows) => {
+                    self.inserted_values(&reader, ctx, &table, &columns, rows, locator)
+                        .await?
+                }
                 None => {
                     let listed = !insert.columns.is_empty();
-                    self.inserted_query(&reader, ctx, &table, &columns, listed, query, locator).await?
+                    self.inserted_query(&reader, ctx, &table, &columns, listed, query, locator)
+                        .await?
                 }
             },
         };
@@ -75,7 +79,12 @@ impl SqlEngine {
         let mut read: Vec<Row> = Vec::with_capacity(rows.len());
         for (number, Parens { content, .. }) in rows.iter().enumerate() {
             if content.len() != columns.len() {
-                return Err(wrong_count(table, columns.len(), content.len(), locator.find(Position::UNKNOWN, &["VALUES"])));
+                return Err(wrong_count(
+                    table,
+                    columns.len(),
+                    content.len(),
+                    locator.find(Position::UNKNOWN, &["VALUES"]),
+                ));
             }
             let mut row = Vec::with_capacity(content.len());
             for (place, expr) in content.iter().enumerate() {
@@ -83,19 +92,31 @@ impl SqlEngine {
                 match literal_datum(expr, table, index)? {
                     Some(datum) => row.push(datum),
                     None => {
-                        let expr = if is_default(expr) { default_expr(table, index)? } else { expr.clone() };
-                        pending.push(Pending { row: number, column: place, expr });
+                        let expr = if is_default(expr) {
+                            default_expr(table, index)?
+                        } else {
+                            expr.clone()
+                        };
+                        pending.push(Pending {
+                            row: number,
+                            column: place,
+                            expr,
+                        });
                         row.push(Datum::Null);
                     }
                 }
             }
             read.push(row);
         }
-        self.compute(reader, ctx, table, columns, &mut read, pending, Some(locator)).await?;
+        self.compute(reader, ctx, table, columns, &mut read, pending, Some(locator))
+            .await?;
         self.complete(reader, ctx, table, columns, read).await
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one call; a struct would only name them again")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one call; a struct would only name them again"
+    )]
     async fn inserted_query(
         &self,
         reader: &TxnReader,
@@ -111,7 +132,12 @@ impl SqlEngine {
         let found = plan.schema().fields().len();
         // Without a list the query may give the first columns only, as in PostgreSQL.
         if found > columns.len() || (listed && found < columns.len()) {
-            return Err(wrong_count(table, columns.len(), found, locator.find(Position::UNKNOWN, &["SELECT"])));
+            return Err(wrong_count(
+                table,
+                columns.len(),
+                found,
+                locator.find(Position::UNKNOWN, &["SELECT"]),
+            ));
         }
         let columns = &columns[..found];
         let mut rows: Vec<Row> = Vec::new();
@@ -120,15 +146,26 @@ impl SqlEngine {
             rows.resize_with(start + batch.num_rows(), || Vec::with_capacity(columns.len()));
             let schema = batch.schema();
             for (place, index) in columns.iter().enumerate() {
-                let values = assign(batch.column(place), schema.field(place), table, &table.columns[*index])?;
-                rows[start..].iter_mut().zip(values).for_each(|(row, value)| row.push(value));
+                let values = assign(
+                    batch.column(place),
+                    schema.field(place),
+                    table,
+                    &table.columns[*index],
+                )?;
+                rows[start..]
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(row, value)| row.push(value));
             }
         }
         self.complete(reader, ctx, table, columns, rows).await
     }
 
     /// Computes cells and puts them into their rows.
-    #[allow(clippy::too_many_arguments, reason = "one call; a struct would only name them again")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one call; a struct would only name them again"
+    )]
     async fn compute(
         &self,
         reader: &TxnReader,
@@ -145,9 +182,16 @@ impl SqlEngine {
             let items = pending
                 .iter()
                 .enumerate()
-                .map(|(place, cell)| SelectItem::ExprWithAlias { expr: cell.expr.clone(), alias: cell_name(place) })
+                .map(|(place, cell)| SelectItem::ExprWithAlias {
+                    expr: cell.expr.clone(),
+                    alias: cell_name(place),
+                })
                 .collect();
-            let query = rewrite::query(SetExpr::Select(Box::new(rewrite::select(items, Vec::new(), None))));
+            let query = rewrite::query(SetExpr::Select(Box::new(rewrite::select(
+                items,
+                Vec::new(),
+                None,
+            ))));
             let plan = self.plan_over(&state, reader, ctx, None, query, locator)?;
             let batches = self.batches(&state, ctx, &plan, locator).await?;
             let batch = batches
@@ -177,7 +221,10 @@ impl SqlEngine {
         let mut rows: Vec<Row> = Vec::with_capacity(given.len());
         for values in given {
             let mut row = vec![Datum::Null; table.columns.len()];
-            columns.iter().zip(values).for_each(|(index, value)| row[*index] = value);
+            columns
+                .iter()
+                .zip(values)
+                .for_each(|(index, value)| row[*index] = value);
             rows.push(row);
         }
         let missing: Vec<usize> = (0..table.columns.len())
@@ -198,22 +245,39 @@ impl SqlEngine {
         let items = computed
             .iter()
             .enumerate()
-            .map(|(place, (_, expr))| SelectItem::ExprWithAlias { expr: expr.clone(), alias: cell_name(place) })
+            .map(|(place, (_, expr))| SelectItem::ExprWithAlias {
+                expr: expr.clone(),
+                alias: cell_name(place),
+            })
             .collect();
-        let from = vec![TableWithJoins { relation: series(rows.len()), joins: Vec::new() }];
+        let from = vec![TableWithJoins {
+            relation: series(rows.len()),
+            joins: Vec::new(),
+        }];
         let query = rewrite::query(SetExpr::Select(Box::new(rewrite::select(items, from, None))));
         let plan = self.plan_over(&state, reader, ctx, None, query, None)?;
         let mut next = 0;
         for batch in self.batches(&state, ctx, &plan, None).await? {
             let schema = batch.schema();
             for (place, (index, _)) in computed.iter().enumerate() {
-                let values = assign(batch.column(place), schema.field(place), table, &table.columns[*index])?;
-                rows[next..].iter_mut().zip(values).for_each(|(row, value)| row[*index] = value);
+                let values = assign(
+                    batch.column(place),
+                    schema.field(place),
+                    table,
+                    &table.columns[*index],
+                )?;
+                rows[next..]
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(row, value)| row[*index] = value);
             }
             next += batch.num_rows();
         }
         if next != rows.len() {
-            return Err(SqlError::Internal(format!("defaults for {next} of {} rows", rows.len())));
+            return Err(SqlError::Internal(format!(
+                "defaults for {next} of {} rows",
+                rows.len()
+            )));
         }
         Ok(rows)
     }
@@ -245,7 +309,10 @@ impl SqlEngine {
         for (columns, members) in groups {
             let (numbers, values): (Vec<usize>, Vec<Row>) = members.into_iter().unzip();
             let whole = self.complete(reader, ctx, table, &columns, values).await?;
-            numbers.into_iter().zip(whole).for_each(|(number, row)| rows[number] = row);
+            numbers
+                .into_iter()
+                .zip(whole)
+                .for_each(|(number, row)| rows[number] = row);
         }
         Ok(rows)
     }
@@ -264,8 +331,13 @@ impl SqlEngine {
             return Ok(Some(datum));
         }
         let mut rows = vec![vec![Datum::Null]];
-        let pending = vec![Pending { row: 0, column: 0, expr }];
-        self.compute(reader, ctx, table, &[index], &mut rows, pending, None).await?;
+        let pending = vec![Pending {
+            row: 0,
+            column: 0,
+            expr,
+        }];
+        self.compute(reader, ctx, table, &[index], &mut rows, pending, None)
+            .await?;
         Ok(None)
     }
 }
@@ -280,7 +352,13 @@ pub(crate) fn json_datum(table: &TableDef, index: usize, value: &Json) -> Result
 }
 
 fn wrong_count(table: &TableDef, wanted: usize, found: usize, at: Position) -> SqlError {
-    SqlError::syntax(format!("INSERT into \"{}\" wants {wanted} values for each row, not {found}", table.name), at)
+    SqlError::syntax(
+        format!(
+            "INSERT into \"{}\" wants {wanted} values for each row, not {found}",
+            table.name
+        ),
+        at,
+    )
 }
 
 /// The rows of a query that is nothing but VALUES.
@@ -300,7 +378,10 @@ pub(crate) fn literal_datum(expr: &Expr, table: &TableDef, index: usize) -> Resu
     let column = &table.columns[index];
     let (negative, value) = match expr {
         Expr::Value(value) => (false, &value.value),
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match expr.as_ref() {
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => match expr.as_ref() {
             Expr::Value(value) => (true, &value.value),
             _ => return Ok(None),
         },
@@ -309,12 +390,18 @@ pub(crate) fn literal_datum(expr: &Expr, table: &TableDef, index: usize) -> Resu
     };
     match value {
         Value::Null if !negative => Ok(Some(Datum::Null)),
-        Value::Boolean(value) if !negative && column.data_type == ColumnType::Boolean => Ok(Some(Datum::Boolean(*value))),
+        Value::Boolean(value) if !negative && column.data_type == ColumnType::Boolean => {
+            Ok(Some(Datum::Boolean(*value)))
+        }
         Value::SingleQuotedString(text) if !negative => datum_from_text(text, column.data_type)
             .map(Some)
             .map_err(|error| invalid(table, column, text, &error.to_string())),
         Value::Number(digits, _) if is_number(column.data_type) => {
-            let text = if negative { format!("-{digits}") } else { digits.clone() };
+            let text = if negative {
+                format!("-{digits}")
+            } else {
+                digits.clone()
+            };
             // What needs rounding or does not fit is computed, and fails there with its own error.
             Ok(datum_from_text(&text, column.data_type).ok())
         }
@@ -337,18 +424,26 @@ fn is_number(data_type: ColumnType) -> bool {
 /// `generate_series(1, rows)`.
 fn series(rows: usize) -> TableFactor {
     use datafusion::sql::sqlparser::ast::{
-        FunctionArg, FunctionArgExpr, ObjectName, ObjectNamePart, TableFunctionArgs,
+        FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, TableFunctionArgs,
     };
     let number = |number: usize| {
         let value = Value::Number(number.to_string(), false).with_empty_span();
         FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))
     };
-    let name = ObjectName(vec![ObjectNamePart::Identifier(rewrite::quoted("generate_series"))]);
-    let alias = TableAlias { explicit: true, name: rewrite::quoted("\u{1}rows"), columns: Vec::new(), at: None };
+    let name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new("generate_series"))]);
+    let alias = TableAlias {
+        explicit: true,
+        name: rewrite::quoted("\u{1}rows"),
+        columns: Vec::new(),
+        at: None,
+    };
     TableFactor::Table {
         name,
         alias: Some(alias),
-        args: Some(TableFunctionArgs { args: vec![number(1), number(rows)], settings: None }),
+        args: Some(TableFunctionArgs {
+            args: vec![number(1), number(rows)],
+            settings: None,
+        }),
         with_hints: Vec::new(),
         version: None,
         with_ordinality: false,

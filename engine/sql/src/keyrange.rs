@@ -21,22 +21,33 @@ pub(crate) struct Bound {
 
 /// The comparison that `filter` is, when it bounds the key.
 pub(crate) fn bound_of(table: &Arc<TableDef>, filter: &Expr) -> Option<Bound> {
-    let Expr::BinaryExpr(binary) = filter else { return None };
+    let Expr::BinaryExpr(binary) = filter else {
+        return None;
+    };
     let (column, operator, value) = match (binary.left.as_ref(), binary.right.as_ref()) {
         (Expr::Column(column), Expr::Literal(value, _)) => (column, binary.op, value),
         (Expr::Literal(value, _), Expr::Column(column)) => (column, binary.op.swap()?, value),
         _ => return None,
     };
-    if !matches!(operator, Operator::Eq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq) {
+    if !matches!(
+        operator,
+        Operator::Eq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+    ) {
         return None;
     }
     let (place, data_type) = key_place(table, column)?;
-    Some(Bound { place, operator, value: key_datum(value, data_type)? })
+    Some(Bound {
+        place,
+        operator,
+        value: key_datum(value, data_type)?,
+    })
 }
 
 /// The key that a filter wants rows to be behind, as pages of rows do.
 pub(crate) fn behind_key(filter: &Expr) -> Option<Vec<u8>> {
-    let Expr::BinaryExpr(binary) = filter else { return None };
+    let Expr::BinaryExpr(binary) = filter else {
+        return None;
+    };
     match (binary.left.as_ref(), binary.op, binary.right.as_ref()) {
         (Expr::Column(column), Operator::Gt, Expr::Literal(ScalarValue::Binary(Some(key)), _))
             if column.name == KEY_COLUMN =>
@@ -48,7 +59,10 @@ pub(crate) fn behind_key(filter: &Expr) -> Option<Vec<u8>> {
 }
 
 fn key_place(table: &TableDef, column: &Column) -> Option<(usize, ColumnType)> {
-    let place = table.primary_key.iter().position(|index| table.columns[*index].name == column.name)?;
+    let place = table
+        .primary_key
+        .iter()
+        .position(|index| table.columns[*index].name == column.name)?;
     Some((place, table.columns[table.primary_key[place]].data_type))
 }
 
@@ -73,7 +87,9 @@ fn key_datum(value: &ScalarValue, data_type: ColumnType) -> Option<Datum> {
         }
         (ScalarValue::Binary(Some(value)), ColumnType::Bytea) => Datum::Bytea(value.clone()),
         (ScalarValue::Date32(Some(value)), ColumnType::Date) => Datum::Date(*value),
-        (ScalarValue::TimestampMicrosecond(Some(value), None), ColumnType::Timestamp) => Datum::Timestamp(*value),
+        (ScalarValue::TimestampMicrosecond(Some(value), None), ColumnType::Timestamp) => {
+            Datum::Timestamp(*value)
+        }
         (ScalarValue::TimestampMicrosecond(Some(value), Some(_)), ColumnType::Timestamptz) => {
             Datum::Timestamptz(*value)
         }
@@ -92,9 +108,18 @@ pub(crate) struct KeyBounds {
 impl KeyBounds {
     pub fn of(table: &Arc<TableDef>, filters: &[Expr]) -> KeyBounds {
         if let Some(after) = filters.iter().find_map(behind_key) {
-            return KeyBounds { range: KeyRange { after: Some(after), ..KeyRange::default() }, narrowed: true };
+            return KeyBounds {
+                range: KeyRange {
+                    after: Some(after),
+                    ..KeyRange::default()
+                },
+                narrowed: true,
+            };
         }
-        let bounds: Vec<Bound> = filters.iter().filter_map(|filter| bound_of(table, filter)).collect();
+        let bounds: Vec<Bound> = filters
+            .iter()
+            .filter_map(|filter| bound_of(table, filter))
+            .collect();
         if bounds.is_empty() {
             return KeyBounds::default();
         }
@@ -111,7 +136,10 @@ impl KeyBounds {
             here().for_each(|bound| narrow(&mut range, &prefix, bound));
             break;
         }
-        KeyBounds { narrowed: range != KeyRange::default(), range }
+        KeyBounds {
+            narrowed: range != KeyRange::default(),
+            range,
+        }
     }
 }
 
@@ -129,9 +157,19 @@ fn narrow(range: &mut KeyRange, prefix: &[Datum], bound: &Bound) {
         _ => (None, None),
     };
     if let Some(from) = from {
-        range.from = Some(range.from.take().map_or_else(|| from.clone(), |old| old.max(from.clone())));
+        range.from = Some(
+            range
+                .from
+                .take()
+                .map_or_else(|| from.clone(), |old| old.max(from.clone())),
+        );
     }
     if let Some(until) = until {
-        range.until = Some(range.until.take().map_or_else(|| until.clone(), |old| old.min(until.clone())));
+        range.until = Some(
+            range
+                .until
+                .take()
+                .map_or_else(|| until.clone(), |old| old.min(until.clone())),
+        );
     }
 }

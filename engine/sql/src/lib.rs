@@ -1,3 +1,34 @@
+//! SQL over the table layer: parsing, refusing, planning, running.
+//!
+//! DataFusion plans and runs queries. Everything that changes something is ours: it is planned as a query that
+//! yields row keys and values, and applied to the caller's transaction in one call.
+//!
+//! | to | look at |
+//! |---|---|
+//! | turn text into statements with places | [`parse`] |
+//! | know what a statement would do, for permissions | [`classify`] |
+//! | run one | [`SqlEngine::execute`] |
+//! | read, count, page and aggregate rows without SQL text | [`rows`] |
+//! | see a plan | [`SqlEngine::explain`] |
+//! | combine queries | [`SqlEngine::union`] |
+//! | know what can go wrong | [`error`] |
+//!
+//! A statement's way: `parse` - `refuse` (every clause that nothing acts on) - `rewrite` (parameters become
+//! literals, columns get names) - `planner` (names resolved against the transaction) - DataFusion with our two
+//! analyzer rules (`rules`) - `scan` (pages of the transaction's reader) - `cells` (rows as JSON), or for changes
+//! `dml`, `insert` and `assign`, then [`Txn`](rustydb_store::tables::Txn).
+//!
+//! What never happens here:
+//!
+//! - No hook of DataFusion changes rows: `delete_from`, `update` and `insert_into` are not implemented.
+//! - No value reaches a statement as text: parameters and filters are put into trees.
+//! - No clause is ignored: what is not acted on is refused with its place.
+//! - No file, URL or session setting is reachable from SQL; a statement writes nothing beside the store.
+//!
+//! Calls are async because DataFusion is, and some plans start tasks: they need a Tokio runtime. Reading a page
+//! blocks its thread for as long as the store takes; queries are best run on a runtime of their own. Dropping a
+//! call cancels it, and then nothing of it is kept.
+
 mod arrays;
 mod assign;
 mod cells;
@@ -29,5 +60,5 @@ pub use columns::Column;
 pub use engine::{
     ExecContext, MEMORY_BYTES_DEFAULT, ROWS_DEFAULT, ROWS_MAX, SqlConfig, SqlEngine, StatementResult,
 };
-pub use error::SqlError;
 pub use explain::{Explanation, PlanNode};
+pub use rewrite::PARAMETERS_MAX;

@@ -63,7 +63,10 @@ impl ParsedStatement {
     }
 
     pub(crate) fn locator(&self) -> Locator<'_> {
-        Locator { tokens: &self.tokens, start: self.start }
+        Locator {
+            tokens: &self.tokens,
+            start: self.start,
+        }
     }
 
     /// The same place with another syntax tree, for statements unwrapped from EXPLAIN or put together by us.
@@ -88,10 +91,17 @@ impl Locator<'_> {
     /// start of the statement.
     pub fn find(&self, from: Position, words: &[&str]) -> Position {
         let from = if from.is_known() { from } else { self.start };
-        let behind = self.tokens.partition_point(|token| position(token.span.start) < from);
+        let behind = self
+            .tokens
+            .partition_point(|token| position(token.span.start) < from);
         self.tokens[behind..]
             .windows(words.len().max(1))
-            .find(|window| window.iter().zip(words).all(|(token, word)| is_word(&token.token, word)))
+            .find(|window| {
+                window
+                    .iter()
+                    .zip(words)
+                    .all(|(token, word)| is_word(&token.token, word))
+            })
             .map_or(from, |window| position(window[0].span.start))
     }
 
@@ -115,7 +125,10 @@ fn is_word(token: &Token, wanted: &str) -> bool {
 }
 
 pub(crate) fn position(location: Location) -> Position {
-    Position { line: location.line, column: location.column }
+    Position {
+        line: location.line,
+        column: location.column,
+    }
 }
 
 pub(crate) fn start_of(span: Span) -> Position {
@@ -137,8 +150,9 @@ pub fn parse(sql: &str) -> Result<Vec<ParsedStatement>> {
         .tokenize_with_location()
         .map_err(|error| SqlError::syntax(error.message, position(error.location)))?;
     check_tokens(&tokens)?;
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens.clone());
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(NESTING_MAX)
+        .with_tokens_with_locations(tokens.clone());
     let lines = LineStarts::new(sql);
     let mut statements = Vec::new();
     loop {
@@ -147,11 +161,14 @@ pub fn parse(sql: &str) -> Result<Vec<ParsedStatement>> {
             return Ok(statements);
         }
         let first = parser.index();
-        let ast = parser.parse_statement().map_err(|error| parser_error(error, &tokens))?;
+        let ast = parser
+            .parse_statement()
+            .map_err(|error| parser_error(error, &tokens))?;
         let next = parser.peek_token_ref();
         if !matches!(next.token, Token::EOF | Token::SemiColon) {
+            let at = position(next.span.start);
             let message = format!("expected the end of the statement, found: {}", next.token);
-            return Err(SqlError::syntax(message, position(next.span.start)));
+            return Err(known_clause(at, &tokens).unwrap_or_else(|| SqlError::syntax(message, at)));
         }
         if statements.len() == STATEMENTS_MAX {
             return Err(SqlError::ResultTooLarge {
@@ -172,21 +189,36 @@ pub fn parse_one(sql: &str) -> Result<ParsedStatement> {
         (Some(statement), 0) => Ok(statement),
         (Some(second), _) => {
             let at = second.start;
-            Err(SqlError::syntax("only one statement is allowed here; send the others in calls of their own", at))
+            Err(SqlError::syntax(
+                "only one statement is allowed here; send the others in calls of their own",
+                at,
+            ))
         }
-        (None, _) => Err(SqlError::syntax("there is no statement in the text", Position { line: 1, column: 1 })),
+        (None, _) => Err(SqlError::syntax(
+            "there is no statement in the text",
+            Position { line: 1, column: 1 },
+        )),
     }
 }
 
 fn statement(ast: Statement, tokens: &[TokenWithSpan], lines: &LineStarts, sql: &str) -> ParsedStatement {
-    let tokens: Arc<[TokenWithSpan]> =
-        tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::SemiColon)).cloned().collect();
+    let tokens: Arc<[TokenWithSpan]> = tokens
+        .iter()
+        .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::SemiColon))
+        .cloned()
+        .collect();
     let (start, end) = match (tokens.first(), tokens.last()) {
         (Some(first), Some(last)) => (first.span.start, last.span.end),
         _ => (Location { line: 1, column: 1 }, Location { line: 1, column: 1 }),
     };
     let text = &sql[lines.offset(sql, start)..lines.offset(sql, end)];
-    ParsedStatement { ast, text: Arc::from(text.trim_end()), start: position(start), end: position(end), tokens }
+    ParsedStatement {
+        ast,
+        text: Arc::from(text.trim_end()),
+        start: position(start),
+        end: position(end),
+        tokens,
+    }
 }
 
 /// Byte offsets of lines, to cut statements out of their text.
@@ -194,15 +226,24 @@ struct LineStarts(Vec<usize>);
 
 impl LineStarts {
     fn new(sql: &str) -> LineStarts {
-        let breaks = sql.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let breaks = sql
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .map(|(at, _)| at + 1);
         LineStarts(std::iter::once(0).chain(breaks).collect())
     }
 
     fn offset(&self, sql: &str, at: Location) -> usize {
         let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(usize::MAX);
-        let Some(start) = self.0.get(line).copied() else { return sql.len() };
+        let Some(start) = self.0.get(line).copied() else {
+            return sql.len();
+        };
         let skipped = usize::try_from(at.column.saturating_sub(1)).unwrap_or(usize::MAX);
-        sql[start..].char_indices().nth(skipped).map_or(sql.len(), |(offset, _)| start + offset)
+        sql[start..]
+            .char_indices()
+            .nth(skipped)
+            .map_or(sql.len(), |(offset, _)| start + offset)
     }
 }
 
@@ -219,8 +260,20 @@ fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
             }
             Token::Word(word) => {
                 const CHAINING: [&str; 14] = [
-                    "AND", "OR", "UNION", "INTERSECT", "EXCEPT", "IS", "NOT", "LIKE", "ILIKE", "BETWEEN", "IN",
-                    "COLLATE", "AT", "SIMILAR",
+                    "AND",
+                    "OR",
+                    "UNION",
+                    "INTERSECT",
+                    "EXCEPT",
+                    "IS",
+                    "NOT",
+                    "LIKE",
+                    "ILIKE",
+                    "BETWEEN",
+                    "IN",
+                    "COLLATE",
+                    "AT",
+                    "SIMILAR",
                 ];
                 if CHAINING.iter().any(|name| word.value.eq_ignore_ascii_case(name)) {
                     chain += 1;
@@ -251,7 +304,18 @@ fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
 
 fn parser_error(error: ParserError, tokens: &[TokenWithSpan]) -> SqlError {
     if let Some(mark) = tokens.iter().find(|token| is_question_mark(&token.token)) {
-        return SqlError::unsupported("the parameter mark ?", position(mark.span.start), "write $1, $2 ...");
+        return SqlError::unsupported(
+            "the parameter mark ?",
+            position(mark.span.start),
+            "write $1, $2 ...",
+        );
+    }
+    let own = match &error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => located(message),
+        ParserError::RecursionLimitExceeded => SqlError::syntax("", Position::UNKNOWN),
+    };
+    if let Some(refused) = known_clause(own.position(), tokens) {
+        return refused;
     }
     match error {
         ParserError::RecursionLimitExceeded => SqlError::ResultTooLarge {
@@ -264,6 +328,53 @@ fn parser_error(error: ParserError, tokens: &[TokenWithSpan]) -> SqlError {
     }
 }
 
+/// Clauses that the parser itself gives up on, and what to do without them.
+const UNPARSED: &[(&[&str], &str)] = &[
+    (&["EXCLUDE", "USING"], "use PRIMARY KEY or UNIQUE"),
+    (&["UNLOGGED"], "leave it out; every table is durable"),
+    (&["TABLE"], "write SELECT * FROM the table"),
+    (&["AS", "OF"], "a transaction reads the state at its start"),
+    (&["CONNECT", "BY"], "write WITH RECURSIVE"),
+    (&["QUALIFY"], "filter in an outer query"),
+    (&["LATERAL", "VIEW"], "join with unnest(...)"),
+    (
+        &["FOR", "NO", "KEY", "UPDATE"],
+        "rows are not locked; leave it out",
+    ),
+    (&["FOR", "KEY", "SHARE"], "rows are not locked; leave it out"),
+    (&["PIVOT"], "use CASE within aggregates"),
+    (&["UNPIVOT"], "use UNION ALL"),
+    (&["TOP"], "write LIMIT"),
+];
+
+/// The clause that made the parser fail at `at`: the last known one that starts there or shortly before.
+fn known_clause(at: Position, tokens: &[TokenWithSpan]) -> Option<SqlError> {
+    const TOKENS_BACK: usize = 4;
+    let words: Vec<&TokenWithSpan> = tokens
+        .iter()
+        .filter(|token| !matches!(token.token, Token::Whitespace(_)))
+        .collect();
+    let failed = words.iter().position(|token| position(token.span.start) >= at)?;
+    let first = failed.saturating_sub(TOKENS_BACK);
+    (first..=failed).rev().find_map(|start| {
+        let (clause, remedy) = UNPARSED.iter().find(|(clause, _)| {
+            // `TABLE t` is a statement of its own; elsewhere the word is an ordinary part.
+            let alone = *clause != ["TABLE"] || start == 0 || words[start - 1].token == Token::SemiColon;
+            alone
+                && words.len() >= start + clause.len()
+                && clause
+                    .iter()
+                    .zip(&words[start..])
+                    .all(|(word, token)| is_word(&token.token, word))
+        })?;
+        Some(SqlError::unsupported(
+            clause.join(" "),
+            position(words[start].span.start),
+            *remedy,
+        ))
+    })
+}
+
 fn is_question_mark(token: &Token) -> bool {
     matches!(token, Token::Question) || matches!(token, Token::Placeholder(mark) if mark.starts_with('?'))
 }
@@ -271,7 +382,11 @@ fn is_question_mark(token: &Token) -> bool {
 /// Takes the place out of a message that ends in `at Line: 1, Column: 8`.
 pub(crate) fn located(message: &str) -> SqlError {
     let number = |text: &str| -> Option<u64> {
-        let digits: String = text.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        let digits: String = text
+            .trim_start()
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
         digits.parse().ok()
     };
     let place = message.rfind(" at Line: ").and_then(|from| {
@@ -303,9 +418,27 @@ mod tests {
     #[test]
     fn syntax_errors_have_a_place() {
         let error = parse("SELECT 1;\nSELEC 2").unwrap_err();
-        assert!(matches!(error, SqlError::Syntax { at: Position { line: 2, column: 1 }, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                SqlError::Syntax {
+                    at: Position { line: 2, column: 1 },
+                    ..
+                }
+            ),
+            "{error}"
+        );
         let error = parse("SELECT 'open").unwrap_err();
-        assert!(matches!(error, SqlError::Syntax { at: Position { line: 1, column: 8 }, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                SqlError::Syntax {
+                    at: Position { line: 1, column: 8 },
+                    ..
+                }
+            ),
+            "{error}"
+        );
         let error = parse("SELECT 1 SELECT 2").unwrap_err();
         assert!(error.position().is_known(), "{error}");
     }
@@ -313,7 +446,16 @@ mod tests {
     #[test]
     fn question_marks_are_refused_with_a_remedy() {
         let error = parse("SELECT * FROM t WHERE a = ?").unwrap_err();
-        assert!(matches!(&error, SqlError::Unsupported { at: Position { line: 1, column: 27 }, .. }), "{error}");
+        assert!(
+            matches!(
+                &error,
+                SqlError::Unsupported {
+                    at: Position { line: 1, column: 27 },
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 
     #[test]
@@ -324,12 +466,21 @@ mod tests {
         assert!(matches!(parse(&chain), Err(SqlError::ResultTooLarge { .. })));
         let casts = format!("SELECT 1{}", "::int".repeat(100_000));
         assert!(matches!(parse(&casts), Err(SqlError::ResultTooLarge { .. })));
-        assert!(matches!(parse(&" ".repeat(SQL_BYTES_MAX + 1)), Err(SqlError::ResultTooLarge { .. })));
-        assert!(matches!(parse(&"SELECT 1;".repeat(STATEMENTS_MAX + 1)), Err(SqlError::ResultTooLarge { .. })));
+        assert!(matches!(
+            parse(&" ".repeat(SQL_BYTES_MAX + 1)),
+            Err(SqlError::ResultTooLarge { .. })
+        ));
+        assert!(matches!(
+            parse(&"SELECT 1;".repeat(STATEMENTS_MAX + 1)),
+            Err(SqlError::ResultTooLarge { .. })
+        ));
     }
 
     #[test]
     fn invented_names_can_not_be_forged() {
-        assert!(matches!(parse("SELECT \"\u{1}key\" FROM t"), Err(SqlError::Syntax { .. })));
+        assert!(matches!(
+            parse("SELECT \"\u{1}key\" FROM t"),
+            Err(SqlError::Syntax { .. })
+        ));
     }
 }

@@ -93,7 +93,10 @@ impl<'a> Scope<'a> {
                 remedy: "read the tables themselves".to_owned(),
             }));
         }
-        let inner = Scope { depth: self.depth + 1, ..Scope::new(self.state, self.reader, &view.database) };
+        let inner = Scope {
+            depth: self.depth + 1,
+            ..Scope::new(self.state, self.reader, &view.database)
+        };
         let plan = inner.plan(view_query(view).map_err(external)?)?;
         self.reached.borrow_mut().extend(inner.reached());
         Ok(plan)
@@ -104,7 +107,10 @@ impl<'a> Scope<'a> {
 fn view_query(view: &ViewDef) -> Result<Query, SqlError> {
     let parsed = crate::parse::parse_one(&view.query)?;
     let Statement::Query(query) = parsed.ast() else {
-        return Err(SqlError::Internal(format!("the view \"{}\" is not a query", view.name)));
+        return Err(SqlError::Internal(format!(
+            "the view \"{}\" is not a query",
+            view.name
+        )));
     };
     let mut query = query.as_ref().clone();
     crate::rewrite::prepare(&mut query, &[])?;
@@ -113,15 +119,27 @@ fn view_query(view: &ViewDef) -> Result<Query, SqlError> {
 
 /// How dependencies name a relation: alone in schema `public`, else with its schema.
 fn qualified((schema, name): (&String, &String)) -> String {
-    if schema == PUBLIC_SCHEMA { name.clone() } else { format!("{schema}.{name}") }
+    if schema == PUBLIC_SCHEMA {
+        name.clone()
+    } else {
+        format!("{schema}.{name}")
+    }
 }
 
 /// The table or view of a name in SQL text.
-pub(crate) fn lookup(reader: &TxnReader, database: &str, name: &TableReference) -> Result<Relation, SqlError> {
+pub(crate) fn lookup(
+    reader: &TxnReader,
+    database: &str,
+    name: &TableReference,
+) -> Result<Relation, SqlError> {
     let shown = || match name {
         TableReference::Bare { table } => table.to_string(),
         TableReference::Partial { schema, table } => format!("{schema}.{table}"),
-        TableReference::Full { catalog, schema, table } => format!("{catalog}.{schema}.{table}"),
+        TableReference::Full {
+            catalog,
+            schema,
+            table,
+        } => format!("{catalog}.{schema}.{table}"),
     };
     if let Some(other) = name.catalog().filter(|catalog| *catalog != database) {
         return Err(SqlError::unsupported(
@@ -137,9 +155,15 @@ pub(crate) fn lookup(reader: &TxnReader, database: &str, name: &TableReference) 
             // A missing database is the better answer than a missing table.
             if reader.database(database)?.is_none() {
                 let name = database.to_owned();
-                return Err(SqlError::Table(rustydb_store::tables::TableError::DatabaseNotFound { name }));
+                return Err(SqlError::Table(
+                    rustydb_store::tables::TableError::DatabaseNotFound { name },
+                ));
             }
-            Err(SqlError::TableNotFound { database: database.to_owned(), name: shown(), at: Position::UNKNOWN })
+            Err(SqlError::TableNotFound {
+                database: database.to_owned(),
+                name: shown(),
+                at: Position::UNKNOWN,
+            })
         }
     }
 }
@@ -160,10 +184,16 @@ pub(crate) fn options() -> ParserOptions {
 impl ContextProvider for Scope<'_> {
     fn get_table_source(&self, name: TableReference) -> DfResult<Arc<dyn TableSource>> {
         if let (Some(target), TARGET) = (&self.target, name.table()) {
-            return Ok(provider_as_source(Arc::new(TableView::with_key(Arc::clone(target), self.reader.clone()))));
+            return Ok(provider_as_source(Arc::new(TableView::with_key(
+                Arc::clone(target),
+                self.reader.clone(),
+            ))));
         }
         match self.relation(&name)? {
-            Relation::Table(table) => Ok(provider_as_source(Arc::new(TableView::new(table, self.reader.clone())))),
+            Relation::Table(table) => Ok(provider_as_source(Arc::new(TableView::new(
+                table,
+                self.reader.clone(),
+            )))),
             Relation::View(view) => {
                 let plan = self.view(&view)?;
                 Ok(provider_as_source(Arc::new(ViewTable::new(plan, None))))
@@ -173,10 +203,15 @@ impl ContextProvider for Scope<'_> {
 
     fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> DfResult<Arc<dyn TableSource>> {
         let Some(function) = self.state.table_functions().get(name) else {
-            return Err(external(SqlError::FunctionNotFound { name: name.to_owned(), at: Position::UNKNOWN }));
+            return Err(external(SqlError::FunctionNotFound {
+                name: name.to_owned(),
+                at: Position::UNKNOWN,
+            }));
         };
         let arguments = datafusion::catalog::TableFunctionArgs::new(&args, self.state);
-        Ok(provider_as_source(function.create_table_provider_with_args(arguments)?))
+        Ok(provider_as_source(
+            function.create_table_provider_with_args(arguments)?,
+        ))
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> DfResult<Arc<dyn TableSource>> {

@@ -32,19 +32,29 @@ pub(crate) struct TableView {
 impl TableView {
     pub fn new(table: Arc<TableDef>, reader: TxnReader) -> TableView {
         let schema = table_schema(&table.columns, None);
-        TableView { table, reader, schema }
+        TableView {
+            table,
+            reader,
+            schema,
+        }
     }
 
     /// The same with the row key as last column: for the target of a statement that changes rows.
     pub fn with_key(table: Arc<TableDef>, reader: TxnReader) -> TableView {
         let schema = table_schema(&table.columns, Some(KEY_COLUMN));
-        TableView { table, reader, schema }
+        TableView {
+            table,
+            reader,
+            schema,
+        }
     }
 }
 
 impl fmt::Debug for TableView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TableView").field("table", &self.table.name).finish_non_exhaustive()
+        f.debug_struct("TableView")
+            .field("table", &self.table.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +80,13 @@ impl TableProvider for TableView {
             None => (0..self.schema.fields().len()).collect(),
         };
         let bounds = KeyBounds::of(&self.table, filters);
-        let spec = ScanSpec { table: Arc::clone(&self.table), reader: self.reader.clone(), columns, bounds, limit };
+        let spec = ScanSpec {
+            table: Arc::clone(&self.table),
+            reader: self.reader.clone(),
+            columns,
+            bounds,
+            limit,
+        };
         Ok(Arc::new(TableScanExec::new(spec, &self.schema)?))
     }
 

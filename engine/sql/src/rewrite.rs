@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, ExactNumberInfo, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, LimitClause, ObjectName, ObjectNamePart, Query, Select, SelectItem, TableAlias,
-    TableFactor, TimezoneInfo, TypedString, UnaryOperator, Value, VisitMut, VisitorMut, CastKind,
+    CastKind, DataType, ExactNumberInfo, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, ObjectNamePart, OrderBy,
+    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TimezoneInfo,
+    TypedString, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use serde_json::Value as Json;
 
@@ -28,10 +29,16 @@ pub(crate) fn prepare_all<T: VisitMut>(nodes: &mut [T], params: &[Json]) -> Resu
     if params.len() > PARAMETERS_MAX {
         return Err(SqlError::InvalidParameter {
             index: 0,
-            message: format!("{} parameters are too many; at most {PARAMETERS_MAX} are allowed", params.len()),
+            message: format!(
+                "{} parameters are too many; at most {PARAMETERS_MAX} are allowed",
+                params.len()
+            ),
         });
     }
-    let mut pass = Prepare { params, used: vec![false; params.len()] };
+    let mut pass = Prepare {
+        params,
+        used: vec![false; params.len()],
+    };
     for node in nodes {
         if let ControlFlow::Break(error) = node.visit(&mut pass) {
             return Err(error);
@@ -41,7 +48,11 @@ pub(crate) fn prepare_all<T: VisitMut>(nodes: &mut [T], params: &[Json]) -> Resu
         None => Ok(()),
         Some(unused) => Err(SqlError::InvalidParameter {
             index: unused + 1,
-            message: format!("the statement has no ${}; it got {} parameters", unused + 1, params.len()),
+            message: format!(
+                "the statement has no ${}; it got {} parameters",
+                unused + 1,
+                params.len()
+            ),
         }),
     }
 }
@@ -53,7 +64,11 @@ pub(crate) fn quoted(name: impl Into<String>) -> Ident {
 
 /// A name as the catalog has it: folded to lower case unless quoted.
 pub(crate) fn normalized(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+    if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_lowercase()
+    }
 }
 
 /// The parts of a name, folded.
@@ -77,15 +92,24 @@ struct Prepare<'a> {
 
 impl Prepare<'_> {
     fn parameter(&mut self, mark: &str) -> Result<Expr> {
-        let index: usize = mark.strip_prefix('$').and_then(|digits| digits.parse().ok()).unwrap_or(0);
-        match (index.checked_sub(1).and_then(|place| self.params.get(place)), self.used.get_mut(index.wrapping_sub(1))) {
+        let index: usize = mark
+            .strip_prefix('$')
+            .and_then(|digits| digits.parse().ok())
+            .unwrap_or(0);
+        match (
+            index.checked_sub(1).and_then(|place| self.params.get(place)),
+            self.used.get_mut(index.wrapping_sub(1)),
+        ) {
             (Some(value), Some(used)) => {
                 *used = true;
                 Ok(literal(value))
             }
             _ => Err(SqlError::InvalidParameter {
                 index,
-                message: format!("the statement uses it, but {} parameters were given", self.params.len()),
+                message: format!(
+                    "the statement uses it, but {} parameters were given",
+                    self.params.len()
+                ),
             }),
         }
     }
@@ -102,7 +126,10 @@ pub(crate) fn literal(value: &Json) -> Expr {
             match text.strip_prefix('-') {
                 Some(digits) => {
                     let expr = Box::new(positive(digits));
-                    Expr::Nested(Box::new(Expr::UnaryOp { op: UnaryOperator::Minus, expr }))
+                    Expr::Nested(Box::new(Expr::UnaryOp {
+                        op: UnaryOperator::Minus,
+                        expr,
+                    }))
                 }
                 None => positive(&text),
             }
@@ -119,7 +146,9 @@ fn positive(digits: &str) -> Expr {
     // An exponent is beyond what a decimal literal can hold.
     Expr::Cast {
         kind: CastKind::Cast,
-        expr: Box::new(Expr::Value(Value::SingleQuotedString(digits.to_owned()).with_empty_span())),
+        expr: Box::new(Expr::Value(
+            Value::SingleQuotedString(digits.to_owned()).with_empty_span(),
+        )),
         data_type: DataType::DoublePrecision,
         array: false,
         format: None,
@@ -127,12 +156,19 @@ fn positive(digits: &str) -> Expr {
 }
 
 pub(crate) fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    let args = args
+        .into_iter()
+        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)))
+        .collect();
     Expr::Function(Function {
         name: ObjectName(vec![ObjectNamePart::Identifier(quoted(name))]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: Vec::new(),
+        }),
         filter: None,
         null_treatment: None,
         over: None,
@@ -152,7 +188,9 @@ fn checked_cast(data_type: &DataType) -> Option<&'static str> {
 fn plain_type(data_type: &mut DataType) {
     match data_type {
         DataType::Timestamp(precision @ None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone)
-        | DataType::Timestamp(precision @ None, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => *precision = Some(6),
+        | DataType::Timestamp(precision @ None, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
+            *precision = Some(6)
+        }
         DataType::Float(ExactNumberInfo::None) => *data_type = DataType::DoublePrecision,
         _ => {}
     }
@@ -171,8 +209,17 @@ impl VisitorMut for Prepare<'_> {
                     }
                 }
             }
-            Expr::Cast { data_type, expr: inner, .. } => match checked_cast(data_type) {
-                Some(name) => *expr = call(name, vec![std::mem::replace(inner, Expr::Value(Value::Null.into()))]),
+            Expr::Cast {
+                data_type,
+                expr: inner,
+                ..
+            } => match checked_cast(data_type) {
+                Some(name) => {
+                    *expr = call(
+                        name,
+                        vec![std::mem::replace(inner, Expr::Value(Value::Null.into()))],
+                    )
+                }
                 None => plain_type(data_type),
             },
             Expr::TypedString(TypedString { data_type, value, .. }) => match checked_cast(data_type) {
@@ -182,7 +229,10 @@ impl VisitorMut for Prepare<'_> {
             Expr::Function(function) => {
                 if parts(&function.name) == ["gen_random_uuid"] {
                     function.name = ObjectName(vec![ObjectNamePart::Identifier(quoted("uuid"))]);
-                    *expr = call(TO_UUID, vec![std::mem::replace(expr, Expr::Value(Value::Null.into()))]);
+                    *expr = call(
+                        TO_UUID,
+                        vec![std::mem::replace(expr, Expr::Value(Value::Null.into()))],
+                    );
                 }
             }
             _ => {}
@@ -195,6 +245,35 @@ impl VisitorMut for Prepare<'_> {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        // A column's expression is known only by its name once it has one, with DISTINCT for instance.
+        let Some(OrderBy {
+            kind: OrderByKind::Expressions(ordered),
+            ..
+        }) = &mut query.order_by
+        else {
+            return ControlFlow::Continue(());
+        };
+        let SetExpr::Select(select) = query.body.as_ref() else {
+            return ControlFlow::Continue(());
+        };
+        for OrderByExpr { expr, .. } in ordered {
+            let named = select.projection.iter().find_map(|item| match item {
+                SelectItem::ExprWithAlias {
+                    expr: computed,
+                    alias,
+                } if computed == expr && !matches!(expr, Expr::Identifier(_) | Expr::Value(_)) => {
+                    Some(alias.clone())
+                }
+                _ => None,
+            });
+            if let Some(alias) = named {
+                *expr = Expr::Identifier(alias);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
         if let Some(Fetch { quantity, .. }) = query.fetch.take() {
             let one = Expr::Value(Value::Number("1".to_owned(), false).with_empty_span());
@@ -202,7 +281,11 @@ impl VisitorMut for Prepare<'_> {
             match &mut query.limit_clause {
                 Some(LimitClause::LimitOffset { limit, .. }) => *limit = Some(wanted),
                 other => {
-                    *other = Some(LimitClause::LimitOffset { limit: Some(wanted), offset: None, limit_by: Vec::new() });
+                    *other = Some(LimitClause::LimitOffset {
+                        limit: Some(wanted),
+                        offset: None,
+                        limit_by: Vec::new(),
+                    });
                 }
             }
         }
@@ -213,8 +296,9 @@ impl VisitorMut for Prepare<'_> {
 /// Gives every computed column the name that PostgreSQL would show, and makes names unique with a prefix that
 /// [`visible`] takes off again: DataFusion refuses two columns of one name where SQL does not.
 fn name_columns(items: &mut [SelectItem]) {
-    let wildcard =
-        items.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let wildcard = items
+        .iter()
+        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
     let mut taken: HashSet<String> = HashSet::new();
     for (place, item) in items.iter_mut().enumerate() {
         let (expr, name, given) = match item {
@@ -237,7 +321,10 @@ fn name_columns(items: &mut [SelectItem]) {
         } else {
             format!("{INTERNAL_MARK}{place}:{name}")
         };
-        *item = SelectItem::ExprWithAlias { expr, alias: quoted(shown) };
+        *item = SelectItem::ExprWithAlias {
+            expr,
+            alias: quoted(shown),
+        };
     }
 }
 
@@ -248,7 +335,14 @@ fn natural_name(expr: &Expr) -> String {
         Expr::Function(function) => parts(&function.name).pop().unwrap_or_default(),
         Expr::Nested(inner) => natural_name(inner),
         Expr::Cast { expr, data_type, .. } => match natural_name(expr).as_str() {
-            "?column?" => data_type.to_string().to_lowercase().split('(').next().unwrap_or_default().trim().to_owned(),
+            "?column?" => data_type
+                .to_string()
+                .to_lowercase()
+                .split('(')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             name => name.to_owned(),
         },
         Expr::Case { .. } => "case".to_owned(),
@@ -273,7 +367,12 @@ fn natural_name(expr: &Expr) -> String {
 pub(crate) fn table_factor(name: &str, alias: Ident) -> TableFactor {
     TableFactor::Table {
         name: ObjectName(vec![ObjectNamePart::Identifier(quoted(name))]),
-        alias: Some(TableAlias { explicit: true, name: alias, columns: Vec::new(), at: None }),
+        alias: Some(TableAlias {
+            explicit: true,
+            name: alias,
+            columns: Vec::new(),
+            at: None,
+        }),
         args: None,
         with_hints: Vec::new(),
         version: None,

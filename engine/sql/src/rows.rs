@@ -26,6 +26,9 @@ pub const FILTER_DEPTH_MAX: usize = 32;
 /// Most conditions of a filter, list members included.
 pub const FILTER_TERMS_MAX: usize = 10_000;
 
+/// A limit that no table reaches: planners count rows in signed integers.
+const LIMIT_MAX: usize = i32::MAX as usize;
+
 /// How two values compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompareOp {
@@ -45,11 +48,24 @@ pub enum RowFilter {
     /// Any of them; of none, no row.
     Or(Vec<RowFilter>),
     Not(Box<RowFilter>),
-    Compare { column: String, op: CompareOp, value: Json },
+    Compare {
+        column: String,
+        op: CompareOp,
+        value: Json,
+    },
     /// SQL's pattern: `%` for any text, `_` for one character.
-    Like { column: String, pattern: String, ignore_case: bool },
-    In { column: String, values: Vec<Json> },
-    IsNull { column: String },
+    Like {
+        column: String,
+        pattern: String,
+        ignore_case: bool,
+    },
+    In {
+        column: String,
+        values: Vec<Json>,
+    },
+    IsNull {
+        column: String,
+    },
 }
 
 /// A column to order by. NULLs come last ascending and first descending.
@@ -123,14 +139,23 @@ pub struct AggregateQuery {
 
 /// Place of a column.
 pub(crate) fn column_index(table: &TableDef, name: &str) -> Result<usize> {
-    table.columns.iter().position(|column| column.name == name).ok_or_else(|| {
-        let names: Vec<&str> = table.columns.iter().take(8).map(|column| column.name.as_str()).collect();
-        SqlError::ColumnNotFound {
-            name: name.to_owned(),
-            at: Position::UNKNOWN,
-            hint: format!("; table \"{}\" has {}", table.name, names.join(", ")),
-        }
-    })
+    table
+        .columns
+        .iter()
+        .position(|column| column.name == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = table
+                .columns
+                .iter()
+                .take(8)
+                .map(|column| column.name.as_str())
+                .collect();
+            SqlError::ColumnNotFound {
+                name: name.to_owned(),
+                at: Position::UNKNOWN,
+                hint: format!("; table \"{}\" has {}", table.name, names.join(", ")),
+            }
+        })
 }
 
 impl SqlEngine {
@@ -146,7 +171,11 @@ impl SqlEngine {
         let wanted: Vec<usize> = if query.columns.is_empty() {
             (0..table.columns.len()).collect()
         } else {
-            query.columns.iter().map(|name| column_index(table, name)).collect::<Result<_>>()?
+            query
+                .columns
+                .iter()
+                .map(|name| column_index(table, name))
+                .collect::<Result<_>>()?
         };
         let order: Vec<(usize, bool)> = query
             .order_by
@@ -154,11 +183,25 @@ impl SqlEngine {
             .map(|order| Ok((column_index(table, &order.column)?, order.descending)))
             .collect::<Result<_>>()?;
         let mut conditions = Vec::new();
-        conditions.extend(query.filter.as_ref().map(|filter| filter_expr(table, filter)).transpose()?);
-        conditions.extend(query.after.as_ref().map(|cursor| behind(table, &order, cursor)).transpose()?);
+        conditions.extend(
+            query
+                .filter
+                .as_ref()
+                .map(|filter| filter_expr(table, filter))
+                .transpose()?,
+        );
+        conditions.extend(
+            query
+                .after
+                .as_ref()
+                .map(|cursor| behind(table, &order, cursor))
+                .transpose()?,
+        );
         let sorts = order
             .iter()
-            .map(|(index, descending)| Sort::new(column(&table.columns[*index].name), !descending, *descending))
+            .map(|(index, descending)| {
+                Sort::new(column(&table.columns[*index].name), !descending, *descending)
+            })
             .chain([Sort::new(column(KEY_COLUMN), true, false)])
             .collect::<Vec<_>>();
         // The order's columns are read too: the cursor is made of them.
@@ -199,9 +242,18 @@ impl SqlEngine {
                     return Ok(page);
                 }
                 let key = RowKey(keys.value(row).to_vec());
-                page.ids.push(row_id_text(table, &key).map_err(|error| SqlError::Internal(error.to_string()))?);
-                page.rows.push(cells[..wanted.len()].iter().map(|column| column[row].clone()).collect());
-                let values = cells[wanted.len()..].iter().map(|column| column[row].clone()).collect();
+                page.ids
+                    .push(row_id_text(table, &key).map_err(|error| SqlError::Internal(error.to_string()))?);
+                page.rows.push(
+                    cells[..wanted.len()]
+                        .iter()
+                        .map(|column| column[row].clone())
+                        .collect(),
+                );
+                let values = cells[wanted.len()..]
+                    .iter()
+                    .map(|column| column[row].clone())
+                    .collect();
                 last = Some(RowCursor { values, key });
             }
         }
@@ -216,7 +268,9 @@ impl SqlEngine {
         table: &Arc<TableDef>,
         filter: Option<&RowFilter>,
     ) -> Result<u64> {
-        let Some(filter) = filter else { return Ok(reader.row_count(table)?) };
+        let Some(filter) = filter else {
+            return Ok(reader.row_count(table)?);
+        };
         let condition = filter_expr(table, filter)?;
         let plan = scan(table, reader, vec![condition])
             .and_then(|plan| plan.aggregate(Vec::<Expr>::new(), [count(lit(1)).alias("count")]))
@@ -225,7 +279,9 @@ impl SqlEngine {
         let state = self.session.state();
         let result = self.rows(&state, ctx, &plan, None).await?;
         let count = result.rows.first().and_then(|row| row.first());
-        count.and_then(Json::as_u64).ok_or_else(|| SqlError::Internal(format!("a count gave {count:?}")))
+        count
+            .and_then(Json::as_u64)
+            .ok_or_else(|| SqlError::Internal(format!("a count gave {count:?}")))
     }
 
     /// One row for each group, or one over all rows.
@@ -253,7 +309,7 @@ impl SqlEngine {
         let condition = filter.map(|filter| filter_expr(table, filter)).transpose()?;
         let plan = scan(table, reader, condition.into_iter().collect())
             .and_then(|plan| plan.project([column(KEY_COLUMN)]))
-            .and_then(|plan| plan.limit(0, Some(rows_max)))
+            .and_then(|plan| plan.limit(0, Some(rows_max.min(LIMIT_MAX))))
             .and_then(LogicalPlanBuilder::build)
             .map_err(|error| from_datafusion(error, None))?;
         let state = self.session.state();
@@ -267,7 +323,11 @@ impl SqlEngine {
 }
 
 fn aggregate_plan(table: &Arc<TableDef>, reader: &TxnReader, query: &AggregateQuery) -> Result<LogicalPlan> {
-    let condition = query.filter.as_ref().map(|filter| filter_expr(table, filter)).transpose()?;
+    let condition = query
+        .filter
+        .as_ref()
+        .map(|filter| filter_expr(table, filter))
+        .transpose()?;
     let mut names: Vec<&str> = Vec::new();
     let mut items = Vec::new();
     let mut groups = Vec::new();
@@ -284,11 +344,16 @@ fn aggregate_plan(table: &Arc<TableDef>, reader: &TxnReader, query: &AggregateQu
         names.push(&aggregate.alias);
     }
     if items.is_empty() {
-        return Err(SqlError::syntax("an aggregation needs a column to group by or a function", Position::UNKNOWN));
+        return Err(SqlError::syntax(
+            "an aggregation needs a column to group by or a function",
+            Position::UNKNOWN,
+        ));
     }
     for (place, name) in names.iter().enumerate() {
         if names[..place].contains(name) {
-            return Err(SqlError::DuplicateColumnName { name: (*name).to_owned() });
+            return Err(SqlError::DuplicateColumnName {
+                name: (*name).to_owned(),
+            });
         }
     }
     let known = |name: &str| -> Result<()> {
@@ -296,17 +361,30 @@ fn aggregate_plan(table: &Arc<TableDef>, reader: &TxnReader, query: &AggregateQu
             return Ok(());
         }
         let hint = format!("; the result has {}", names.join(", "));
-        Err(SqlError::ColumnNotFound { name: name.to_owned(), at: Position::UNKNOWN, hint })
+        Err(SqlError::ColumnNotFound {
+            name: name.to_owned(),
+            at: Position::UNKNOWN,
+            hint,
+        })
     };
-    let having = query.having.as_ref().map(|having| result_expr(table, having, &known)).transpose()?;
+    let having = query
+        .having
+        .as_ref()
+        .map(|having| result_expr(table, having, &known))
+        .transpose()?;
     let mut sorts = Vec::new();
     for order in &query.order_by {
         known(&order.column)?;
-        sorts.push(Sort::new(column(&order.column), !order.descending, order.descending));
+        sorts.push(Sort::new(
+            column(&order.column),
+            !order.descending,
+            order.descending,
+        ));
     }
     let built = || {
-        let mut plan =
-            scan(table, reader, condition.into_iter().collect())?.aggregate(groups, computed)?.project(items)?;
+        let mut plan = scan(table, reader, condition.into_iter().collect())?
+            .aggregate(groups, computed)?
+            .project(items)?;
         if let Some(having) = having {
             plan = plan.filter(having)?;
         }
@@ -322,7 +400,10 @@ fn aggregate_expr(table: &TableDef, aggregate: &Aggregate) -> Result<Expr> {
     let Some(name) = &aggregate.column else {
         return match aggregate.function {
             AggregateFunction::Count => Ok(count(lit(1))),
-            _ => Err(SqlError::syntax(format!("only COUNT takes *, not \"{}\"", aggregate.alias), Position::UNKNOWN)),
+            _ => Err(SqlError::syntax(
+                format!("only COUNT takes *, not \"{}\"", aggregate.alias),
+                Position::UNKNOWN,
+            )),
         };
     };
     let data_type = table.columns[column_index(table, name)?].data_type;
@@ -336,7 +417,11 @@ fn aggregate_expr(table: &TableDef, aggregate: &Aggregate) -> Result<Expr> {
             | ColumnType::Double
             | ColumnType::Decimal { .. }
     );
-    if matches!(aggregate.function, AggregateFunction::Sum | AggregateFunction::Avg) && !number {
+    if matches!(
+        aggregate.function,
+        AggregateFunction::Sum | AggregateFunction::Avg
+    ) && !number
+    {
         let message = format!("column \"{name}\" is {data_type}; SUM and AVG take numbers");
         return Err(SqlError::mismatch(message));
     }
@@ -391,7 +476,9 @@ fn result_expr(table: &TableDef, filter: &RowFilter, known: &dyn Fn(&str) -> Res
         known(name)?;
         match (value, column_index(table, name)) {
             (None, _) => Ok(ScalarValue::Null),
-            (Some(value), Ok(index)) => scalar(&json_datum(table, index, value)?, table.columns[index].data_type),
+            (Some(value), Ok(index)) => {
+                scalar(&json_datum(table, index, value)?, table.columns[index].data_type)
+            }
             (Some(value), Err(_)) => natural(value),
         }
     })
@@ -407,7 +494,9 @@ fn natural(value: &Json) -> Result<ScalarValue> {
         },
         Json::String(text) => ScalarValue::Utf8(Some(text.clone())),
         Json::Array(_) | Json::Object(_) => {
-            return Err(SqlError::mismatch("a computed column can't be compared with an array or object"));
+            return Err(SqlError::mismatch(
+                "a computed column can't be compared with an array or object",
+            ));
         }
     })
 }
@@ -436,7 +525,11 @@ fn convert(filter: &RowFilter, depth: usize, terms: &mut usize, typed: &Typed<'_
         RowFilter::And(parts) => join(parts, depth, terms, typed, Operator::And, true)?,
         RowFilter::Or(parts) => join(parts, depth, terms, typed, Operator::Or, false)?,
         RowFilter::Not(inner) => Expr::Not(Box::new(convert(inner, depth + 1, terms, typed)?)),
-        RowFilter::Compare { column: name, op, value } => {
+        RowFilter::Compare {
+            column: name,
+            op,
+            value,
+        } => {
             let value = typed(name, Some(value))?;
             let operator = match op {
                 CompareOp::Eq => Operator::Eq,
@@ -448,10 +541,20 @@ fn convert(filter: &RowFilter, depth: usize, terms: &mut usize, typed: &Typed<'_
             };
             binary_expr(column(name), operator, literal(value))
         }
-        RowFilter::Like { column: name, pattern, ignore_case } => {
+        RowFilter::Like {
+            column: name,
+            pattern,
+            ignore_case,
+        } => {
             typed(name, None)?;
             let pattern = Box::new(lit(pattern.clone()));
-            let like = datafusion::logical_expr::Like::new(false, Box::new(column(name)), pattern, None, *ignore_case);
+            let like = datafusion::logical_expr::Like::new(
+                false,
+                Box::new(column(name)),
+                pattern,
+                None,
+                *ignore_case,
+            );
             Expr::Like(like)
         }
         RowFilter::In { column: name, values } => {
@@ -459,7 +562,10 @@ fn convert(filter: &RowFilter, depth: usize, terms: &mut usize, typed: &Typed<'_
             if values.is_empty() {
                 return Ok(lit(false));
             }
-            let list = values.iter().map(|value| Ok(literal(typed(name, Some(value))?))).collect::<Result<_>>()?;
+            let list = values
+                .iter()
+                .map(|value| Ok(literal(typed(name, Some(value))?)))
+                .collect::<Result<_>>()?;
             column(name).in_list(list, false)
         }
         RowFilter::IsNull { column: name } => {
@@ -477,7 +583,10 @@ fn join(
     operator: Operator,
     empty: bool,
 ) -> Result<Expr> {
-    let parts = parts.iter().map(|part| convert(part, depth + 1, terms, typed)).collect::<Result<Vec<_>>>()?;
+    let parts = parts
+        .iter()
+        .map(|part| convert(part, depth + 1, terms, typed))
+        .collect::<Result<Vec<_>>>()?;
     Ok(balanced(parts, operator).unwrap_or_else(|| lit(empty)))
 }
 
@@ -487,7 +596,11 @@ fn balanced(mut parts: Vec<Expr>, operator: Operator) -> Option<Expr> {
         0 | 1 => parts.pop(),
         many => {
             let right = parts.split_off(many / 2);
-            Some(binary_expr(balanced(parts, operator)?, operator, balanced(right, operator)?))
+            Some(binary_expr(
+                balanced(parts, operator)?,
+                operator,
+                balanced(right, operator)?,
+            ))
         }
     }
 }
@@ -507,11 +620,17 @@ fn scalar(datum: &Datum, data_type: ColumnType) -> Result<ScalarValue> {
             datafusion::arrow::datatypes::DataType::Decimal128(precision, scale) => {
                 ScalarValue::Decimal128(Some(*value), precision, scale)
             }
-            other => return Err(SqlError::Internal(format!("a decimal in a column of type {other}"))),
+            other => {
+                return Err(SqlError::Internal(format!(
+                    "a decimal in a column of type {other}"
+                )));
+            }
         },
         Datum::Text(text) | Datum::Json(text) => ScalarValue::Utf8(Some(text.clone())),
         Datum::Bytea(bytes) => ScalarValue::Binary(Some(bytes.clone())),
-        Datum::Uuid(bytes) => ScalarValue::Utf8(Some(uuid::Uuid::from_bytes(*bytes).hyphenated().to_string())),
+        Datum::Uuid(bytes) => {
+            ScalarValue::Utf8(Some(uuid::Uuid::from_bytes(*bytes).hyphenated().to_string()))
+        }
         Datum::Date(days) => ScalarValue::Date32(Some(*days)),
         Datum::Timestamp(micros) => ScalarValue::TimestampMicrosecond(Some(*micros), None),
         Datum::Timestamptz(micros) => ScalarValue::TimestampMicrosecond(Some(*micros), Some(Arc::from(UTC))),
@@ -522,7 +641,10 @@ fn scalar(datum: &Datum, data_type: ColumnType) -> Result<ScalarValue> {
 /// and so on down to the key.
 fn behind(table: &TableDef, order: &[(usize, bool)], cursor: &RowCursor) -> Result<Expr> {
     if cursor.values.len() != order.len() {
-        return Err(SqlError::syntax("the cursor is of another order; start from the first page", Position::UNKNOWN));
+        return Err(SqlError::syntax(
+            "the cursor is of another order; start from the first page",
+            Position::UNKNOWN,
+        ));
     }
     let key = Expr::Literal(ScalarValue::Binary(Some(cursor.key.0.clone())), None);
     let mut condition = column(KEY_COLUMN).gt(key);
@@ -532,7 +654,11 @@ fn behind(table: &TableDef, order: &[(usize, bool)], cursor: &RowCursor) -> Resu
         let this = || column(&definition.name);
         let (greater, equal) = if value.is_null() {
             // NULLs are last ascending and first descending.
-            let greater = if *descending { this().is_not_null() } else { lit(false) };
+            let greater = if *descending {
+                this().is_not_null()
+            } else {
+                lit(false)
+            };
             (greater, this().is_null())
         } else {
             let literal = Expr::Literal(scalar(&value, definition.data_type)?, None);

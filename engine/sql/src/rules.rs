@@ -30,7 +30,11 @@ fn rewrite(
             return Ok(Transformed::no(node));
         }
         let node = node.map_expressions(|expr| expr.transform_up(|expr| change(expr, &schema)))?;
-        if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+        if node.transformed {
+            node.map_data(LogicalPlan::recompute_schema)
+        } else {
+            Ok(node)
+        }
     })?;
     Ok(rewritten.data)
 }
@@ -42,7 +46,11 @@ pub(crate) struct UuidLiterals;
 
 impl AnalyzerRule for UuidLiterals {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DfResult<LogicalPlan> {
-        rewrite(plan, |schema| schema.fields().iter().any(|field| is_uuid(field.metadata())), read_literals)
+        rewrite(
+            plan,
+            |schema| schema.fields().iter().any(|field| is_uuid(field.metadata())),
+            read_literals,
+        )
     }
 
     fn name(&self) -> &str {
@@ -54,17 +62,35 @@ fn read_literals(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() => {
             let (left_is, right_is) = (is_uuid_expr(&left, schema), is_uuid_expr(&right, schema));
-            let left = if right_is { Box::new(read_literal(*left)?) } else { left };
-            let right = if left_is { Box::new(read_literal(*right)?) } else { right };
+            let left = if right_is {
+                Box::new(read_literal(*left)?)
+            } else {
+                left
+            };
+            let right = if left_is {
+                Box::new(read_literal(*right)?)
+            } else {
+                right
+            };
             Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
         }
         Expr::InList(InList { expr, list, negated }) if is_uuid_expr(&expr, schema) => {
             let list = list.into_iter().map(read_literal).collect::<DfResult<_>>()?;
             Ok(Transformed::yes(Expr::InList(InList { expr, list, negated })))
         }
-        Expr::Between(Between { expr, negated, low, high }) if is_uuid_expr(&expr, schema) => {
+        Expr::Between(Between {
+            expr,
+            negated,
+            low,
+            high,
+        }) if is_uuid_expr(&expr, schema) => {
             let (low, high) = (Box::new(read_literal(*low)?), Box::new(read_literal(*high)?));
-            Ok(Transformed::yes(Expr::Between(Between { expr, negated, low, high })))
+            Ok(Transformed::yes(Expr::Between(Between {
+                expr,
+                negated,
+                low,
+                high,
+            })))
         }
         other => Ok(Transformed::no(other)),
     }
@@ -72,13 +98,18 @@ fn read_literals(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
 
 fn is_uuid_expr(expr: &Expr, schema: &DFSchema) -> bool {
     matches!(expr, Expr::Column(_) | Expr::ScalarFunction(_))
-        && expr.to_field(schema).is_ok_and(|(_, field)| is_uuid(field.metadata()))
+        && expr
+            .to_field(schema)
+            .is_ok_and(|(_, field)| is_uuid(field.metadata()))
 }
 
 fn read_literal(expr: Expr) -> DfResult<Expr> {
     match expr {
         Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), metadata) => {
-            Ok(Expr::Literal(ScalarValue::Utf8(Some(checked_text(&text, ColumnType::Uuid)?)), metadata))
+            Ok(Expr::Literal(
+                ScalarValue::Utf8(Some(checked_text(&text, ColumnType::Uuid)?)),
+                metadata,
+            ))
         }
         other => Ok(other),
     }
@@ -107,14 +138,17 @@ impl AnalyzerRule for CheckedIntegers {
 }
 
 fn check_arithmetic(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else { return Ok(Transformed::no(expr)) };
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else {
+        return Ok(Transformed::no(expr));
+    };
     let function = match op {
         Operator::Plus => &ADD,
         Operator::Minus => &SUBTRACT,
         Operator::Multiply => &MULTIPLY,
         _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
     };
-    let integer = |expr: &Expr| -> Option<DataType> { expr.get_type(schema).ok().filter(DataType::is_integer) };
+    let integer =
+        |expr: &Expr| -> Option<DataType> { expr.get_type(schema).ok().filter(DataType::is_integer) };
     match (integer(&left), integer(&right)) {
         (Some(a), Some(b)) if a == b => {
             let call = ScalarFunction::new_udf(Arc::clone(function), vec![*left, *right]);

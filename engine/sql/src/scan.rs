@@ -16,8 +16,8 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::coop::make_cooperative;
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -64,7 +64,12 @@ impl TableScanExec {
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Ok(TableScanExec { spec, schema, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+        Ok(TableScanExec {
+            spec,
+            schema,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
     }
 }
 
@@ -73,12 +78,21 @@ impl TableScanExec {
 fn key_orderings(spec: &ScanSpec, schema: &SchemaRef) -> Vec<Vec<PhysicalSortExpr>> {
     let by = |place: usize| {
         let expr: Arc<dyn PhysicalExpr> = Arc::new(ColumnExpr::new(schema.field(place).name(), place));
-        PhysicalSortExpr::new(expr, SortOptions { descending: false, nulls_first: false })
+        PhysicalSortExpr::new(
+            expr,
+            SortOptions {
+                descending: false,
+                nulls_first: false,
+            },
+        )
     };
     let place_of = |index: usize| spec.columns.iter().position(|scanned| *scanned == index);
     let mut columns = Vec::new();
     for index in &spec.table.primary_key {
-        let float = matches!(spec.table.columns[*index].data_type, ColumnType::Real | ColumnType::Double);
+        let float = matches!(
+            spec.table.columns[*index].data_type,
+            ColumnType::Real | ColumnType::Double
+        );
         match place_of(*index).filter(|_| !float) {
             Some(place) => columns.push(by(place)),
             None => break,
@@ -98,14 +112,26 @@ fn key_orderings(spec: &ScanSpec, schema: &SchemaRef) -> Vec<Vec<PhysicalSortExp
 
 impl fmt::Debug for TableScanExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TableScanExec").field("table", &self.spec.table.name).finish_non_exhaustive()
+        f.debug_struct("TableScanExec")
+            .field("table", &self.spec.table.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl DisplayAs for TableScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns: Vec<&str> = self.schema.fields().iter().map(|field| shown(field.name())).collect();
-        write!(f, "TableScan: table={}, columns=[{}]", self.spec.table.name, columns.join(", "))?;
+        let columns: Vec<&str> = self
+            .schema
+            .fields()
+            .iter()
+            .map(|field| shown(field.name()))
+            .collect();
+        write!(
+            f,
+            "TableScan: table={}, columns=[{}]",
+            self.spec.table.name,
+            columns.join(", ")
+        )?;
         if self.spec.bounds.narrowed {
             write!(f, ", key range")?;
         }
@@ -117,7 +143,11 @@ impl DisplayAs for TableScanExec {
 }
 
 fn shown(name: &str) -> &str {
-    if name == crate::provider::KEY_COLUMN { "(row key)" } else { name }
+    if name == crate::provider::KEY_COLUMN {
+        "(row key)"
+    } else {
+        name
+    }
 }
 
 impl ExecutionPlan for TableScanExec {
@@ -148,7 +178,10 @@ impl ExecutionPlan for TableScanExec {
         Ok(self)
     }
 
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 
@@ -167,7 +200,10 @@ impl ExecutionPlan for TableScanExec {
             metrics: BaselineMetrics::new(&self.metrics, partition),
         };
         let stream = futures::stream::iter(pages);
-        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))))
+        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(
+            Arc::clone(&self.schema),
+            stream,
+        ))))
     }
 
     fn statistics_from_inputs(&self, _: &[Arc<Statistics>], _: &StatisticsArgs) -> DfResult<Arc<Statistics>> {
@@ -205,8 +241,18 @@ impl Pages {
     fn read(&mut self) -> DfResult<RecordBatch> {
         let table = &self.spec.table;
         let wanted = self.page.min(self.left);
-        let stored: Vec<usize> = self.spec.columns.iter().copied().filter(|index| *index < table.columns.len()).collect();
-        let rows = self.spec.reader.scan_columns(table, &self.range, wanted, &stored).map_err(external)?;
+        let stored: Vec<usize> = self
+            .spec
+            .columns
+            .iter()
+            .copied()
+            .filter(|index| *index < table.columns.len())
+            .collect();
+        let rows = self
+            .spec
+            .reader
+            .scan_columns(table, &self.range, wanted, &stored)
+            .map_err(external)?;
         self.done = rows.len() < wanted || rows.len() == self.left;
         self.left -= rows.len();
         self.page = (self.page * 8).min(PAGE_ROWS_MAX);
@@ -226,7 +272,11 @@ impl Pages {
             });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(&self.schema),
+            arrays,
+            &options,
+        )?)
     }
 }
 

@@ -36,7 +36,9 @@ impl SqlEngine {
     ) -> Result<StatementResult> {
         let state = self.session.state();
         let scope = Scope::new(&state, reader, &ctx.database);
-        let plan = scope.plan(query).map_err(|error| from_datafusion(error, locator))?;
+        let plan = scope
+            .plan(query)
+            .map_err(|error| from_datafusion(error, locator))?;
         drop(scope);
         self.rows(&state, ctx, &plan, locator).await
     }
@@ -56,7 +58,11 @@ impl SqlEngine {
         let task = self.session.task(state, memory_bytes);
         let mut stream = execute_stream(physical, task).map_err(failed)?;
         let rows_max = self.rows_max(ctx)?;
-        let mut result = StatementResult { command: "SELECT", columns, ..StatementResult::default() };
+        let mut result = StatementResult {
+            command: "SELECT",
+            columns,
+            ..StatementResult::default()
+        };
         let mut bytes = 0;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|error| memory_named(failed(error), memory_bytes))?;
@@ -70,7 +76,9 @@ impl SqlEngine {
                 });
             }
             let taken = batch.slice(0, batch.num_rows().min(left));
-            bytes += taken.get_array_memory_size().min(taken.num_rows().saturating_mul(1 << 16))
+            bytes += taken
+                .get_array_memory_size()
+                .min(taken.num_rows().saturating_mul(1 << 16))
                 + taken.num_rows() * taken.num_columns() * JSON_VALUE_BYTES;
             if bytes > memory_bytes {
                 return Err(SqlError::ResultTooLarge {
@@ -152,9 +160,17 @@ impl SqlEngine {
 
 fn memory_named(error: SqlError, memory_bytes: usize) -> SqlError {
     match error {
-        SqlError::ResultTooLarge { what, max: 0, unit, remedy } => {
-            SqlError::ResultTooLarge { what, max: memory_bytes as u64, unit, remedy }
-        }
+        SqlError::ResultTooLarge {
+            what,
+            max: 0,
+            unit,
+            remedy,
+        } => SqlError::ResultTooLarge {
+            what,
+            max: memory_bytes as u64,
+            unit,
+            remedy,
+        },
         other => other,
     }
 }
@@ -170,7 +186,9 @@ pub(crate) fn columns_of(schema: &SchemaRef) -> Vec<Column> {
 
 fn append(rows: &mut Vec<Vec<Json>>, batch: &RecordBatch) -> Result<()> {
     let start = rows.len();
-    rows.resize_with(start + batch.num_rows(), || Vec::with_capacity(batch.num_columns()));
+    rows.resize_with(start + batch.num_rows(), || {
+        Vec::with_capacity(batch.num_columns())
+    });
     for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         for (row, value) in rows[start..].iter_mut().zip(json_column(array, field)?) {
             row.push(value);

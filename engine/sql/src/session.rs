@@ -35,7 +35,10 @@ impl Session {
         config.options_mut().execution.collect_statistics = false;
         // Nothing is written to disk beside the store: a statement that needs more memory than it has fails.
         let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-        let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build_arc().map_err(internal)?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(internal)?;
         let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(UuidLiterals)];
         rules.extend(Analyzer::new().rules);
         rules.push(Arc::new(CheckedIntegers));
@@ -60,8 +63,10 @@ impl Session {
 
     /// Where a statement runs: with its own bounded memory.
     pub fn task(&self, state: &SessionState, memory_bytes: usize) -> Arc<TaskContext> {
-        let runtime =
-            RuntimeEnv { memory_pool: Arc::new(GreedyMemoryPool::new(memory_bytes)), ..self.runtime.as_ref().clone() };
+        let runtime = RuntimeEnv {
+            memory_pool: Arc::new(GreedyMemoryPool::new(memory_bytes)),
+            ..self.runtime.as_ref().clone()
+        };
         Arc::new(TaskContext::new(
             None,
             state.session_id().to_owned(),

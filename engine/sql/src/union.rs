@@ -22,7 +22,10 @@ impl SqlEngine {
         all: bool,
     ) -> Result<StatementResult> {
         if texts.len() < 2 || texts.len() > SET_OPERANDS_MAX {
-            let message = format!("a union takes 2 to {SET_OPERANDS_MAX} queries, not {}", texts.len());
+            let message = format!(
+                "a union takes 2 to {SET_OPERANDS_MAX} queries, not {}",
+                texts.len()
+            );
             return Err(SqlError::syntax(message, Position::UNKNOWN));
         }
         let mut parsed: Vec<ParsedStatement> = Vec::with_capacity(texts.len());
@@ -32,7 +35,10 @@ impl SqlEngine {
             let statement = parse_one(text).map_err(named)?;
             refuse_unsupported(&statement).map_err(named)?;
             let Statement::Query(query) = statement.ast() else {
-                return Err(named(SqlError::syntax("a query is expected here, not another statement", statement.start())));
+                return Err(named(SqlError::syntax(
+                    "a query is expected here, not another statement",
+                    statement.start(),
+                )));
             };
             queries.push(query.as_ref().clone());
             parsed.push(statement);
@@ -53,7 +59,11 @@ impl SqlEngine {
                 return Err(named(SqlError::syntax(message, statement.start())));
             }
         }
-        let set_quantifier = if all { SetQuantifier::All } else { SetQuantifier::None };
+        let set_quantifier = if all {
+            SetQuantifier::All
+        } else {
+            SetQuantifier::None
+        };
         let body = queries
             .into_iter()
             .map(|query| SetExpr::Query(Box::new(query)))
@@ -71,10 +81,15 @@ impl SqlEngine {
 /// Says which of the texts is meant.
 fn in_query(number: usize, error: SqlError) -> SqlError {
     match error {
-        SqlError::Syntax { message, at } => SqlError::Syntax { message: format!("query {number}: {message}"), at },
-        SqlError::Unsupported { what, at, remedy } => {
-            SqlError::Unsupported { what: format!("query {number}: {what}"), at, remedy }
-        }
+        SqlError::Syntax { message, at } => SqlError::Syntax {
+            message: format!("query {number}: {message}"),
+            at,
+        },
+        SqlError::Unsupported { what, at, remedy } => SqlError::Unsupported {
+            what: format!("query {number}: {what}"),
+            at,
+            remedy,
+        },
         other => other,
     }
 }

@@ -1,10 +1,10 @@
 //! CREATE, DROP and TRUNCATE.
 
 use datafusion::sql::sqlparser::ast::{
-    ColumnDef, ColumnOption, ColumnOptionDef, ConstraintCharacteristics, CreateTable, CreateTableOptions, CreateView,
-    Expr, HiveDistributionStyle, Ident, IndexColumn, KeyOrIndexDisplay, NullsDistinctOption, ObjectType, OrderByExpr,
-    OrderByOptions, PrimaryKeyConstraint, Statement, TableConstraint, Truncate, TruncateTableTarget, UniqueConstraint,
-    ViewColumnDef,
+    ColumnDef, ColumnOption, ColumnOptionDef, ConstraintCharacteristics, CreateTable, CreateTableOptions,
+    CreateView, Expr, HiveDistributionStyle, Ident, IndexColumn, KeyOrIndexDisplay, NullsDistinctOption,
+    ObjectType, OrderByExpr, OrderByOptions, PrimaryKeyConstraint, Statement, TableConstraint, Truncate,
+    TruncateTableTarget, UniqueConstraint, ViewColumnDef,
 };
 
 use super::{REMOVE, Walk};
@@ -76,8 +76,19 @@ impl Walk<'_> {
             backup,
         } = create;
         let at = self.locator.start();
-        self.no(*or_replace, at, &["OR", "REPLACE"], "call the operation database.replace_table")?;
-        self.no_named(*temporary, at, &["CREATE"], "a temporary table", "create a table and drop it")?;
+        self.no(
+            *or_replace,
+            at,
+            &["OR", "REPLACE"],
+            "call the operation database.replace_table",
+        )?;
+        self.no_named(
+            *temporary,
+            at,
+            &["CREATE"],
+            "a temporary table",
+            "create a table and drop it",
+        )?;
         self.no_named(global.is_some(), at, &["CREATE"], "GLOBAL or LOCAL", REMOVE)?;
         let kind = *external || *dynamic || *transient || *volatile || *iceberg || *snapshot;
         self.no_named(kind, at, &["CREATE"], "this kind of table", "write CREATE TABLE")?;
@@ -90,7 +101,13 @@ impl Walk<'_> {
         }
         if let Some(query) = query {
             self.query(query)?;
-            self.no_named(true, at, &["AS"], "CREATE TABLE AS", "write CREATE TABLE, then INSERT INTO ... SELECT")?;
+            self.no_named(
+                true,
+                at,
+                &["AS"],
+                "CREATE TABLE AS",
+                "write CREATE TABLE, then INSERT INTO ... SELECT",
+            )?;
         }
         self.no(like.is_some(), at, &["LIKE"], "write the columns")?;
         self.no(clone.is_some(), at, &["CLONE"], "write the columns")?;
@@ -102,9 +119,20 @@ impl Walk<'_> {
             "PARTITION OF",
             "create a table of its own",
         )?;
-        self.no(partition_by.is_some(), at, &["PARTITION", "BY"], "tables are not partitioned")?;
+        self.no(
+            partition_by.is_some(),
+            at,
+            &["PARTITION", "BY"],
+            "tables are not partitioned",
+        )?;
         let clustered = cluster_by.is_some() || clustered_by.is_some();
-        self.no_named(clustered, at, &["CLUSTER"], "CLUSTER BY", "rows are kept in primary key order")?;
+        self.no_named(
+            clustered,
+            at,
+            &["CLUSTER"],
+            "CLUSTER BY",
+            "rows are kept in primary key order",
+        )?;
         self.no(on_commit.is_some(), at, &["ON", "COMMIT"], REMOVE)?;
         match table_options {
             CreateTableOptions::None => {}
@@ -165,7 +193,11 @@ impl Walk<'_> {
     }
 
     fn column(&mut self, column: &ColumnDef) -> Result<()> {
-        let ColumnDef { name, data_type: _, options } = column;
+        let ColumnDef {
+            name,
+            data_type: _,
+            options,
+        } = column;
         let at = self.ident(name);
         for ColumnOptionDef { name: _, option } in options {
             match option {
@@ -175,13 +207,29 @@ impl Walk<'_> {
                 ColumnOption::Unique(unique) => self.unique(unique, at)?,
                 ColumnOption::ForeignKey(_) => self.no(true, at, &["REFERENCES"], CHECK_IN_APP)?,
                 ColumnOption::Check(_) => self.no(true, at, &["CHECK"], CHECK_IN_APP)?,
-                ColumnOption::Collation(_) => self.no(true, at, &["COLLATE"], "text is ordered by its UTF-8 bytes")?,
-                ColumnOption::Generated { generated_keyword, .. } => {
+                ColumnOption::Collation(_) => {
+                    self.no(true, at, &["COLLATE"], "text is ordered by its UTF-8 bytes")?
+                }
+                ColumnOption::Generated {
+                    generated_keyword, ..
+                } => {
                     let word = if *generated_keyword { "GENERATED" } else { "AS" };
-                    self.no_named(true, at, &[word], "a generated column", "use DEFAULT, or compute it in a view")?;
+                    self.no_named(
+                        true,
+                        at,
+                        &[word],
+                        "a generated column",
+                        "use DEFAULT, or compute it in a view",
+                    )?;
                 }
                 ColumnOption::Identity(_) => {
-                    self.no_named(true, at, &["IDENTITY"], "IDENTITY", "give the keys, or DEFAULT gen_random_uuid()")?;
+                    self.no_named(
+                        true,
+                        at,
+                        &["IDENTITY"],
+                        "IDENTITY",
+                        "give the keys, or DEFAULT gen_random_uuid()",
+                    )?;
                 }
                 ColumnOption::Materialized(_)
                 | ColumnOption::Ephemeral(_)
@@ -196,7 +244,10 @@ impl Walk<'_> {
                 | ColumnOption::Tags(_)
                 | ColumnOption::Srid(_)
                 | ColumnOption::Invisible => {
-                    let what = format!("the column option {}", super::expr::shortened(&option.to_string()));
+                    let what = format!(
+                        "the column option {}",
+                        super::expr::shortened(&option.to_string())
+                    );
                     return Err(SqlError::unsupported(what, at, REMOVE));
                 }
             }
@@ -208,9 +259,7 @@ impl Walk<'_> {
         match constraint {
             TableConstraint::PrimaryKey(key) => self.primary_key(key, at),
             TableConstraint::Unique(unique) => self.unique(unique, at),
-            TableConstraint::ForeignKey(_) => {
-                self.no(true, at, &["FOREIGN", "KEY"], CHECK_IN_APP)
-            }
+            TableConstraint::ForeignKey(_) => self.no(true, at, &["FOREIGN", "KEY"], CHECK_IN_APP),
             TableConstraint::Check(_) => self.no(true, at, &["CHECK"], CHECK_IN_APP),
             TableConstraint::Index(_)
             | TableConstraint::FulltextOrSpatial(_)
@@ -224,7 +273,14 @@ impl Walk<'_> {
     }
 
     fn primary_key(&self, key: &PrimaryKeyConstraint, at: Position) -> Result<()> {
-        let PrimaryKeyConstraint { name: _, index_name, index_type, columns, index_options, characteristics } = key;
+        let PrimaryKeyConstraint {
+            name: _,
+            index_name,
+            index_type,
+            columns,
+            index_options,
+            characteristics,
+        } = key;
         self.key_columns(columns, at)?;
         let detailed = index_name.is_some() || index_type.is_some() || !index_options.is_empty();
         self.no_named(detailed, at, &["PRIMARY"], "an option of PRIMARY KEY", REMOVE)?;
@@ -249,28 +305,56 @@ impl Walk<'_> {
         match nulls_distinct {
             NullsDistinctOption::None | NullsDistinctOption::Distinct => {}
             NullsDistinctOption::NotDistinct => {
-                self.no(true, at, &["NULLS", "NOT", "DISTINCT"], "declare the columns NOT NULL")?;
+                self.no(
+                    true,
+                    at,
+                    &["NULLS", "NOT", "DISTINCT"],
+                    "declare the columns NOT NULL",
+                )?;
             }
         }
         self.characteristics(characteristics.as_ref(), at)
     }
 
     fn key_columns(&self, columns: &[IndexColumn], at: Position) -> Result<()> {
-        for IndexColumn { column, operator_class } in columns {
-            let OrderByExpr { expr, options, with_fill } = column;
+        for IndexColumn {
+            column,
+            operator_class,
+        } in columns
+        {
+            let OrderByExpr {
+                expr,
+                options,
+                with_fill,
+            } = column;
             let OrderByOptions { asc, nulls_first } = options;
             let plain = matches!(expr, Expr::Identifier(Ident { .. }))
                 && asc.is_none()
                 && nulls_first.is_none()
                 && with_fill.is_none()
                 && operator_class.is_none();
-            self.no_named(!plain, at, &["("], "a key of anything but columns", "name the columns alone")?;
+            self.no_named(
+                !plain,
+                at,
+                &["("],
+                "a key of anything but columns",
+                "name the columns alone",
+            )?;
         }
         Ok(())
     }
 
-    fn characteristics(&self, characteristics: Option<&ConstraintCharacteristics>, at: Position) -> Result<()> {
-        let Some(ConstraintCharacteristics { deferrable, initially, enforced }) = characteristics else {
+    fn characteristics(
+        &self,
+        characteristics: Option<&ConstraintCharacteristics>,
+        at: Position,
+    ) -> Result<()> {
+        let Some(ConstraintCharacteristics {
+            deferrable,
+            initially,
+            enforced,
+        }) = characteristics
+        else {
             return Ok(());
         };
         let word = if deferrable.is_some() {
@@ -308,13 +392,35 @@ impl Walk<'_> {
         self.no(*or_alter, at, &["OR", "ALTER"], "write OR REPLACE")?;
         self.no(*materialized, at, &["MATERIALIZED"], "write CREATE VIEW")?;
         self.no(*secure, at, &["SECURE"], REMOVE)?;
-        self.no_named(*temporary, at, &["CREATE"], "a temporary view", "use WITH in the query")?;
-        self.no(*if_not_exists, at, &["IF", "NOT", "EXISTS"], "write CREATE OR REPLACE VIEW")?;
+        self.no_named(
+            *temporary,
+            at,
+            &["CREATE"],
+            "a temporary view",
+            "use WITH in the query",
+        )?;
+        self.no(
+            *if_not_exists,
+            at,
+            &["IF", "NOT", "EXISTS"],
+            "write CREATE OR REPLACE VIEW",
+        )?;
         self.name(name)?;
-        for ViewColumnDef { name, data_type, options } in columns {
+        for ViewColumnDef {
+            name,
+            data_type,
+            options,
+        } in columns
+        {
             let place = self.ident(name);
             let detailed = data_type.is_some() || options.is_some();
-            self.no_named(detailed, place, &[], "a type or option of a view's column", "cast in the query")?;
+            self.no_named(
+                detailed,
+                place,
+                &[],
+                "a type or option of a view's column",
+                "cast in the query",
+            )?;
         }
         match options {
             CreateTableOptions::None => {}
@@ -336,33 +442,74 @@ impl Walk<'_> {
     }
 
     pub(super) fn drop(&mut self, statement: &Statement) -> Result<()> {
-        let Statement::Drop { object_type, if_exists: _, names, cascade, restrict: _, purge, temporary, table } =
-            statement
+        let Statement::Drop {
+            object_type,
+            if_exists: _,
+            names,
+            cascade,
+            restrict: _,
+            purge,
+            temporary,
+            table,
+        } = statement
         else {
             return Err(self.whole_statement(statement));
         };
         let at = self.locator.start();
-        let known = matches!(object_type, ObjectType::Table | ObjectType::View | ObjectType::Database);
+        let known = matches!(
+            object_type,
+            ObjectType::Table | ObjectType::View | ObjectType::Database
+        );
         let what = format!("DROP {object_type}");
-        self.no_named(!known, at, &[], &what, "only tables, views and databases can be dropped")?;
+        self.no_named(
+            !known,
+            at,
+            &[],
+            &what,
+            "only tables, views and databases can be dropped",
+        )?;
         names.iter().try_for_each(|name| self.name(name))?;
-        self.no(*cascade, at, &["CASCADE"], "drop the views that depend on it first")?;
+        self.no(
+            *cascade,
+            at,
+            &["CASCADE"],
+            "drop the views that depend on it first",
+        )?;
         self.no(*purge, at, &["PURGE"], REMOVE)?;
         self.no_named(*temporary, at, &["TEMPORARY"], "DROP TEMPORARY", REMOVE)?;
         self.no(table.is_some(), at, &["ON"], REMOVE)
     }
 
     pub(super) fn truncate(&mut self, truncate: &Truncate) -> Result<()> {
-        let Truncate { table_names, partitions, table: _, if_exists, identity, cascade, on_cluster } = truncate;
+        let Truncate {
+            table_names,
+            partitions,
+            table: _,
+            if_exists,
+            identity,
+            cascade,
+            on_cluster,
+        } = truncate;
         let at = self.locator.start();
-        for TruncateTableTarget { name, only, has_asterisk } in table_names {
+        for TruncateTableTarget {
+            name,
+            only,
+            has_asterisk,
+        } in table_names
+        {
             self.name(name)?;
             self.no(*only, at, &["ONLY"], REMOVE)?;
             self.no_named(*has_asterisk, at, &["*"], "* behind a table name", REMOVE)?;
         }
         self.no(partitions.is_some(), at, &["PARTITION"], REMOVE)?;
         self.no(*if_exists, at, &["IF", "EXISTS"], REMOVE)?;
-        self.no_named(identity.is_some(), at, &["IDENTITY"], "an identity option", REMOVE)?;
+        self.no_named(
+            identity.is_some(),
+            at,
+            &["IDENTITY"],
+            "an identity option",
+            REMOVE,
+        )?;
         self.no_named(cascade.is_some(), at, &["CASCADE"], "CASCADE or RESTRICT", REMOVE)?;
         self.no(on_cluster.is_some(), at, &["ON", "CLUSTER"], REMOVE)
     }
@@ -417,6 +564,12 @@ impl Walk<'_> {
             || catalog_sync_namespace_flatten_delimiter.is_some()
             || with_tags.is_some()
             || with_contacts.is_some();
-        self.no_named(optioned, at, &["DATABASE"], "an option of CREATE DATABASE", "give the name alone")
+        self.no_named(
+            optioned,
+            at,
+            &["DATABASE"],
+            "an option of CREATE DATABASE",
+            "give the name alone",
+        )
     }
 }

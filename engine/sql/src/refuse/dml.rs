@@ -1,8 +1,8 @@
 //! INSERT, UPDATE, DELETE and EXPLAIN.
 
 use datafusion::sql::sqlparser::ast::{
-    AnalyzeFormat, AnalyzeFormatKind, Assignment, AssignmentTarget, Delete, FromTable, Insert, OnInsert, Statement,
-    TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind,
+    AnalyzeFormat, AnalyzeFormatKind, Assignment, AssignmentTarget, Delete, FromTable, Insert, OnInsert,
+    Statement, TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind,
 };
 
 use super::{REMOVE, Walk};
@@ -41,17 +41,38 @@ impl Walk<'_> {
             multi_table_else_clause,
         } = insert;
         let at = self.locator.start();
-        self.no(!optimizer_hints.is_empty(), at, &["INSERT"], "leave optimizer hints out")?;
-        self.no_named(or.is_some(), at, &["OR"], "INSERT OR", "use the operation upsert_row")?;
+        self.no(
+            !optimizer_hints.is_empty(),
+            at,
+            &["INSERT"],
+            "leave optimizer hints out",
+        )?;
+        self.no_named(
+            or.is_some(),
+            at,
+            &["OR"],
+            "INSERT OR",
+            "use the operation upsert_row",
+        )?;
         self.no(*ignore, at, &["IGNORE"], REMOVE)?;
         self.no(*overwrite, at, &["OVERWRITE"], "write DELETE FROM first")?;
         self.no(*replace_into, at, &["REPLACE"], "use the operation upsert_row")?;
-        self.no_named(priority.is_some(), at, &["INSERT"], "a priority of INSERT", REMOVE)?;
+        self.no_named(
+            priority.is_some(),
+            at,
+            &["INSERT"],
+            "a priority of INSERT",
+            REMOVE,
+        )?;
         self.no_named(*has_table_keyword, at, &["TABLE"], "TABLE in INSERT", REMOVE)?;
         match table {
             TableObject::TableName(name) => self.name(name)?,
             TableObject::TableFunction(_) | TableObject::TableQuery(_) => {
-                return Err(SqlError::unsupported("INSERT into anything but a table", at, "name a table"));
+                return Err(SqlError::unsupported(
+                    "INSERT into anything but a table",
+                    at,
+                    "name a table",
+                ));
             }
         }
         self.no_named(table_alias.is_some(), at, &["AS"], "an alias in INSERT", REMOVE)?;
@@ -60,9 +81,26 @@ impl Walk<'_> {
             || !multi_table_into_clauses.is_empty()
             || !multi_table_when_clauses.is_empty()
             || multi_table_else_clause.is_some();
-        self.no_named(multi, at, &["INSERT"], "INSERT into several tables", "write one INSERT for each")?;
-        self.no(partitioned.is_some() || !after_columns.is_empty(), at, &["PARTITION"], REMOVE)?;
-        self.no_named(!assignments.is_empty(), at, &["SET"], "SET in INSERT", "write VALUES (...)")?;
+        self.no_named(
+            multi,
+            at,
+            &["INSERT"],
+            "INSERT into several tables",
+            "write one INSERT for each",
+        )?;
+        self.no(
+            partitioned.is_some() || !after_columns.is_empty(),
+            at,
+            &["PARTITION"],
+            REMOVE,
+        )?;
+        self.no_named(
+            !assignments.is_empty(),
+            at,
+            &["SET"],
+            "SET in INSERT",
+            "write VALUES (...)",
+        )?;
         if let Some(query) = source {
             self.query(query)?;
         }
@@ -95,7 +133,12 @@ impl Walk<'_> {
             limit,
         } = update;
         let at = self.locator.start();
-        self.no(!optimizer_hints.is_empty(), at, &["UPDATE"], "leave optimizer hints out")?;
+        self.no(
+            !optimizer_hints.is_empty(),
+            at,
+            &["UPDATE"],
+            "leave optimizer hints out",
+        )?;
         self.no_named(or.is_some(), at, &["OR"], "UPDATE OR", REMOVE)?;
         self.target(table, at)?;
         for Assignment { target, value } in assignments {
@@ -103,7 +146,11 @@ impl Walk<'_> {
                 AssignmentTarget::ColumnName(name) => self.name(name)?,
                 AssignmentTarget::Tuple(_) => {
                     let place = self.locator.find(at, &["("]);
-                    return Err(SqlError::unsupported("SET (a, b) = ...", place, "set each column by itself"));
+                    return Err(SqlError::unsupported(
+                        "SET (a, b) = ...",
+                        place,
+                        "set each column by itself",
+                    ));
                 }
             }
             self.expr(value)?;
@@ -118,8 +165,18 @@ impl Walk<'_> {
         if let Some(condition) = selection {
             self.expr(condition)?;
         }
-        self.no(!order_by.is_empty(), at, &["ORDER", "BY"], "choose the rows by key")?;
-        self.no(limit.is_some(), at, &["LIMIT"], "write WHERE key IN (SELECT key ... LIMIT n)")?;
+        self.no(
+            !order_by.is_empty(),
+            at,
+            &["ORDER", "BY"],
+            "choose the rows by key",
+        )?;
+        self.no(
+            limit.is_some(),
+            at,
+            &["LIMIT"],
+            "write WHERE key IN (SELECT key ... LIMIT n)",
+        )?;
         self.no(returning.is_some(), at, &["RETURNING"], NO_RETURNING)?;
         self.no(output.is_some(), at, &["OUTPUT"], NO_RETURNING)
     }
@@ -138,17 +195,38 @@ impl Walk<'_> {
             limit,
         } = delete;
         let at = self.locator.start();
-        self.no(!optimizer_hints.is_empty(), at, &["DELETE"], "leave optimizer hints out")?;
-        self.no_named(!tables.is_empty(), at, &["FROM"], "DELETE of several tables", "write one DELETE for each")?;
+        self.no(
+            !optimizer_hints.is_empty(),
+            at,
+            &["DELETE"],
+            "leave optimizer hints out",
+        )?;
+        self.no_named(
+            !tables.is_empty(),
+            at,
+            &["FROM"],
+            "DELETE of several tables",
+            "write one DELETE for each",
+        )?;
         let from = match from {
             FromTable::WithFromKeyword(from) => from,
             FromTable::WithoutKeyword(_) => {
-                return Err(SqlError::unsupported("DELETE without FROM", at, "write DELETE FROM"));
+                return Err(SqlError::unsupported(
+                    "DELETE without FROM",
+                    at,
+                    "write DELETE FROM",
+                ));
             }
         };
         match from.as_slice() {
             [table] => self.target(table, at)?,
-            _ => return Err(SqlError::unsupported("DELETE from several tables", at, "write one DELETE for each")),
+            _ => {
+                return Err(SqlError::unsupported(
+                    "DELETE from several tables",
+                    at,
+                    "write one DELETE for each",
+                ));
+            }
         }
         if let Some(using) = using {
             self.from(using)?;
@@ -156,8 +234,18 @@ impl Walk<'_> {
         if let Some(condition) = selection {
             self.expr(condition)?;
         }
-        self.no(!order_by.is_empty(), at, &["ORDER", "BY"], "choose the rows by key")?;
-        self.no(limit.is_some(), at, &["LIMIT"], "write WHERE key IN (SELECT key ... LIMIT n)")?;
+        self.no(
+            !order_by.is_empty(),
+            at,
+            &["ORDER", "BY"],
+            "choose the rows by key",
+        )?;
+        self.no(
+            limit.is_some(),
+            at,
+            &["LIMIT"],
+            "write WHERE key IN (SELECT key ... LIMIT n)",
+        )?;
         self.no(returning.is_some(), at, &["RETURNING"], NO_RETURNING)?;
         self.no(output.is_some(), at, &["OUTPUT"], NO_RETURNING)
     }
@@ -166,7 +254,13 @@ impl Walk<'_> {
     fn target(&mut self, table: &TableWithJoins, at: Position) -> Result<()> {
         self.table_with_joins(table)?;
         let TableWithJoins { relation, joins } = table;
-        self.no_named(!joins.is_empty(), at, &["JOIN"], "a join as target", "write the others in FROM or USING")?;
+        self.no_named(
+            !joins.is_empty(),
+            at,
+            &["JOIN"],
+            "a join as target",
+            "write the others in FROM or USING",
+        )?;
         let plain = match relation {
             TableFactor::Table { args, alias, .. } => {
                 args.is_none() && alias.as_ref().is_none_or(|alias| alias.columns.is_empty())
@@ -194,23 +288,42 @@ impl Walk<'_> {
         self.no(*verbose, at, &["VERBOSE"], REMOVE)?;
         self.no(*query_plan, at, &["QUERY", "PLAN"], "write EXPLAIN alone")?;
         self.no(*estimate, at, &["ESTIMATE"], REMOVE)?;
-        self.no_named(options.is_some(), at, &["("], "options of EXPLAIN", "write EXPLAIN or EXPLAIN ANALYZE")?;
+        self.no_named(
+            options.is_some(),
+            at,
+            &["("],
+            "options of EXPLAIN",
+            "write EXPLAIN or EXPLAIN ANALYZE",
+        )?;
         let plain = match format {
             None => true,
             Some(AnalyzeFormatKind::Keyword(format) | AnalyzeFormatKind::Assignment(format)) => {
                 matches!(format, AnalyzeFormat::TEXT)
             }
         };
-        self.no(!plain, at, &["FORMAT"], "call the operation query.explain for other formats")?;
+        self.no(
+            !plain,
+            at,
+            &["FORMAT"],
+            "call the operation query.explain for other formats",
+        )?;
         match inner.as_ref() {
             Statement::Query(query) => self.query(query),
             other if *analyze => {
                 let what = "EXPLAIN ANALYZE of anything but a query";
                 let _ = other;
-                Err(SqlError::unsupported(what, at, "it would change rows; write EXPLAIN"))
+                Err(SqlError::unsupported(
+                    what,
+                    at,
+                    "it would change rows; write EXPLAIN",
+                ))
             }
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => self.statement(inner),
-            _ => Err(SqlError::unsupported("EXPLAIN of this statement", at, "explain a query, INSERT, UPDATE or DELETE")),
+            _ => Err(SqlError::unsupported(
+                "EXPLAIN of this statement",
+                at,
+                "explain a query, INSERT, UPDATE or DELETE",
+            )),
         }
     }
 }

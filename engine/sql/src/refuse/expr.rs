@@ -1,9 +1,10 @@
 //! Expressions.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Interval, Subscript,
-    TimezoneInfo, TypedString, UnaryOperator, Value, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
+    AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, ExactNumberInfo, Expr,
+    Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
+    Interval, Subscript, TimezoneInfo, TypedString, UnaryOperator, Value, WindowFrame, WindowFrameBound,
+    WindowSpec, WindowType,
 };
 
 use super::{REMOVE, Walk};
@@ -34,15 +35,28 @@ impl Walk<'_> {
                 self.expr(left)?;
                 self.expr(right)
             }
-            Expr::InList { expr, list, negated: _ } => {
+            Expr::InList {
+                expr,
+                list,
+                negated: _,
+            } => {
                 self.expr(expr)?;
                 self.exprs(list)
             }
-            Expr::InSubquery { expr, subquery, negated: _ } => {
+            Expr::InSubquery {
+                expr,
+                subquery,
+                negated: _,
+            } => {
                 self.expr(expr)?;
                 self.query(subquery)
             }
-            Expr::Between { expr, negated: _, low, high } => {
+            Expr::Between {
+                expr,
+                negated: _,
+                low,
+                high,
+            } => {
                 self.expr(expr)?;
                 self.expr(low)?;
                 self.expr(high)
@@ -52,14 +66,31 @@ impl Walk<'_> {
                 self.binary_operator(op, expr)?;
                 self.expr(right)
             }
-            Expr::Like { negated: _, any, expr, pattern, escape_char: _ }
-            | Expr::ILike { negated: _, any, expr, pattern, escape_char: _ } => {
+            Expr::Like {
+                negated: _,
+                any,
+                expr,
+                pattern,
+                escape_char: _,
+            }
+            | Expr::ILike {
+                negated: _,
+                any,
+                expr,
+                pattern,
+                escape_char: _,
+            } => {
                 let at = self.here(expr.as_ref());
                 self.no_named(*any, at, &["ANY"], "LIKE ANY", "join several LIKE with OR")?;
                 self.expr(expr)?;
                 self.expr(pattern)
             }
-            Expr::SimilarTo { negated: _, expr, pattern, escape_char: _ } => {
+            Expr::SimilarTo {
+                negated: _,
+                expr,
+                pattern,
+                escape_char: _,
+            } => {
                 self.expr(expr)?;
                 self.expr(pattern)
             }
@@ -73,12 +104,20 @@ impl Walk<'_> {
                 }
                 self.expr(inner)
             }
-            Expr::Cast { kind, expr: inner, data_type, array, format } => {
+            Expr::Cast {
+                kind,
+                expr: inner,
+                data_type,
+                array,
+                format,
+            } => {
                 let at = self.here(expr);
                 self.data_type(data_type, at)?;
                 match kind {
                     CastKind::Cast | CastKind::DoubleColon | CastKind::TryCast => {}
-                    CastKind::SafeCast => return Err(SqlError::unsupported("SAFE_CAST", at, "write TRY_CAST")),
+                    CastKind::SafeCast => {
+                        return Err(SqlError::unsupported("SAFE_CAST", at, "write TRY_CAST"));
+                    }
                 }
                 self.no_named(*array, at, &["ARRAY"], "a cast to an array", REMOVE)?;
                 self.no(format.is_some(), at, &["FORMAT"], "use to_char or to_timestamp")?;
@@ -88,53 +127,109 @@ impl Walk<'_> {
                 self.expr(timestamp)?;
                 self.expr(time_zone)
             }
-            Expr::Extract { field: _, syntax: _, expr } => self.expr(expr),
+            Expr::Extract {
+                field: _,
+                syntax: _,
+                expr,
+            } => self.expr(expr),
             Expr::Ceil { expr: inner, field } | Expr::Floor { expr: inner, field } => {
                 let plain = match field {
                     CeilFloorKind::DateTimeField(field) => field.to_string().is_empty(),
                     CeilFloorKind::Scale(_) => false,
                 };
-                self.no_named(!plain, self.here(expr), &[], "a unit in CEIL or FLOOR", "use date_trunc or round")?;
+                self.no_named(
+                    !plain,
+                    self.here(expr),
+                    &[],
+                    "a unit in CEIL or FLOOR",
+                    "use date_trunc or round",
+                )?;
                 self.expr(inner)
             }
             Expr::Position { expr, r#in } => {
                 self.expr(expr)?;
                 self.expr(r#in)
             }
-            Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+            Expr::Substring {
+                expr,
+                substring_from,
+                substring_for,
+                special: _,
+                shorthand: _,
+            } => {
                 self.expr(expr)?;
                 self.maybe(substring_from.as_deref())?;
                 self.maybe(substring_for.as_deref())
             }
-            Expr::Trim { trim_where: _, trim_what, expr, trim_characters } => {
+            Expr::Trim {
+                trim_where: _,
+                trim_what,
+                expr,
+                trim_characters,
+            } => {
                 self.expr(expr)?;
                 self.maybe(trim_what.as_deref())?;
                 self.exprs(trim_characters.as_deref().unwrap_or_default())
             }
-            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+            Expr::Overlay {
+                expr,
+                overlay_what,
+                overlay_from,
+                overlay_for,
+            } => {
                 self.expr(expr)?;
                 self.expr(overlay_what)?;
                 self.expr(overlay_from)?;
                 self.maybe(overlay_for.as_deref())
             }
-            Expr::Collate { expr: inner, collation: _ } => {
+            Expr::Collate {
+                expr: inner,
+                collation: _,
+            } => {
                 self.expr(inner)?;
                 let at = self.here(inner.as_ref());
-                self.no(true, at, &["COLLATE"], "text is ordered by its UTF-8 bytes; use lower(...) to ignore case")
+                self.no(
+                    true,
+                    at,
+                    &["COLLATE"],
+                    "text is ordered by its UTF-8 bytes; use lower(...) to ignore case",
+                )
             }
             Expr::Value(value) => match &value.value {
-                Value::Placeholder(mark) if mark.strip_prefix('$').is_none_or(|n| n.parse::<u16>().is_err()) => {
+                Value::Placeholder(mark)
+                    if mark.strip_prefix('$').is_none_or(|n| n.parse::<u16>().is_err()) =>
+                {
                     let what = format!("the parameter mark {mark}");
-                    Err(SqlError::unsupported(what, crate::parse::start_of(value.span), "write $1, $2 ..."))
+                    Err(SqlError::unsupported(
+                        what,
+                        crate::parse::start_of(value.span),
+                        "write $1, $2 ...",
+                    ))
                 }
                 _ => Ok(()),
             },
-            Expr::TypedString(TypedString { data_type, value: _, uses_odbc_syntax }) => {
+            Expr::TypedString(TypedString {
+                data_type,
+                value: _,
+                uses_odbc_syntax,
+            }) => {
                 self.data_type(data_type, self.here(expr))?;
-                self.no_named(*uses_odbc_syntax, self.here(expr), &["{"], "ODBC syntax", "write the literal alone")
+                self.no_named(
+                    *uses_odbc_syntax,
+                    self.here(expr),
+                    &["{"],
+                    "ODBC syntax",
+                    "write the literal alone",
+                )
             }
             Expr::Function(function) => self.function(function),
-            Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
+            Expr::Case {
+                case_token: _,
+                end_token: _,
+                operand,
+                conditions,
+                else_result,
+            } => {
                 self.maybe(operand.as_deref())?;
                 for CaseWhen { condition, result } in conditions {
                     self.expr(condition)?;
@@ -154,12 +249,21 @@ impl Walk<'_> {
                 access_chain.iter().try_for_each(|access| self.access(access))
             }
             Expr::Interval(interval) => self.interval(interval),
-            Expr::AnyOp { left, compare_op, right, is_some: _ } => {
+            Expr::AnyOp {
+                left,
+                compare_op,
+                right,
+                is_some: _,
+            } => {
                 self.expr(left)?;
                 self.binary_operator(compare_op, expr)?;
                 self.expr(right)
             }
-            Expr::AllOp { left, compare_op, right } => {
+            Expr::AllOp {
+                left,
+                compare_op,
+                right,
+            } => {
                 self.expr(left)?;
                 self.binary_operator(compare_op, expr)?;
                 self.expr(right)
@@ -182,7 +286,11 @@ impl Walk<'_> {
             | Expr::Lambda(_)
             | Expr::MemberOf(_) => {
                 let what = format!("the expression {}", shortened(&expr.to_string()));
-                Err(SqlError::unsupported(what, self.here(expr), "see the SQL reference for what is supported"))
+                Err(SqlError::unsupported(
+                    what,
+                    self.here(expr),
+                    "see the SQL reference for what is supported",
+                ))
             }
         }
     }
@@ -218,11 +326,17 @@ impl Walk<'_> {
             | DataType::Date
             | DataType::Time(None, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone)
             | DataType::Timestamp(None | Some(6), _)
-            | DataType::Interval { fields: None, precision: None }
+            | DataType::Interval {
+                fields: None,
+                precision: None,
+            }
             | DataType::JSON => Ok(()),
             other => Err(SqlError::unsupported(
                 format!("the type {other}"),
-                self.locator.find(at, &[&other.to_string()]),
+                self.locator.find(
+                    at,
+                    &[other.to_string().split(['(', ' ']).next().unwrap_or_default()],
+                ),
                 "cast to boolean, smallint, integer, bigint, real, double precision, decimal(p,s), text, bytea, \
                  uuid, date, time, timestamp, timestamptz, interval or json",
             )),
@@ -233,7 +347,11 @@ impl Walk<'_> {
         match access {
             AccessExpr::Dot(expr) => self.expr(expr),
             AccessExpr::Subscript(Subscript::Index { index }) => self.expr(index),
-            AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride }) => {
+            AccessExpr::Subscript(Subscript::Slice {
+                lower_bound,
+                upper_bound,
+                stride,
+            }) => {
                 self.maybe(lower_bound.as_ref())?;
                 self.maybe(upper_bound.as_ref())?;
                 self.maybe(stride.as_ref())
@@ -242,11 +360,23 @@ impl Walk<'_> {
     }
 
     fn interval(&mut self, interval: &Interval) -> Result<()> {
-        let Interval { value, leading_field: _, leading_precision, last_field, fractional_seconds_precision } =
-            interval;
+        let Interval {
+            value,
+            leading_field: _,
+            leading_precision,
+            last_field,
+            fractional_seconds_precision,
+        } = interval;
         let at = self.here(value.as_ref());
-        let detailed = leading_precision.is_some() || last_field.is_some() || fractional_seconds_precision.is_some();
-        self.no_named(detailed, at, &["TO"], "an interval of several fields", "write INTERVAL '1 day 2 hours'")?;
+        let detailed =
+            leading_precision.is_some() || last_field.is_some() || fractional_seconds_precision.is_some();
+        self.no_named(
+            detailed,
+            at,
+            &["TO"],
+            "an interval of several fields",
+            "write INTERVAL '1 day 2 hours'",
+        )?;
         self.expr(value)
     }
 
@@ -283,27 +413,53 @@ impl Walk<'_> {
                 let symbol = other.to_string();
                 let at = self.locator.find(self.here(expr), &[&symbol]);
                 let what = format!("the operator {symbol}");
-                Err(SqlError::unsupported(what, at, "use a function; see the SQL reference"))
+                Err(SqlError::unsupported(
+                    what,
+                    at,
+                    "use a function; see the SQL reference",
+                ))
             }
         }
     }
 
     fn function(&mut self, function: &Function) -> Result<()> {
-        let Function { name, uses_odbc_syntax, parameters, args, filter, null_treatment: _, over, within_group } =
-            function;
+        let Function {
+            name,
+            uses_odbc_syntax,
+            parameters,
+            args,
+            filter,
+            null_treatment: _,
+            over,
+            within_group,
+        } = function;
         self.name(name)?;
         let at = self.here(name);
-        self.no_named(*uses_odbc_syntax, at, &["{"], "ODBC syntax", "write the function alone")?;
+        self.no_named(
+            *uses_odbc_syntax,
+            at,
+            &["{"],
+            "ODBC syntax",
+            "write the function alone",
+        )?;
         match parameters {
             FunctionArguments::None => {}
             FunctionArguments::Subquery(_) | FunctionArguments::List(_) => {
-                return Err(SqlError::unsupported("parameters before a function's arguments", at, REMOVE));
+                return Err(SqlError::unsupported(
+                    "parameters before a function's arguments",
+                    at,
+                    REMOVE,
+                ));
             }
         }
         match args {
             FunctionArguments::None => {}
             FunctionArguments::Subquery(_) => {
-                return Err(SqlError::unsupported("a bare subquery as argument", at, "put it in parentheses"));
+                return Err(SqlError::unsupported(
+                    "a bare subquery as argument",
+                    at,
+                    "put it in parentheses",
+                ));
             }
             FunctionArguments::List(list) => self.arguments(list, at)?,
         }
@@ -316,7 +472,11 @@ impl Walk<'_> {
     }
 
     fn arguments(&mut self, list: &FunctionArgumentList, at: Position) -> Result<()> {
-        let FunctionArgumentList { duplicate_treatment: _, args, clauses } = list;
+        let FunctionArgumentList {
+            duplicate_treatment: _,
+            args,
+            clauses,
+        } = list;
         for arg in args {
             match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.expr(expr)?,
@@ -326,7 +486,11 @@ impl Walk<'_> {
                 )
                 | FunctionArg::Named { .. }
                 | FunctionArg::ExprNamed { .. } => {
-                    return Err(SqlError::unsupported("this form of argument", at, "give plain values, or *"));
+                    return Err(SqlError::unsupported(
+                        "this form of argument",
+                        at,
+                        "give plain values, or *",
+                    ));
                 }
             }
         }
@@ -349,11 +513,29 @@ impl Walk<'_> {
     }
 
     pub(super) fn window(&mut self, window: &WindowSpec, at: Position) -> Result<()> {
-        let WindowSpec { window_name, partition_by, order_by, window_frame } = window;
-        self.no_named(window_name.is_some(), at, &["OVER"], "a window built on another", "write it in full")?;
+        let WindowSpec {
+            window_name,
+            partition_by,
+            order_by,
+            window_frame,
+        } = window;
+        self.no_named(
+            window_name.is_some(),
+            at,
+            &["OVER"],
+            "a window built on another",
+            "write it in full",
+        )?;
         self.exprs(partition_by)?;
         self.order_by(order_by)?;
-        let Some(WindowFrame { units: _, start_bound, end_bound }) = window_frame else { return Ok(()) };
+        let Some(WindowFrame {
+            units: _,
+            start_bound,
+            end_bound,
+        }) = window_frame
+        else {
+            return Ok(());
+        };
         for bound in std::iter::once(start_bound).chain(end_bound) {
             match bound {
                 WindowFrameBound::CurrentRow => {}

@@ -26,7 +26,11 @@ pub const SET_OPERANDS_MAX: usize = 500;
 
 /// Fails with [`SqlError::Unsupported`] at the first clause that is not acted on.
 pub fn refuse_unsupported(statement: &ParsedStatement) -> Result<()> {
-    let mut walk = Walk { locator: statement.locator(), relations: 0, operands: 0 };
+    let mut walk = Walk {
+        locator: statement.locator(),
+        relations: 0,
+        operands: 0,
+    };
     walk.statement(statement.ast())
 }
 
@@ -56,18 +60,29 @@ impl Walk<'_> {
     /// Statements of which nothing is supported, each with what to do instead.
     fn whole_statement(&self, statement: &Statement) -> SqlError {
         let (what, remedy) = match statement {
-            Statement::StartTransaction { .. } => ("BEGIN in a statement", "call the operation transactions.begin"),
-            Statement::Commit { .. } => ("COMMIT in a statement", "call the operation transactions.commit"),
-            Statement::Rollback { .. } => ("ROLLBACK in a statement", "call the operation transactions.rollback"),
-            Statement::Savepoint { .. } | Statement::ReleaseSavepoint { .. } => {
-                ("SAVEPOINT", "use a transaction of its own; each statement already undoes itself when it fails")
+            Statement::StartTransaction { .. } => {
+                ("BEGIN in a statement", "call the operation transactions.begin")
             }
-            Statement::Set(_) => ("SET", "there are no session settings; transactions.begin takes the isolation level"),
+            Statement::Commit { .. } => ("COMMIT in a statement", "call the operation transactions.commit"),
+            Statement::Rollback { .. } => (
+                "ROLLBACK in a statement",
+                "call the operation transactions.rollback",
+            ),
+            Statement::Savepoint { .. } | Statement::ReleaseSavepoint { .. } => (
+                "SAVEPOINT",
+                "use a transaction of its own; each statement already undoes itself when it fails",
+            ),
+            Statement::Set(_) => (
+                "SET",
+                "there are no session settings; transactions.begin takes the isolation level",
+            ),
             Statement::Merge(_) => ("MERGE", "write INSERT, UPDATE and DELETE in one transaction"),
             Statement::AlterTable(_) => ("ALTER TABLE", "call the operation database.replace_table"),
             Statement::CreateIndex(_) => ("CREATE INDEX", "declare PRIMARY KEY or UNIQUE in CREATE TABLE"),
             Statement::CreateSchema { .. } => ("CREATE SCHEMA", "use schema public, or another database"),
-            Statement::Grant(_) | Statement::Revoke(_) => ("GRANT and REVOKE", "give users a role with admin operations"),
+            Statement::Grant(_) | Statement::Revoke(_) => {
+                ("GRANT and REVOKE", "give users a role with admin operations")
+            }
             Statement::Copy { .. } => ("COPY", "use INSERT or the row operations"),
             Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. } => {
                 ("PREPARE", "send parameters with the statement")
@@ -82,11 +97,22 @@ impl Walk<'_> {
         self.no_named(present, from, words, &words.join(" "), remedy)
     }
 
-    fn no_named(&self, present: bool, from: Position, words: &[&str], what: &str, remedy: &str) -> Result<()> {
+    fn no_named(
+        &self,
+        present: bool,
+        from: Position,
+        words: &[&str],
+        what: &str,
+        remedy: &str,
+    ) -> Result<()> {
         if !present {
             return Ok(());
         }
-        Err(SqlError::unsupported(what, self.locator.find(from, words), remedy))
+        Err(SqlError::unsupported(
+            what,
+            self.locator.find(from, words),
+            remedy,
+        ))
     }
 
     fn here<T: Spanned>(&self, node: &T) -> Position {
@@ -106,7 +132,11 @@ impl Walk<'_> {
             match part {
                 ObjectNamePart::Identifier(_) => {}
                 ObjectNamePart::Function(_) => {
-                    return Err(SqlError::unsupported("a computed name", self.here(name), "write the name itself"));
+                    return Err(SqlError::unsupported(
+                        "a computed name",
+                        self.here(name),
+                        "write the name itself",
+                    ));
                 }
             }
         }

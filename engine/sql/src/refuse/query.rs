@@ -1,8 +1,8 @@
 //! SELECT and what stands around it.
 
 use datafusion::sql::sqlparser::ast::{
-    Cte, Distinct, Fetch, GroupByExpr, LimitClause, LockType, NamedWindowDefinition, NamedWindowExpr, Offset, OrderBy,
-    OrderByExpr, OrderByKind, OrderByOptions, Parens, Query, Select, SelectFlavor, SelectItem,
+    Cte, Distinct, Fetch, GroupByExpr, LimitClause, LockType, NamedWindowDefinition, NamedWindowExpr, Offset,
+    OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Parens, Query, Select, SelectFlavor, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, TableWithJoins, Values,
     WildcardAdditionalOptions, With,
 };
@@ -36,10 +36,17 @@ impl Walk<'_> {
             self.limit(limit, at)?;
         }
         if let Some(fetch) = fetch {
-            let Fetch { with_ties, percent, quantity } = fetch;
+            let Fetch {
+                with_ties,
+                percent,
+                quantity,
+            } = fetch;
             self.no(*with_ties, at, &["WITH", "TIES"], "write ROWS ONLY")?;
             self.no(*percent, at, &["PERCENT"], "give a number of rows")?;
-            let twice = matches!(limit_clause, Some(LimitClause::LimitOffset { limit: Some(_), .. }));
+            let twice = matches!(
+                limit_clause,
+                Some(LimitClause::LimitOffset { limit: Some(_), .. })
+            );
             self.no_named(twice, at, &["FETCH"], "FETCH beside LIMIT", "keep one of them")?;
             if let Some(quantity) = quantity {
                 self.expr(quantity)?;
@@ -57,17 +64,37 @@ impl Walk<'_> {
         self.no(for_clause.is_some(), at, &["FOR"], REMOVE)?;
         self.no(settings.is_some(), at, &["SETTINGS"], REMOVE)?;
         self.no(format_clause.is_some(), at, &["FORMAT"], REMOVE)?;
-        self.no(!pipe_operators.is_empty(), at, &["|>"], "write the clauses of SELECT")
+        self.no(
+            !pipe_operators.is_empty(),
+            at,
+            &["|>"],
+            "write the clauses of SELECT",
+        )
     }
 
     fn with(&mut self, with: &With) -> Result<()> {
-        let With { with_token: _, recursive: _, cte_tables } = with;
+        let With {
+            with_token: _,
+            recursive: _,
+            cte_tables,
+        } = with;
         for cte in cte_tables {
-            let Cte { alias, query, from, materialized, closing_paren_token: _ } = cte;
+            let Cte {
+                alias,
+                query,
+                from,
+                materialized,
+                closing_paren_token: _,
+            } = cte;
             self.alias(alias)?;
             let at = self.ident(&alias.name);
             self.no(from.is_some(), at, &["FROM"], REMOVE)?;
-            self.no(materialized.is_some(), at, &["MATERIALIZED"], "leave it out; the planner decides")?;
+            self.no(
+                materialized.is_some(),
+                at,
+                &["MATERIALIZED"],
+                "leave it out; the planner decides",
+            )?;
             self.query(query)?;
         }
         Ok(())
@@ -77,7 +104,12 @@ impl Walk<'_> {
         match body {
             SetExpr::Select(select) => self.select(select),
             SetExpr::Query(query) => self.query(query),
-            SetExpr::SetOperation { left, op, set_quantifier, right } => {
+            SetExpr::SetOperation {
+                left,
+                op,
+                set_quantifier,
+                right,
+            } => {
                 self.operands += 1;
                 if self.operands > SET_OPERANDS_MAX {
                     return Err(SqlError::ResultTooLarge {
@@ -104,22 +136,39 @@ impl Walk<'_> {
             SetExpr::Merge(_) => Err(self.nested_dml(at, "MERGE")),
             SetExpr::Table(_) => {
                 let place = self.locator.find(at, &["TABLE"]);
-                Err(SqlError::unsupported("the command TABLE", place, "write SELECT * FROM the table"))
+                Err(SqlError::unsupported(
+                    "the command TABLE",
+                    place,
+                    "write SELECT * FROM the table",
+                ))
             }
         }
     }
 
     fn nested_dml(&self, at: Position, word: &str) -> SqlError {
-        let remedy = "send it as a statement of its own; INSERT INTO t WITH a AS (...) SELECT ... is supported";
-        SqlError::unsupported(format!("{word} within a query"), self.locator.find(at, &[word]), remedy)
+        let remedy =
+            "send it as a statement of its own; INSERT INTO t WITH a AS (...) SELECT ... is supported";
+        SqlError::unsupported(
+            format!("{word} within a query"),
+            self.locator.find(at, &[word]),
+            remedy,
+        )
     }
 
     pub(super) fn values(&mut self, values: &Values, at: Position) -> Result<()> {
-        let Values { explicit_row, value_keyword, rows } = values;
+        let Values {
+            explicit_row,
+            value_keyword,
+            rows,
+        } = values;
         self.no(*explicit_row, at, &["ROW"], "write the values in parentheses")?;
         self.no(*value_keyword, at, &["VALUE"], "write VALUES")?;
         for row in rows {
-            let Parens { opening_token: _, content, closing_token: _ } = row;
+            let Parens {
+                opening_token: _,
+                content,
+                closing_token: _,
+            } = row;
             self.exprs(content)?;
         }
         Ok(())
@@ -153,12 +202,24 @@ impl Walk<'_> {
             flavor,
         } = select;
         let at = self.here(select);
-        self.no(!optimizer_hints.is_empty(), at, &["SELECT"], "leave optimizer hints out")?;
-        let modified = select_modifiers.as_ref().is_some_and(|modifiers| modifiers.is_any_set());
+        self.no(
+            !optimizer_hints.is_empty(),
+            at,
+            &["SELECT"],
+            "leave optimizer hints out",
+        )?;
+        let modified = select_modifiers
+            .as_ref()
+            .is_some_and(|modifiers| modifiers.is_any_set());
         self.no_named(modified, at, &["SELECT"], "a modifier of SELECT", REMOVE)?;
         self.no(top.is_some(), at, &["TOP"], "write LIMIT")?;
         self.no(exclude.is_some(), at, &["EXCLUDE"], "name the columns")?;
-        self.no(into.is_some(), at, &["INTO"], "write CREATE TABLE, then INSERT INTO ... SELECT")?;
+        self.no(
+            into.is_some(),
+            at,
+            &["INTO"],
+            "write CREATE TABLE, then INSERT INTO ... SELECT",
+        )?;
         self.no_named(value_table_mode.is_some(), at, &["AS"], "SELECT AS", REMOVE)?;
         match flavor {
             SelectFlavor::Standard => {}
@@ -174,9 +235,19 @@ impl Walk<'_> {
             self.select_item(item)?;
         }
         self.from(from)?;
-        self.no(!lateral_views.is_empty(), at, &["LATERAL", "VIEW"], "join with unnest(...)")?;
+        self.no(
+            !lateral_views.is_empty(),
+            at,
+            &["LATERAL", "VIEW"],
+            "join with unnest(...)",
+        )?;
         self.no(prewhere.is_some(), at, &["PREWHERE"], "write WHERE")?;
-        self.no(connect_by.first().is_some(), at, &["CONNECT", "BY"], "write WITH RECURSIVE")?;
+        self.no(
+            connect_by.first().is_some(),
+            at,
+            &["CONNECT", "BY"],
+            "write WITH RECURSIVE",
+        )?;
         if let Some(condition) = selection {
             self.expr(condition)?;
         }
@@ -190,7 +261,13 @@ impl Walk<'_> {
         for NamedWindowDefinition(_, window) in named_window {
             match window {
                 NamedWindowExpr::NamedWindow(_) => {
-                    self.no_named(true, at, &["WINDOW"], "a window named after another", "write its specification")?;
+                    self.no_named(
+                        true,
+                        at,
+                        &["WINDOW"],
+                        "a window named after another",
+                        "write its specification",
+                    )?;
                 }
                 NamedWindowExpr::WindowSpec(spec) => self.window(spec, at)?,
             }
@@ -202,15 +279,21 @@ impl Walk<'_> {
         match item {
             SelectItem::UnnamedExpr(expr) => self.expr(expr),
             SelectItem::ExprWithAlias { expr, alias: _ } => self.expr(expr),
-            SelectItem::ExprWithAliases { expr, aliases: _ } => {
-                Err(SqlError::unsupported("several aliases of one column", self.here(expr), "give one alias"))
-            }
+            SelectItem::ExprWithAliases { expr, aliases: _ } => Err(SqlError::unsupported(
+                "several aliases of one column",
+                self.here(expr),
+                "give one alias",
+            )),
             SelectItem::QualifiedWildcard(kind, options) => {
                 match kind {
                     SelectItemQualifiedWildcardKind::ObjectName(name) => self.name(name)?,
                     SelectItemQualifiedWildcardKind::Expr(expr) => {
                         let at = self.here(expr);
-                        return Err(SqlError::unsupported("expanding a value with .*", at, "name its parts"));
+                        return Err(SqlError::unsupported(
+                            "expanding a value with .*",
+                            at,
+                            "name its parts",
+                        ));
                     }
                 }
                 self.wildcard(options)
@@ -249,7 +332,13 @@ impl Walk<'_> {
             GroupByExpr::Expressions(exprs, modifiers) => {
                 self.exprs(exprs)?;
                 let what = "a modifier of GROUP BY";
-                self.no_named(!modifiers.is_empty(), at, &["WITH"], what, "write ROLLUP (...) or CUBE (...)")
+                self.no_named(
+                    !modifiers.is_empty(),
+                    at,
+                    &["WITH"],
+                    what,
+                    "write ROLLUP (...) or CUBE (...)",
+                )
             }
         }
     }
@@ -265,8 +354,15 @@ impl Walk<'_> {
 
     pub(super) fn order_by(&mut self, exprs: &[OrderByExpr]) -> Result<()> {
         for ordered in exprs {
-            let OrderByExpr { expr, options, with_fill } = ordered;
-            let OrderByOptions { asc: _, nulls_first: _ } = options;
+            let OrderByExpr {
+                expr,
+                options,
+                with_fill,
+            } = ordered;
+            let OrderByOptions {
+                asc: _,
+                nulls_first: _,
+            } = options;
             self.no(with_fill.is_some(), self.here(expr), &["WITH", "FILL"], REMOVE)?;
             self.expr(expr)?;
         }
@@ -275,18 +371,32 @@ impl Walk<'_> {
 
     fn limit(&mut self, limit: &LimitClause, at: Position) -> Result<()> {
         match limit {
-            LimitClause::LimitOffset { limit, offset, limit_by } => {
+            LimitClause::LimitOffset {
+                limit,
+                offset,
+                limit_by,
+            } => {
                 if let Some(limit) = limit {
                     self.expr(limit)?;
                 }
                 if let Some(Offset { value, rows: _ }) = offset {
                     self.expr(value)?;
                 }
-                self.no_named(!limit_by.is_empty(), at, &["LIMIT"], "LIMIT ... BY", "use row_number() over a window")
+                self.no_named(
+                    !limit_by.is_empty(),
+                    at,
+                    &["LIMIT"],
+                    "LIMIT ... BY",
+                    "use row_number() over a window",
+                )
             }
-            LimitClause::OffsetCommaLimit { offset: _, limit: _ } => {
-                self.no_named(true, at, &["LIMIT"], "LIMIT with a comma", "write LIMIT n OFFSET m")
-            }
+            LimitClause::OffsetCommaLimit { offset: _, limit: _ } => self.no_named(
+                true,
+                at,
+                &["LIMIT"],
+                "LIMIT with a comma",
+                "write LIMIT n OFFSET m",
+            ),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What may stand in FROM.
 
 use datafusion::sql::sqlparser::ast::{
-    FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias, TableAliasColumnDef,
-    TableFactor, TableFunctionArgs, TableWithJoins,
+    FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias,
+    TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins,
 };
 
-use super::{REMOVE, RELATIONS_MAX, Walk};
+use super::{RELATIONS_MAX, REMOVE, Walk};
 use crate::error::{Position, Result, SqlError};
 
 /// Functions that make rows. None of them reads files or leaves the process.
@@ -16,7 +16,11 @@ impl Walk<'_> {
         let TableWithJoins { relation, joins } = table;
         self.table_factor(relation)?;
         for join in joins {
-            let Join { relation, global, join_operator } = join;
+            let Join {
+                relation,
+                global,
+                join_operator,
+            } = join;
             let at = self.here(join);
             self.no(*global, at, &["GLOBAL"], REMOVE)?;
             self.table_factor(relation)?;
@@ -37,29 +41,39 @@ impl Walk<'_> {
                 JoinConstraint::On(condition) => self.expr(condition),
                 JoinConstraint::Using(columns) => columns.iter().try_for_each(|column| self.name(column)),
                 JoinConstraint::Natural => Ok(()),
-                JoinConstraint::None => {
-                    Err(SqlError::unsupported("JOIN without ON or USING", at, "write CROSS JOIN, or say on what"))
-                }
+                JoinConstraint::None => Err(SqlError::unsupported(
+                    "JOIN without ON or USING",
+                    at,
+                    "write CROSS JOIN, or say on what",
+                )),
             },
             JoinOperator::CrossJoin(JoinConstraint::None) => Ok(()),
-            JoinOperator::CrossJoin(_) => Err(SqlError::unsupported("CROSS JOIN with a condition", at, "write JOIN")),
+            JoinOperator::CrossJoin(_) => Err(SqlError::unsupported(
+                "CROSS JOIN with a condition",
+                at,
+                "write JOIN",
+            )),
             JoinOperator::Semi(_)
             | JoinOperator::LeftSemi(_)
             | JoinOperator::RightSemi(_)
             | JoinOperator::Anti(_)
             | JoinOperator::LeftAnti(_)
-            | JoinOperator::RightAnti(_) => {
-                Err(SqlError::unsupported("a SEMI or ANTI join", at, "write WHERE EXISTS (...) or NOT EXISTS (...)"))
-            }
+            | JoinOperator::RightAnti(_) => Err(SqlError::unsupported(
+                "a SEMI or ANTI join",
+                at,
+                "write WHERE EXISTS (...) or NOT EXISTS (...)",
+            )),
             JoinOperator::CrossApply
             | JoinOperator::OuterApply
             | JoinOperator::AsOf { .. }
             | JoinOperator::StraightJoin(_)
             | JoinOperator::ArrayJoin
             | JoinOperator::LeftArrayJoin
-            | JoinOperator::InnerArrayJoin => {
-                Err(SqlError::unsupported("this kind of join", at, "write INNER, LEFT, RIGHT, FULL or CROSS JOIN"))
-            }
+            | JoinOperator::InnerArrayJoin => Err(SqlError::unsupported(
+                "this kind of join",
+                at,
+                "write INNER, LEFT, RIGHT, FULL or CROSS JOIN",
+            )),
         }
     }
 
@@ -99,36 +113,98 @@ impl Walk<'_> {
                 }
                 self.no_named(!with_hints.is_empty(), at, &["WITH"], "a table hint", REMOVE)?;
                 let what = "AS OF";
-                self.no_named(version.is_some(), at, &["FOR"], what, "a transaction reads the state at its start")?;
-                self.no(*with_ordinality, at, &["WITH", "ORDINALITY"], "use row_number() over a window")?;
+                self.no_named(
+                    version.is_some(),
+                    at,
+                    &["FOR"],
+                    what,
+                    "a transaction reads the state at its start",
+                )?;
+                self.no(
+                    *with_ordinality,
+                    at,
+                    &["WITH", "ORDINALITY"],
+                    "use row_number() over a window",
+                )?;
                 self.no(!partitions.is_empty(), at, &["PARTITION"], REMOVE)?;
-                self.no_named(json_path.is_some(), at, &["["], "a path behind a table name", REMOVE)?;
-                self.no(sample.is_some(), at, &["TABLESAMPLE"], "write ORDER BY random() LIMIT n")?;
+                self.no_named(
+                    json_path.is_some(),
+                    at,
+                    &["["],
+                    "a path behind a table name",
+                    REMOVE,
+                )?;
+                self.no(
+                    sample.is_some(),
+                    at,
+                    &["TABLESAMPLE"],
+                    "write ORDER BY random() LIMIT n",
+                )?;
                 self.no_named(!index_hints.is_empty(), at, &["INDEX"], "an index hint", REMOVE)?;
                 alias.as_ref().map_or(Ok(()), |alias| self.alias(alias))
             }
-            TableFactor::Derived { lateral, subquery, alias, sample } => {
-                self.no(*lateral, at, &["LATERAL"], "join with a subquery that stands alone")?;
-                self.no(sample.is_some(), at, &["TABLESAMPLE"], "write ORDER BY random() LIMIT n")?;
+            TableFactor::Derived {
+                lateral,
+                subquery,
+                alias,
+                sample,
+            } => {
+                self.no(
+                    *lateral,
+                    self.locator.start(),
+                    &["LATERAL"],
+                    "join with a subquery that stands alone",
+                )?;
+                self.no(
+                    sample.is_some(),
+                    at,
+                    &["TABLESAMPLE"],
+                    "write ORDER BY random() LIMIT n",
+                )?;
                 self.query(subquery)?;
                 alias.as_ref().map_or(Ok(()), |alias| self.alias(alias))
             }
-            TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias, with_ordinality } => {
+            TableFactor::UNNEST {
+                alias,
+                array_exprs,
+                with_offset,
+                with_offset_alias,
+                with_ordinality,
+            } => {
                 self.exprs(array_exprs)?;
                 let offset = *with_offset || with_offset_alias.is_some();
                 self.no(offset, at, &["WITH", "OFFSET"], "use row_number() over a window")?;
-                self.no(*with_ordinality, at, &["WITH", "ORDINALITY"], "use row_number() over a window")?;
+                self.no(
+                    *with_ordinality,
+                    at,
+                    &["WITH", "ORDINALITY"],
+                    "use row_number() over a window",
+                )?;
                 alias.as_ref().map_or(Ok(()), |alias| self.alias(alias))
             }
-            TableFactor::NestedJoin { table_with_joins, alias } => {
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias,
+            } => {
                 self.table_with_joins(table_with_joins)?;
                 alias.as_ref().map_or(Ok(()), |alias| self.alias(alias))
             }
-            TableFactor::Function { lateral, name, args, with_ordinality, alias } => {
+            TableFactor::Function {
+                lateral,
+                name,
+                args,
+                with_ordinality,
+                alias,
+            } => {
                 self.no(*lateral, at, &["LATERAL"], "leave LATERAL out")?;
                 self.name(name)?;
                 self.table_function(name, args, at)?;
-                self.no(*with_ordinality, at, &["WITH", "ORDINALITY"], "use row_number() over a window")?;
+                self.no(
+                    *with_ordinality,
+                    at,
+                    &["WITH", "ORDINALITY"],
+                    "use row_number() over a window",
+                )?;
                 alias.as_ref().map_or(Ok(()), |alias| self.alias(alias))
             }
             TableFactor::TableFunction { .. }
@@ -148,7 +224,10 @@ impl Walk<'_> {
 
     fn table_function(&mut self, name: &ObjectName, args: &[FunctionArg], at: Position) -> Result<()> {
         let shown = name.to_string();
-        if !TABLE_FUNCTIONS.iter().any(|known| known.eq_ignore_ascii_case(&shown)) {
+        if !TABLE_FUNCTIONS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(&shown))
+        {
             return Err(SqlError::unsupported(
                 format!("the table function {shown}"),
                 at,
@@ -159,7 +238,11 @@ impl Walk<'_> {
             match arg {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.expr(expr)?,
                 FunctionArg::Unnamed(_) | FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
-                    return Err(SqlError::unsupported("this form of argument", at, "give plain values"));
+                    return Err(SqlError::unsupported(
+                        "this form of argument",
+                        at,
+                        "give plain values",
+                    ));
                 }
             }
         }
@@ -167,10 +250,21 @@ impl Walk<'_> {
     }
 
     pub(super) fn alias(&self, alias: &TableAlias) -> Result<()> {
-        let TableAlias { explicit: _, name, columns, at: partition } = alias;
+        let TableAlias {
+            explicit: _,
+            name,
+            columns,
+            at: partition,
+        } = alias;
         let place = self.ident(name);
         for TableAliasColumnDef { name: _, data_type } in columns {
-            self.no_named(data_type.is_some(), place, &["("], "a type in a table alias", "cast the column instead")?;
+            self.no_named(
+                data_type.is_some(),
+                place,
+                &["("],
+                "a type in a table alias",
+                "cast the column instead",
+            )?;
         }
         self.no_named(partition.is_some(), place, &["AT"], "AT in a table alias", REMOVE)
     }

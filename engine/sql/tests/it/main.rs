@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod definitions;
+mod differential;
 mod dml;
 mod refusals;
 mod regressions;
+mod rows;
+mod scripts;
 mod select;
 mod support;

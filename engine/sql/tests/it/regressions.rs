@@ -5,7 +5,8 @@ use crate::support::Db;
 
 async fn three_rows() -> Db {
     let db = Db::new();
-    db.run("CREATE TABLE t (id int PRIMARY KEY, x int); INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)").await;
+    db.run("CREATE TABLE t (id int PRIMARY KEY, x int); INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)")
+        .await;
     db.run("CREATE TABLE s (x int); INSERT INTO s VALUES (20)").await;
     db
 }
@@ -13,7 +14,12 @@ async fn three_rows() -> Db {
 #[tokio::test]
 async fn delete_with_a_subquery_deletes_only_what_matches() {
     let db = three_rows().await;
-    assert_eq!(db.run("DELETE FROM t WHERE x IN (SELECT x FROM s)").await.rows_affected, 1);
+    assert_eq!(
+        db.run("DELETE FROM t WHERE x IN (SELECT x FROM s)")
+            .await
+            .rows_affected,
+        1
+    );
     assert_eq!(db.shown("SELECT id FROM t ORDER BY id").await, "[[1],[3]]");
 }
 
@@ -39,5 +45,8 @@ async fn update_with_exists_updates_only_what_matches() {
     let db = three_rows().await;
     let sql = "UPDATE t SET x = 0 WHERE EXISTS (SELECT 1 FROM s WHERE s.x = t.x)";
     assert_eq!(db.run(sql).await.rows_affected, 1);
-    assert_eq!(db.shown("SELECT id, x FROM t ORDER BY id").await, "[[1,10],[2,0],[3,30]]");
+    assert_eq!(
+        db.shown("SELECT id, x FROM t ORDER BY id").await,
+        "[[1,10],[2,0],[3,30]]"
+    );
 }

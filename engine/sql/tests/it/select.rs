@@ -1,6 +1,6 @@
 use rustydb_sql::error::{Position, SqlError};
 use rustydb_sql::parse::parse_one;
-use rustydb_sql::{SqlConfig, ExecContext};
+use rustydb_sql::{ExecContext, SqlConfig};
 use serde_json::json;
 
 use crate::support::Db;
@@ -19,10 +19,14 @@ async fn people() -> Db {
 #[tokio::test]
 async fn names_and_types_of_result_columns() {
     let db = people().await;
-    let sql = "SELECT id, age + 1, count(*) OVER (), upper(name), 1, 1, name AS n, CAST(age AS bigint) FROM people";
+    let sql =
+        "SELECT id, age + 1, count(*) OVER (), upper(name), 1, 1, name AS n, CAST(age AS bigint) FROM people";
     let result = db.run(sql).await;
-    let shown: Vec<(&str, &str)> =
-        result.columns.iter().map(|column| (column.name.as_str(), column.type_name.as_str())).collect();
+    let shown: Vec<(&str, &str)> = result
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.type_name.as_str()))
+        .collect();
     assert_eq!(
         shown,
         [
@@ -36,8 +40,13 @@ async fn names_and_types_of_result_columns() {
             ("age", "bigint"),
         ]
     );
-    assert!(matches!(result.objects(), Err(SqlError::DuplicateColumnName { .. })));
-    let result = db.run("SELECT *, name, id AS again FROM people WHERE id = 2").await;
+    assert!(matches!(
+        result.objects(),
+        Err(SqlError::DuplicateColumnName { .. })
+    ));
+    let result = db
+        .run("SELECT *, name, id AS again FROM people WHERE id = 2")
+        .await;
     let names: Vec<&str> = result.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["id", "name", "age", "city", "name", "again"]);
 }
@@ -45,24 +54,53 @@ async fn names_and_types_of_result_columns() {
 #[tokio::test]
 async fn order_group_and_null_semantics() {
     let db = people().await;
-    assert_eq!(db.shown("SELECT id FROM people ORDER BY age, id").await, "[[1],[4],[3],[2]]");
-    assert_eq!(db.shown("SELECT id FROM people ORDER BY age DESC, id").await, "[[2],[3],[1],[4]]");
-    assert_eq!(db.shown("SELECT id FROM people WHERE age <> 30 ORDER BY id").await, "[[3]]");
-    assert_eq!(db.shown("SELECT id FROM people WHERE age IS DISTINCT FROM 30 ORDER BY id").await, "[[2],[3]]");
     assert_eq!(
-        db.shown("SELECT city, count(*), avg(age) FROM people GROUP BY city HAVING count(*) >= 1 ORDER BY city").await,
+        db.shown("SELECT id FROM people ORDER BY age, id").await,
+        "[[1],[4],[3],[2]]"
+    );
+    assert_eq!(
+        db.shown("SELECT id FROM people ORDER BY age DESC, id").await,
+        "[[2],[3],[1],[4]]"
+    );
+    assert_eq!(
+        db.shown("SELECT id FROM people WHERE age <> 30 ORDER BY id")
+            .await,
+        "[[3]]"
+    );
+    assert_eq!(
+        db.shown("SELECT id FROM people WHERE age IS DISTINCT FROM 30 ORDER BY id")
+            .await,
+        "[[2],[3]]"
+    );
+    assert_eq!(
+        db.shown(
+            "SELECT city, count(*), avg(age) FROM people GROUP BY city HAVING count(*) >= 1 ORDER BY city"
+        )
+        .await,
         r#"[["Oslo",1,null],["Rome",2,30.0],[null,1,40.0]]"#
     );
-    assert_eq!(db.shown("SELECT DISTINCT lower(city) FROM people ORDER BY lower(city)").await, r#"[["oslo"],["rome"],[null]]"#);
-    assert_eq!(db.shown("SELECT id FROM people ORDER BY id OFFSET 1 FETCH FIRST 2 ROWS ONLY").await, "[[2],[3]]");
+    assert_eq!(
+        db.shown("SELECT DISTINCT lower(city) FROM people ORDER BY lower(city)")
+            .await,
+        r#"[["oslo"],["rome"],[null]]"#
+    );
+    assert_eq!(
+        db.shown("SELECT id FROM people ORDER BY id OFFSET 1 FETCH FIRST 2 ROWS ONLY")
+            .await,
+        "[[2],[3]]"
+    );
 }
 
 #[tokio::test]
 async fn key_ranges_read_the_same_as_filters() {
     let db = Db::new();
-    db.run("CREATE TABLE k (a int, b text, v int, PRIMARY KEY (a, b))").await;
+    db.run("CREATE TABLE k (a int, b text, v int, PRIMARY KEY (a, b))")
+        .await;
     for a in 0..12 {
-        db.run(&format!("INSERT INTO k VALUES ({a}, 'x', {a}), ({a}, 'y', {a}), ({a}, 'z', NULL)")).await;
+        db.run(&format!(
+            "INSERT INTO k VALUES ({a}, 'x', {a}), ({a}, 'y', {a}), ({a}, 'z', NULL)"
+        ))
+        .await;
     }
     for (sql, count) in [
         ("a = 3", 3),
@@ -80,11 +118,18 @@ async fn key_ranges_read_the_same_as_filters() {
         ("a = '3'", 3),
         ("a IN (1, 2)", 6),
     ] {
-        let rows = db.rows(&format!("SELECT count(*), count(v) FROM k WHERE {sql}")).await;
+        let rows = db
+            .rows(&format!("SELECT count(*), count(v) FROM k WHERE {sql}"))
+            .await;
         assert_eq!(rows[0][0], json!(count), "{sql}");
     }
-    assert_eq!(db.shown("SELECT a, b FROM k ORDER BY a, b LIMIT 4").await, r#"[[0,"x"],[0,"y"],[0,"z"],[1,"x"]]"#);
-    let plan = db.run("EXPLAIN SELECT a, b FROM k WHERE a = 3 ORDER BY a, b LIMIT 2").await;
+    assert_eq!(
+        db.shown("SELECT a, b FROM k ORDER BY a, b LIMIT 4").await,
+        r#"[[0,"x"],[0,"y"],[0,"z"],[1,"x"]]"#
+    );
+    let plan = db
+        .run("EXPLAIN SELECT a, b FROM k WHERE a = 3 ORDER BY a, b LIMIT 2")
+        .await;
     let text = serde_json::to_string(&plan.rows).unwrap();
     assert!(text.contains("key range") && !text.contains("Sort"), "{text}");
 }
@@ -92,7 +137,10 @@ async fn key_ranges_read_the_same_as_filters() {
 #[tokio::test]
 async fn point_reads_answer_what_the_planner_answers() {
     let db = Db::new();
-    let planned = Db::with(SqlConfig { point_reads: false, ..SqlConfig::default() });
+    let planned = Db::with(SqlConfig {
+        point_reads: false,
+        ..SqlConfig::default()
+    });
     let script = "CREATE TABLE a (id int PRIMARY KEY, v text, d decimal(10,2), t timestamptz, j json);
         INSERT INTO a VALUES (1, 'one', 1.5, '2024-01-02T03:04:05Z', '{\"a\":[1,2.50]}'), (2, NULL, NULL, NULL, NULL), (-3, 'm', 0, NULL, '[]');
         CREATE TABLE b (u uuid, n bigint, s smallint, x double precision, PRIMARY KEY (u, n));
@@ -125,13 +173,48 @@ async fn point_reads_answer_what_the_planner_answers() {
 async fn parameters_take_their_type_from_their_place() {
     let db = people().await;
     let run = async |sql: &str, params| db.try_with(sql, params).await.unwrap().rows;
-    assert_eq!(run("SELECT name FROM people WHERE id = $1", vec![json!(2)]).await, [[json!("Bob")]]);
-    assert_eq!(run("SELECT name FROM people WHERE id = $1", vec![json!("2")]).await, [[json!("Bob")]]);
-    assert_eq!(run("SELECT id FROM people WHERE name = $2 OR age > $1 ORDER BY id", vec![json!(35), json!("Ann")]).await, [[json!(1)], [json!(3)]]);
-    assert_eq!(run("SELECT id FROM people ORDER BY id LIMIT $1 OFFSET $2", vec![json!(1), json!(1)]).await, [[json!(2)]]);
-    assert_eq!(run("SELECT $1", vec![json!("it's; DROP TABLE people")]).await, [[json!("it's; DROP TABLE people")]]);
-    assert_eq!(run("SELECT id FROM people WHERE city IS NOT DISTINCT FROM $1", vec![json!(null)]).await, [[json!(3)]]);
-    assert_eq!(run("SELECT id FROM people WHERE id > $1", vec![json!(-1e300)]).await.len(), 4);
+    assert_eq!(
+        run("SELECT name FROM people WHERE id = $1", vec![json!(2)]).await,
+        [[json!("Bob")]]
+    );
+    assert_eq!(
+        run("SELECT name FROM people WHERE id = $1", vec![json!("2")]).await,
+        [[json!("Bob")]]
+    );
+    assert_eq!(
+        run(
+            "SELECT id FROM people WHERE name = $2 OR age > $1 ORDER BY id",
+            vec![json!(35), json!("Ann")]
+        )
+        .await,
+        [[json!(1)], [json!(3)]]
+    );
+    assert_eq!(
+        run(
+            "SELECT id FROM people ORDER BY id LIMIT $1 OFFSET $2",
+            vec![json!(1), json!(1)]
+        )
+        .await,
+        [[json!(2)]]
+    );
+    assert_eq!(
+        run("SELECT $1", vec![json!("it's; DROP TABLE people")]).await,
+        [[json!("it's; DROP TABLE people")]]
+    );
+    assert_eq!(
+        run(
+            "SELECT id FROM people WHERE city IS NOT DISTINCT FROM $1",
+            vec![json!(null)]
+        )
+        .await,
+        [[json!(3)]]
+    );
+    assert_eq!(
+        run("SELECT id FROM people WHERE id > $1", vec![json!(-1e300)])
+            .await
+            .len(),
+        4
+    );
     for (sql, params, index) in [
         ("SELECT $1, $2", vec![json!(1)], 2),
         ("SELECT $1", vec![json!(1), json!(2)], 2),
@@ -150,64 +233,154 @@ async fn errors_say_what_and_where() {
     let db = people().await;
     let at = |line, column| Position { line, column };
     let error = db.fails("SELECT id,\n  nme FROM people").await;
-    assert!(matches!(&error, SqlError::ColumnNotFound { name, at: place, .. } if name == "nme" && *place == at(2, 3)), "{error:?}");
+    assert!(
+        matches!(&error, SqlError::ColumnNotFound { name, at: place, .. } if name == "nme" && *place == at(2, 3)),
+        "{error:?}"
+    );
     let error = db.fails("SELECT * FROM\n nowhere").await;
-    assert!(matches!(&error, SqlError::TableNotFound { name, .. } if name == "nowhere"), "{error:?}");
+    assert!(
+        matches!(&error, SqlError::TableNotFound { name, .. } if name == "nowhere"),
+        "{error:?}"
+    );
     let error = db.fails("SELECT nosuch(1)").await;
-    assert!(matches!(&error, SqlError::FunctionNotFound { name, at: place } if name == "nosuch" && *place == at(1, 8)), "{error:?}");
+    assert!(
+        matches!(&error, SqlError::FunctionNotFound { name, at: place } if name == "nosuch" && *place == at(1, 8)),
+        "{error:?}"
+    );
     let error = db.fails("SELECT name FROM people GROUP BY city").await;
-    assert!(matches!(&error, SqlError::Syntax { at: place, .. } if place.is_known()), "{error:?}");
-    assert!(matches!(db.fails("SELECT age / 0 FROM people").await, SqlError::DivisionByZero));
+    assert!(
+        matches!(&error, SqlError::Syntax { at: place, .. } if place.is_known()),
+        "{error:?}"
+    );
+    assert!(matches!(
+        db.fails("SELECT age / 0 FROM people").await,
+        SqlError::DivisionByZero
+    ));
     assert!(matches!(db.fails("SELECT 1 / 0").await, SqlError::DivisionByZero));
-    assert!(matches!(db.fails("SELECT 9223372036854775807 + id FROM people").await, SqlError::OutOfRange { .. }));
-    assert!(matches!(db.fails("SELECT 9223372036854775807 * 2").await, SqlError::OutOfRange { .. }));
-    assert!(matches!(db.fails("SELECT CAST('abc' AS int)").await, SqlError::TypeMismatch { .. }));
-    assert!(matches!(db.fails("SELECT CAST('abc' AS uuid)").await, SqlError::TypeMismatch { .. }));
-    assert!(matches!(db.fails("SELECT CAST(70000 AS smallint)").await, SqlError::OutOfRange { .. }));
-    assert!(matches!(db.fails("SELECT name + true FROM people").await, SqlError::TypeMismatch { .. }));
-    assert!(matches!(db.fails("SELECT 1 FROM other.public.people").await, SqlError::Unsupported { .. }));
-    let error = db.fails("SELECT p.id FROM people p, people q WHERE name = 'x'").await;
-    assert!(matches!(&error, SqlError::Syntax { message, .. } if message.contains("ambiguous")), "{error:?}");
+    assert!(matches!(
+        db.fails("SELECT 9223372036854775807 + id FROM people").await,
+        SqlError::OutOfRange { .. }
+    ));
+    assert!(matches!(
+        db.fails("SELECT 9223372036854775807 * 2").await,
+        SqlError::OutOfRange { .. }
+    ));
+    assert!(matches!(
+        db.fails("SELECT CAST('abc' AS int)").await,
+        SqlError::TypeMismatch { .. }
+    ));
+    assert!(matches!(
+        db.fails("SELECT CAST('abc' AS uuid)").await,
+        SqlError::TypeMismatch { .. }
+    ));
+    assert!(matches!(
+        db.fails("SELECT CAST(70000 AS smallint)").await,
+        SqlError::OutOfRange { .. }
+    ));
+    assert!(matches!(
+        db.fails("SELECT name + true FROM people").await,
+        SqlError::TypeMismatch { .. }
+    ));
+    assert!(matches!(
+        db.fails("SELECT 1 FROM other.public.people").await,
+        SqlError::Unsupported { .. }
+    ));
+    let error = db
+        .fails("SELECT p.id FROM people p, people q WHERE name = 'x'")
+        .await;
+    assert!(
+        matches!(&error, SqlError::Syntax { message, .. } if message.contains("ambiguous")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn row_limits_cut_only_when_asked() {
-    let db = Db::with(SqlConfig { rows_default: 3, rows_max: 5, ..SqlConfig::default() });
-    db.run("CREATE TABLE n (i int PRIMARY KEY); INSERT INTO n SELECT value FROM generate_series(1, 10)").await;
-    assert!(matches!(db.fails("SELECT * FROM n").await, SqlError::ResultTooLarge { max: 3, .. }));
+    let db = Db::with(SqlConfig {
+        rows_default: 3,
+        rows_max: 5,
+        ..SqlConfig::default()
+    });
+    db.run("CREATE TABLE n (i int PRIMARY KEY); INSERT INTO n SELECT value FROM generate_series(1, 10)")
+        .await;
+    assert!(matches!(
+        db.fails("SELECT * FROM n").await,
+        SqlError::ResultTooLarge { max: 3, .. }
+    ));
     assert_eq!(db.rows("SELECT * FROM n LIMIT 3").await.len(), 3);
     let statement = parse_one("SELECT * FROM n ORDER BY i").unwrap();
     let reader = db.txn().reader();
-    let page = db.engine.query(&reader, &ExecContext::new("main").with_row_limit(4), &statement).await.unwrap();
+    let page = db
+        .engine
+        .query(&reader, &ExecContext::new("main").with_row_limit(4), &statement)
+        .await
+        .unwrap();
     assert!(page.truncated && page.rows.len() == 4);
-    let all = db.engine.query(&reader, &ExecContext::new("main").with_row_limit(6), &statement).await;
+    let all = db
+        .engine
+        .query(&reader, &ExecContext::new("main").with_row_limit(6), &statement)
+        .await;
     assert!(matches!(all, Err(SqlError::ResultTooLarge { max: 5, .. })));
 }
 
 #[tokio::test]
 async fn memory_is_bounded() {
-    let db = Db::with(SqlConfig { memory_bytes_max: 1 << 20, ..SqlConfig::default() });
-    let error = db.fails("SELECT count(*) FROM (SELECT DISTINCT value FROM generate_series(1, 3000000)) AS s").await;
-    assert!(matches!(&error, SqlError::ResultTooLarge { max: 1_048_576, unit: "bytes", .. }), "{error:?}");
+    let db = Db::with(SqlConfig {
+        memory_bytes_max: 1 << 20,
+        ..SqlConfig::default()
+    });
+    let error = db.fails("SELECT count(*) FROM (SELECT DISTINCT (value * 7919) % 3000017 FROM generate_series(1, 3000000)) AS s").await;
+    assert!(
+        matches!(
+            &error,
+            SqlError::ResultTooLarge {
+                max: 1_048_576,
+                unit: "bytes",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn views_read_tables_and_views() {
     let db = people().await;
     db.run("CREATE VIEW romans AS SELECT id, name, age + 1 AS next, count(*) OVER () FROM people WHERE city = 'Rome'").await;
-    db.run("CREATE VIEW older (key, label) AS SELECT id, upper(name) FROM romans WHERE next > 30").await;
-    assert_eq!(db.shown("SELECT * FROM romans ORDER BY id").await, r#"[[1,"Ann",31,2],[4,"Dee",31,2]]"#);
-    assert_eq!(db.shown("SELECT label FROM older AS o WHERE key = 4").await, r#"[["DEE"]]"#);
+    db.run("CREATE VIEW older (key, label) AS SELECT id, upper(name) FROM romans WHERE next > 30")
+        .await;
+    assert_eq!(
+        db.shown("SELECT * FROM romans ORDER BY id").await,
+        r#"[[1,"Ann",31,2],[4,"Dee",31,2]]"#
+    );
+    assert_eq!(
+        db.shown("SELECT label FROM older AS o WHERE key = 4").await,
+        r#"[["DEE"]]"#
+    );
     assert_eq!(db.shown("SELECT count FROM romans LIMIT 1").await, "[[2]]");
     db.run("INSERT INTO people VALUES (5, 'Eve', 50, 'Rome')").await;
     assert_eq!(db.shown("SELECT count(*) FROM older").await, "[[3]]");
     assert!(db.try_run("DROP TABLE people").await.is_err());
     assert!(db.try_run("DROP VIEW romans").await.is_err());
-    assert!(matches!(db.fails("CREATE OR REPLACE VIEW romans AS SELECT * FROM older").await, SqlError::Syntax { .. }));
-    assert!(matches!(db.fails("CREATE VIEW bad AS SELECT nme FROM people").await, SqlError::ColumnNotFound { .. }));
-    assert!(matches!(db.fails("CREATE VIEW bad AS SELECT id, id FROM people").await, SqlError::DuplicateColumnName { .. }));
-    assert!(matches!(db.fails("DELETE FROM romans").await, SqlError::Unsupported { .. }));
-    db.run("DROP VIEW older; DROP VIEW romans; DROP TABLE people").await;
+    assert!(matches!(
+        db.fails("CREATE OR REPLACE VIEW romans AS SELECT * FROM older")
+            .await,
+        SqlError::Syntax { .. }
+    ));
+    assert!(matches!(
+        db.fails("CREATE VIEW bad AS SELECT nme FROM people").await,
+        SqlError::ColumnNotFound { .. }
+    ));
+    assert!(matches!(
+        db.fails("CREATE VIEW bad AS SELECT id, id FROM people").await,
+        SqlError::DuplicateColumnName { .. }
+    ));
+    assert!(matches!(
+        db.fails("DELETE FROM romans").await,
+        SqlError::Unsupported { .. }
+    ));
+    db.run("DROP VIEW older; DROP VIEW romans; DROP TABLE people")
+        .await;
 }
 
 #[tokio::test]
@@ -231,9 +404,29 @@ async fn unions_are_put_together_from_queries() {
     let reader = db.txn().reader();
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let ctx = ExecContext::new("main");
-    let two = texts(&["SELECT id FROM people WHERE id < 3 ORDER BY id DESC LIMIT 1", "SELECT 2", "SELECT 9"]);
-    assert_eq!(db.engine.union(&reader, &ctx, &two, false).await.unwrap().rows.len(), 2);
-    assert_eq!(db.engine.union(&reader, &ctx, &two, true).await.unwrap().rows.len(), 3);
+    let two = texts(&[
+        "SELECT id FROM people WHERE id < 3 ORDER BY id DESC LIMIT 1",
+        "SELECT 2",
+        "SELECT 9",
+    ]);
+    assert_eq!(
+        db.engine
+            .union(&reader, &ctx, &two, false)
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        2
+    );
+    assert_eq!(
+        db.engine
+            .union(&reader, &ctx, &two, true)
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        3
+    );
     for bad in [
         texts(&["SELECT 1"]),
         texts(&["SELECT 1", "SELECT 1, 2"]),
@@ -241,7 +434,13 @@ async fn unions_are_put_together_from_queries() {
         texts(&["SELECT 1", "DELETE FROM people"]),
         texts(&["SELECT 1", "SELECT 2) UNION (SELECT 3"]),
     ] {
-        assert!(matches!(db.engine.union(&reader, &ctx, &bad, false).await, Err(SqlError::Syntax { .. })), "{bad:?}");
+        assert!(
+            matches!(
+                db.engine.union(&reader, &ctx, &bad, false).await,
+                Err(SqlError::Syntax { .. })
+            ),
+            "{bad:?}"
+        );
     }
 }
 
@@ -250,7 +449,11 @@ async fn explain_shows_a_plan_and_analyze_measures_it() {
     let db = people().await;
     let reader = db.txn().reader();
     let statement = parse_one("SELECT name FROM people WHERE age = 30").unwrap();
-    let plan = db.engine.explain(&reader, &db.ctx, &statement, true).await.unwrap();
+    let plan = db
+        .engine
+        .explain(&reader, &db.ctx, &statement, true)
+        .await
+        .unwrap();
     fn leaf(node: &rustydb_sql::PlanNode) -> &rustydb_sql::PlanNode {
         node.children.first().map_or(node, leaf)
     }
@@ -260,4 +463,41 @@ async fn explain_shows_a_plan_and_analyze_measures_it() {
     let delete = db.run("EXPLAIN DELETE FROM people WHERE age = 30").await;
     assert!(!delete.rows.is_empty());
     assert_eq!(db.shown("SELECT count(*) FROM people").await, "[[4]]");
+}
+
+/// Prints what a point read costs each way; run by hand with `--ignored`-free filter `timing -- --nocapture`.
+#[tokio::test]
+async fn timing_of_point_reads_is_printed() {
+    for point_reads in [true, false] {
+        let db = Db::with(SqlConfig {
+            point_reads,
+            ..SqlConfig::default()
+        });
+        db.run("CREATE TABLE k (id int PRIMARY KEY, v text); INSERT INTO k SELECT CAST(value AS int), 'v' FROM generate_series(1, 5000)").await;
+        let statement = parse_one("SELECT v FROM k WHERE id = $1").unwrap();
+        let reader = db.txn().reader();
+        let ctx = db.ctx.clone().with_params(vec![json!(4321)]);
+        let start = std::time::Instant::now();
+        let runs = 200;
+        for _ in 0..runs {
+            let found = db.engine.query(&reader, &ctx, &statement).await.unwrap();
+            assert_eq!(found.rows, [[json!("v")]]);
+        }
+        eprintln!("point_reads {point_reads}: {:?} a query", start.elapsed() / runs);
+    }
+}
+
+#[tokio::test]
+async fn sums_that_overflow_fail() {
+    let db = Db::new();
+    db.run("CREATE TABLE big (v bigint); INSERT INTO big VALUES (9223372036854775807), (1)")
+        .await;
+    let outcome = db.try_run("SELECT sum(v) FROM big").await;
+    eprintln!("{outcome:?}");
+    assert!(outcome.is_err());
+    let outcome = db
+        .try_run("SELECT -(v) FROM (SELECT -9223372036854775807 - 1 AS v) AS s")
+        .await;
+    eprintln!("{outcome:?}");
+    assert!(outcome.is_err());
 }

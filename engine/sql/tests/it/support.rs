@@ -24,7 +24,11 @@ impl Db {
     pub fn with(config: SqlConfig) -> Db {
         let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
         let tables = Tables::open(Arc::new(MemStore::new(clock.clone())), clock).unwrap();
-        Db { tables, engine: SqlEngine::new(config).unwrap(), ctx: ExecContext::new("main") }
+        Db {
+            tables,
+            engine: SqlEngine::new(config).unwrap(),
+            ctx: ExecContext::new("main"),
+        }
     }
 
     pub fn txn(&self) -> Txn {
@@ -45,7 +49,9 @@ impl Db {
 
     pub async fn in_txn(&self, txn: &mut Txn, sql: &str, params: Vec<Json>) -> Result<StatementResult> {
         let statement = parse_one(sql)?;
-        self.engine.execute(txn, &self.ctx.clone().with_params(params), &statement).await
+        self.engine
+            .execute(txn, &self.ctx.clone().with_params(params), &statement)
+            .await
     }
 
     /// Runs a script, each statement in a transaction of its own; the result of the last.
