@@ -18,6 +18,7 @@ pub struct ServerFacts {
     clock: Arc<dyn Clock>,
     started_at_us: i64,
     started_mono_us: u64,
+    /// Absolute.
     data_dir: PathBuf,
 }
 
@@ -28,7 +29,8 @@ impl ServerFacts {
             started_at_us: clock.now_us(),
             started_mono_us: clock.now_mono_us(),
             clock,
-            data_dir,
+            // Without a working directory there is no better name than the one given.
+            data_dir: std::path::absolute(&data_dir).unwrap_or(data_dir),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The `admin` module: users, roles and the server itself.
 
 mod facts;
+#[cfg(test)]
+mod tests;
 
 use rustydb_contract::{CallContext, Empty, ServiceResult, Timestamp, async_trait};
 use rustydb_contract_admin::{

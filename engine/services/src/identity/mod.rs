@@ -40,9 +40,9 @@
 
 mod access;
 mod api_keys;
-mod blocking;
+pub(crate) mod blocking;
 mod commit;
-mod error;
+pub(crate) mod error;
 mod open;
 pub(crate) mod paging;
 mod passwords;

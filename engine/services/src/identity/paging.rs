@@ -13,7 +13,7 @@ use super::error::invalid_argument;
 
 const CHECK_BYTES: usize = 4;
 /// Longer ones are refused undecoded.
-const CURSOR_CHARS_MAX: usize = 4_096;
+const CURSOR_CHARS_MAX: usize = 16_384;
 
 /// Items on a page, of what the caller asked for.
 pub(crate) fn page_items(limit: Option<u32>) -> usize {

@@ -100,4 +100,15 @@ impl Passwords {
         })
         .await
     }
+
+    /// All that may be hashed at once, so that a test can see who waits.
+    #[cfg(test)]
+    pub(crate) fn permits(&self) -> &Arc<Semaphore> {
+        &self.permits
+    }
+
+    #[cfg(test)]
+    pub(crate) fn decoy(&self) -> &PasswordHash {
+        &self.decoy
+    }
 }

@@ -72,7 +72,7 @@ impl IdentityService {
 impl Inner {
     /// The user is the one whose password was right: if it changed since, the session is of an old generation and
     /// dead from the start.
-    fn open_session(&self, user: &User) -> ServiceResult<IssuedTokens> {
+    pub(super) fn open_session(&self, user: &User) -> ServiceResult<IssuedTokens> {
         let id = random_id(&*self.clock, &*self.rng);
         let token: [u8; TOKEN_BYTES] = random(&*self.rng);
         let (family, secret) = digests(&token);
