@@ -32,45 +32,25 @@ const RESERVED_MODULES: &[&str] = &[
     "errors",
 ];
 
-/// Types that GraphQL or the language itself has already.
+/// Scalars of the contract language and helpers of the clients.
 const RESERVED_TYPES: &[&str] = &[
-    "Boolean",
-    "Bytes",
-    "Cursor",
-    "Date",
-    "Decimal",
-    "Empty",
-    "Float",
-    "Id",
-    "Id64",
-    "Int",
-    "Int53",
-    "Json",
-    "Lsn",
-    "Map",
-    "Mutation",
-    "Presence",
-    "Query",
-    "String",
-    "Subscription",
-    "Timestamp",
-    "UInt53",
-    "Uint53",
-    "Uuid",
+    "Cursor", "Empty", "Id64", "Json", "Lsn", "Map", "Presence", "Uuid",
 ];
 
-/// Errors whose variant or class the clients have already.
-const RESERVED_ERRORS: &[&str] = &["Unknown", "RustyDb", "Connection", "Timeout", "Decode"];
+/// The variant of a code that a client does not know.
+const RESERVED_ERRORS: &[&str] = &["Unknown"];
 
 pub(super) fn check_forms(lint: &mut Lint<'_>, module: &LoadedModule) {
     let file = &module.file;
     let at = At::root(&file.module);
+    let graphql_types: Vec<&str> = names::graphql::reserved_types().into_iter().collect();
     case(lint, &at.push("module"), "module", &file.module, is_snake, SNAKE);
     reserved(lint, &at.push("module"), "module", &file.module, RESERVED_MODULES);
     for (name, schema) in &file.types {
         let at = at.push("types").push(name);
         case(lint, &at, "type", name, is_pascal, PASCAL);
         reserved(lint, &at, "type", name, RESERVED_TYPES);
+        reserved(lint, &at, "type", name, &graphql_types);
         schema_names(lint, &at, schema);
     }
     for name in file.errors.keys() {

@@ -134,12 +134,18 @@ impl ClientBuilder {
 
     pub fn build(self) -> Result<Client, Error> {
         let base_url = self.base_url.trim_end_matches('/').to_owned();
-        let sound = reqwest::Url::parse(&base_url).is_ok_and(|url| {
+        let url = reqwest::Url::parse(&base_url).ok().filter(|url| {
             matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
         });
-        if !sound {
+        let Some(url) = url else {
             let message =
                 format!("`{base_url}` is no server's address; write one like http://127.0.0.1:8080");
+            return Err(Error::Configuration { message });
+        };
+        if url.scheme() == "https" && self.http.is_none() {
+            let message = format!(
+                "`{base_url}` needs TLS, which this crate does not link; give `http` a reqwest::Client that has it"
+            );
             return Err(Error::Configuration { message });
         }
         let http = match self.http {

@@ -122,10 +122,60 @@ async fn without_a_timeout_the_server_is_told_none() {
 
 #[test]
 fn an_address_that_is_none_is_refused() {
-    for address in ["", "localhost:8080", "ftp://h", "http://h?x=1", "/api"] {
+    for address in [
+        "",
+        "localhost:8080",
+        "ftp://h",
+        "http://h?x=1",
+        "/api",
+        "https://h",
+    ] {
         assert!(
             matches!(Client::new(address), Err(Error::Configuration { .. })),
             "{address}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_generated_method_speaks_the_contracts_route_and_types() {
+    let server = Server::start(|_, _| {
+        ok(json!({
+            "status": "degraded",
+            "components": [{"name": "sql", "status": "of a newer version", "check_us": 3, "newer": 1}],
+        }))
+    })
+    .await;
+    let health = server.client().health().get_summary().await.unwrap();
+    assert_eq!(health.status, crate::health::HealthStatus::Degraded);
+    assert_eq!(health.components[0].status.as_str(), "of a newer version");
+    assert_eq!(server.seen()[0].target, "/api/v1/health");
+}
+
+#[cfg(feature = "driver")]
+#[tokio::test]
+async fn the_driver_goes_through_the_typed_methods() {
+    let server = Server::start(|seen, _| match seen.header("authorization") {
+        Some("Bearer t") => ok(json!({"alive": true, "uptime_seconds": 7, "newer": 1})),
+        _ => super::server::problem(401, "UNAUTHENTICATED"),
+    })
+    .await;
+    let client = server.client();
+    let answer = async |line: Value| crate::driver::answer(&client, &line.to_string()).await;
+    let op = "health.check_liveness";
+    let alive = answer(json!({"op": op, "credential": {"bearer": "t"}})).await;
+    // A field that the type does not have is lost on the way, which shows the type.
+    assert_eq!(alive, json!({"ok": {"alive": true, "uptime_seconds": 7}}));
+    let refused = answer(json!({"op": op, "input": {}, "credential": null})).await;
+    assert_eq!(refused["error"]["code"], "UNAUTHENTICATED");
+    assert_eq!(refused["error"]["class"], "Unauthenticated");
+    assert_eq!(refused["error"]["status"], 401);
+    for (line, class) in [
+        (json!({"op": "health.unheard_of"}), "UNKNOWN_OPERATION"),
+        (json!({"op": op, "iterate": true}), "NOT_PAGED"),
+        (json!({"op": op, "input": 1}), "INPUT_TYPE"),
+        (json!({"input": {}}), "BAD_LINE"),
+    ] {
+        assert_eq!(answer(line).await["error"]["class"], class);
     }
 }
