@@ -191,7 +191,7 @@ fn the_state_answers_like_plain_lists() {
     let mut seed = [0; 8];
     SystemRng.fill(&mut seed);
     let seed = u64::from_le_bytes(seed);
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut model = Model {
         rng: SeededRng::new(seed),
         users: Vec::new(),
