@@ -1,0 +1,71 @@
+//! Tables, SQL and transactions as the contract's services.
+//!
+//! [`DataEngine`] implements the generated traits of `database`, `sql`, `query` and `transactions`, one file each,
+//! and tells the pipeline what SQL text would do ([`classifier`]). Shared by all of them:
+//!
+//! - [`scope`]: every call runs in a transaction, the caller's or one of its own, and leaves nothing behind when
+//!   it fails or is dropped;
+//! - [`errors`]: the one table from the engine's errors to the contract's;
+//! - [`definitions`], [`values`], [`filter`]: the contract's forms of tables, rows and conditions;
+//! - [`writes`]: changes of single rows and lists of rows.
+//!
+//! Reads and the planning of statements run on the thread that drives the call: a read of a cached row takes
+//! microseconds, and scans give the thread back as they go. What waits for the disk, or rewrites many rows, runs
+//! on blocking threads.
+
+mod catalog;
+mod classifier;
+mod database;
+mod definitions;
+mod errors;
+mod filter;
+mod query;
+mod reads;
+mod scope;
+mod sql;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod transactions;
+mod values;
+mod writes;
+
+use std::sync::Arc;
+
+use rustydb_runtime::Clock;
+use rustydb_sql::SqlEngine;
+use rustydb_store::tables::Tables;
+use rustydb_store::transactions::TransactionRegistry;
+
+use sweep::Sweep;
+
+/// The modules that read and write tables. A clone is another handle to the same.
+#[derive(Clone)]
+pub struct DataEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    tables: Tables,
+    sql: SqlEngine,
+    clock: Arc<dyn Clock>,
+    transactions: Arc<TransactionRegistry>,
+    sweep: Sweep,
+}
+
+impl DataEngine {
+    /// Starts the rollback of idle transactions, which ends with the last handle or with [`DataEngine::close`].
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn new(tables: Tables, sql: SqlEngine, clock: Arc<dyn Clock>) -> DataEngine {
+        let transactions = Arc::new(TransactionRegistry::new(tables.clone()));
+        let sweep = Sweep::start(&transactions);
+        DataEngine { inner: Arc::new(Inner { tables, sql, clock, transactions, sweep }) }
+    }
+
+    /// Ends background work; to be called once no call is under way. Open transactions are never committed.
+    pub async fn close(&self) {
+        self.inner.sweep.stop().await;
+    }
+}

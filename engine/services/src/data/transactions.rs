@@ -1,0 +1,167 @@
+//! The `transactions` module: transactions that span calls.
+
+use rustydb_contract::{CallContext, Cursor, Empty, Id64, Lsn, ServiceError, ServiceResult, Timestamp, async_trait};
+use rustydb_contract_transactions::errors::UNSUPPORTED_ISOLATION_LEVEL;
+use rustydb_contract_transactions::{
+    CommittedTransaction, ExecutedOperations, IsolationLevel, RowOperation, RowOperationResult, TableChange,
+    Transaction, TransactionList, TransactionState, TransactionsBeginInput, TransactionsCommitInput,
+    TransactionsExecuteInput, TransactionsGetInput, TransactionsListActiveInput, TransactionsRollbackInput,
+    TransactionsService,
+};
+use rustydb_store::tables::{MAIN_DATABASE, TableChanges};
+use rustydb_store::transactions::{BeginOptions, TransactionInfo};
+
+use super::DataEngine;
+use super::errors::{declared, in_part, table_error};
+use super::scope::{Access, Place, Scope};
+use super::writes::{change_row, remove_row};
+use crate::identity::blocking::blocking;
+use crate::identity::paging;
+
+/// Idle time-out of a transaction whose caller names none.
+const IDLE_TIMEOUT_MS_DEFAULT: u64 = 60_000;
+/// Name of the list in cursors.
+const TRANSACTIONS: &str = "transactions";
+
+#[async_trait]
+impl TransactionsService for DataEngine {
+    async fn begin(&self, context: &CallContext, input: TransactionsBeginInput) -> ServiceResult<Transaction> {
+        match input.isolation_level {
+            None | Some(IsolationLevel::Snapshot) => {}
+            Some(other) => {
+                let message = format!("isolation level `{}` is not done here; begin with `snapshot`", other.as_str());
+                return Err(ServiceError::new(&UNSUPPORTED_ISOLATION_LEVEL, message));
+            }
+        }
+        let caller = context.principal();
+        let options = BeginOptions {
+            owner: caller.user_id.clone(),
+            owner_name: caller.username.clone(),
+            database: input.database.unwrap_or_else(|| MAIN_DATABASE.to_owned()),
+            read_only: input.read_only.unwrap_or(false),
+            idle_timeout_us: Some(input.idle_timeout_ms.unwrap_or(IDLE_TIMEOUT_MS_DEFAULT).saturating_mul(1_000)),
+        };
+        let begun = self.inner.transactions.begin(options).map_err(table_error);
+        begun.map(described).map_err(declared(context))
+    }
+
+    async fn commit(
+        &self,
+        context: &CallContext,
+        input: TransactionsCommitInput,
+    ) -> ServiceResult<CommittedTransaction> {
+        let lease = self.lease(context, input.id).await?;
+        let outcome = blocking(move || lease.commit().map_err(table_error)).await?;
+        Ok(CommittedTransaction {
+            transaction_id: input.id,
+            lsn: Lsn(outcome.seq.0),
+            rows_changed: outcome.changes.iter().map(rows_changed).sum(),
+        })
+    }
+
+    async fn execute(
+        &self,
+        context: &CallContext,
+        input: TransactionsExecuteInput,
+    ) -> ServiceResult<ExecutedOperations> {
+        let place = Place::new(input.database.clone(), input.transaction_id);
+        let operations = &input.operations;
+        let executed = self.run(context, &place, Access::Write, |mut scope| async move {
+            let mut results = Vec::with_capacity(operations.len());
+            for (at, operation) in operations.iter().enumerate() {
+                let path = format!("operations.{at}");
+                let done = self.operation(scope, operation).await.map_err(|error| in_part(&path, &error))?;
+                scope = done.0;
+                results.push(done.1);
+            }
+            Ok((scope, results))
+        });
+        let (results, seq) = executed.await.map_err(declared(context))?;
+        let rows_changed = results.iter().map(|result| result.rows_affected).sum();
+        Ok(ExecutedOperations { results, rows_changed, lsn: seq.map(|seq| Lsn(seq.0)) })
+    }
+
+    async fn get(&self, context: &CallContext, input: TransactionsGetInput) -> ServiceResult<Transaction> {
+        let owner = &context.principal().user_id;
+        self.inner.transactions.info(input.id.0, owner).map(described).map_err(table_error)
+    }
+
+    async fn list_active(
+        &self,
+        _: &CallContext,
+        input: TransactionsListActiveInput,
+    ) -> ServiceResult<TransactionList> {
+        let after: Option<u64> = match paging::after(TRANSACTIONS, input.after)? {
+            None => None,
+            Some(id) => Some(id.parse().expect("a cursor of this list that passed its check has a number")),
+        };
+        let items_max = paging::page_items(input.limit);
+        // None that has ended is shown.
+        self.inner.transactions.sweep();
+        let mut open = self.inner.transactions.list(None);
+        open.retain(|transaction| after.is_none_or(|after| transaction.id > after));
+        let next = (open.len() > items_max).then(|| last_of(&open[..items_max]));
+        open.truncate(items_max);
+        Ok(TransactionList { transactions: open.into_iter().map(described).collect(), next })
+    }
+
+    async fn rollback(&self, context: &CallContext, input: TransactionsRollbackInput) -> ServiceResult<Empty> {
+        let lease = self.lease(context, input.id).await?;
+        // Freeing a large write set takes its time.
+        blocking(move || lease.rollback().map_err(table_error)).await?;
+        Ok(Empty {})
+    }
+}
+
+impl DataEngine {
+    async fn operation(
+        &self,
+        mut scope: Scope,
+        operation: &RowOperation,
+    ) -> ServiceResult<(Scope, RowOperationResult)> {
+        let (scope, ids) = match operation {
+            RowOperation::Insert(insert) => self.add_rows(scope, &insert.table, &insert.rows, "rows").await?,
+            RowOperation::Update(update) => {
+                let row = change_row(&mut scope, &update.table, &update.id, &update.values)?;
+                (scope, vec![row.id])
+            }
+            RowOperation::Delete(delete) => {
+                remove_row(&mut scope, &delete.table, &delete.id)?;
+                (scope, vec![delete.id.clone()])
+            }
+        };
+        Ok((scope, RowOperationResult { rows_affected: ids.len() as u64, ids }))
+    }
+}
+
+/// Ids rise with time, so that their order is that of the beginnings.
+fn last_of(page: &[TransactionInfo]) -> Cursor {
+    let id = page.last().map_or(0, |transaction| transaction.id);
+    paging::cursor(TRANSACTIONS, &id.to_string())
+}
+
+fn rows_changed(changes: &TableChanges) -> u64 {
+    changes.inserted + changes.updated + changes.deleted
+}
+
+fn described(info: TransactionInfo) -> Transaction {
+    let change = |changes: TableChanges| TableChange {
+        database: changes.database,
+        table: changes.table,
+        inserted: changes.inserted,
+        updated: changes.updated,
+        deleted: changes.deleted,
+    };
+    Transaction {
+        transaction_id: Id64(info.id),
+        state: TransactionState::Active,
+        isolation_level: IsolationLevel::Snapshot,
+        read_only: info.read_only,
+        database: info.database,
+        username: info.owner_name,
+        started_at: Timestamp::from_micros(info.started_at_us),
+        last_used_at: Timestamp::from_micros(info.last_used_at_us),
+        idle_timeout_ms: info.idle_timeout_us / 1_000,
+        changes: info.changes.into_iter().map(change).collect(),
+    }
+}
