@@ -36,7 +36,7 @@ pub fn classify(statement: &Statement) -> StatementClass {
         Statement::Explain { statement, .. } => classify(statement),
         other => {
             let mut strongest = Strongest(own_class(other));
-            let _ = other.visit(&mut strongest);
+            let _ = crate::stack::deep(true, || other.visit(&mut strongest));
             strongest.0
         }
     }

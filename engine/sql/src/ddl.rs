@@ -249,16 +249,14 @@ impl SqlEngine {
         columns: Vec<String>,
         locator: Option<Locator<'_>>,
     ) -> Result<ViewSpec> {
-        let mut prepared = query.clone();
-        rewrite::prepare(&mut prepared, &[])?;
+        let prepared = rewrite::prepared(query, &[], true)?;
         let state = self.session.state();
         let scope = Scope::new(&state, reader, &ctx.database);
         let plan = scope
             .plan(prepared)
             .map_err(|error| from_datafusion(error, locator))?;
         // Errors of types show only here.
-        let plan = state
-            .optimize(&plan)
+        let plan = crate::stack::deep(true, || state.optimize(&plan))
             .map_err(|error| from_datafusion(error, locator))?;
         let own = if schema == PUBLIC_SCHEMA {
             name.clone()

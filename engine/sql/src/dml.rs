@@ -39,10 +39,9 @@ impl SqlEngine {
         txn: &mut Txn,
         ctx: &ExecContext,
         statement: &ParsedStatement,
-        update: &Update,
     ) -> Result<StatementResult> {
         let reader = txn.reader();
-        let finder = self.update_finder(&reader, ctx, statement, update)?;
+        let finder = self.update_finder(&reader, ctx, statement)?;
         let batches = self.find(&reader, ctx, &finder, statement).await?;
         let rows = self.new_rows(&reader, &finder, &batches)?;
         let count = rows.len() as u64;
@@ -55,10 +54,9 @@ impl SqlEngine {
         txn: &mut Txn,
         ctx: &ExecContext,
         statement: &ParsedStatement,
-        delete: &Delete,
     ) -> Result<StatementResult> {
         let reader = txn.reader();
-        let finder = self.delete_finder(&reader, ctx, statement, delete)?;
+        let finder = self.delete_finder(&reader, ctx, statement)?;
         let batches = self.find(&reader, ctx, &finder, statement).await?;
         let mut seen = HashSet::new();
         let mut keys = keys_of(&batches);
@@ -73,10 +71,8 @@ impl SqlEngine {
         reader: &TxnReader,
         ctx: &ExecContext,
         statement: &ParsedStatement,
-        update: &Update,
     ) -> Result<Finder> {
-        let mut prepared = Statement::Update(update.clone());
-        rewrite::prepare(&mut prepared, &ctx.params)?;
+        let prepared = rewrite::prepared(statement.ast(), &ctx.params, statement.locator().is_long())?;
         let Statement::Update(Update {
             table,
             assignments,
@@ -135,10 +131,8 @@ impl SqlEngine {
         reader: &TxnReader,
         ctx: &ExecContext,
         statement: &ParsedStatement,
-        delete: &Delete,
     ) -> Result<Finder> {
-        let mut prepared = Statement::Delete(delete.clone());
-        rewrite::prepare(&mut prepared, &ctx.params)?;
+        let prepared = rewrite::prepared(statement.ast(), &ctx.params, statement.locator().is_long())?;
         let Statement::Delete(Delete {
             from: FromTable::WithFromKeyword(from),
             using,
@@ -377,10 +371,9 @@ pub(crate) fn default_expr(table: &TableDef, index: usize) -> Result<Expr> {
         },
         _ => None,
     };
-    let mut expr =
+    let expr =
         expr.ok_or_else(|| SqlError::Internal(format!("the default \"{text}\" is not an expression")))?;
-    rewrite::prepare(&mut expr, &[])?;
-    Ok(expr)
+    rewrite::prepared(&expr, &[], parsed.locator().is_long())
 }
 
 fn key_item(alias: &Ident) -> SelectItem {

@@ -160,9 +160,9 @@ impl SqlEngine {
                     .to_uppercase();
                 Err(SqlError::ReadOnlyTransaction { what })
             }
-            Statement::Insert(insert) => self.insert(txn, ctx, statement, insert).await,
-            Statement::Update(update) => self.update(txn, ctx, statement, update).await,
-            Statement::Delete(delete) => self.delete(txn, ctx, statement, delete).await,
+            Statement::Insert(_) => self.insert(txn, ctx, statement).await,
+            Statement::Update(_) => self.update(txn, ctx, statement).await,
+            Statement::Delete(_) => self.delete(txn, ctx, statement).await,
             _ => self.define(txn, ctx, statement).await,
         }
     }
@@ -181,12 +181,11 @@ impl SqlEngine {
                 statement.start(),
             ));
         };
-        let mut query = query.as_ref().clone();
-        crate::rewrite::prepare(&mut query, &ctx.params)?;
-        if self.config.point_reads {
-            if let Some(found) = self.point_read(reader, ctx, &query)? {
-                return Ok(found);
-            }
+        let query = crate::rewrite::prepared(query.as_ref(), &ctx.params, statement.locator().is_long())?;
+        if self.config.point_reads
+            && let Some(found) = self.point_read(reader, ctx, &query)?
+        {
+            return Ok(found);
         }
         self.select(reader, ctx, query, Some(statement.locator())).await
     }

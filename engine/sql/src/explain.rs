@@ -51,6 +51,16 @@ impl SqlEngine {
         statement: &ParsedStatement,
         analyze: bool,
     ) -> Result<Explanation> {
+        crate::stack::deep_polls(self.explain_here(reader, ctx, statement, analyze)).await
+    }
+
+    async fn explain_here(
+        &self,
+        reader: &TxnReader,
+        ctx: &ExecContext,
+        statement: &ParsedStatement,
+        analyze: bool,
+    ) -> Result<Explanation> {
         refuse_unsupported(statement)?;
         let locator = Some(statement.locator());
         if analyze && !matches!(statement.ast(), Statement::Query(_)) {
@@ -105,21 +115,19 @@ impl SqlEngine {
         let locator = Some(statement.locator());
         let (target, query) = match statement.ast() {
             Statement::Query(query) => {
-                let mut query = query.as_ref().clone();
-                rewrite::prepare(&mut query, &ctx.params)?;
+                let query = rewrite::prepared(query.as_ref(), &ctx.params, true)?;
                 (None, query)
             }
-            Statement::Update(update) => {
-                let finder = self.update_finder(reader, ctx, statement, update)?;
+            Statement::Update(_) => {
+                let finder = self.update_finder(reader, ctx, statement)?;
                 (Some(finder.table), finder.query)
             }
-            Statement::Delete(delete) => {
-                let finder = self.delete_finder(reader, ctx, statement, delete)?;
+            Statement::Delete(_) => {
+                let finder = self.delete_finder(reader, ctx, statement)?;
                 (Some(finder.table), finder.query)
             }
             Statement::Insert(_) => {
-                let mut prepared = statement.ast().clone();
-                rewrite::prepare(&mut prepared, &ctx.params)?;
+                let prepared = rewrite::prepared(statement.ast(), &ctx.params, true)?;
                 let Statement::Insert(insert) = prepared else {
                     return Err(SqlError::Internal("an INSERT changed its kind".to_owned()));
                 };

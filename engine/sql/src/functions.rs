@@ -106,6 +106,51 @@ impl ScalarUDFImpl for CheckedArithmetic {
     }
 }
 
+/// `-` of an integer, for the same reason.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CheckedNegation {
+    signature: Signature,
+}
+
+impl CheckedNegation {
+    pub fn new() -> CheckedNegation {
+        CheckedNegation {
+            signature: Signature::any(1, Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for CheckedNegation {
+    fn name(&self) -> &str {
+        "negate"
+    }
+
+    fn display_name(&self, args: &[Expr]) -> DfResult<String> {
+        Ok(args.first().map(|arg| format!("(- {arg})")).unwrap_or_default())
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
+        Ok(args
+            .first()
+            .map(|arg| format!("(- {})", arg.schema_name()))
+            .unwrap_or_default())
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> DfResult<DataType> {
+        Ok(types[0].clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        let scalar = matches!(args.args[0], ColumnarValue::Scalar(_));
+        let value = args.args[0].to_array(if scalar { 1 } else { args.number_rows })?;
+        answer(numeric::neg(value.as_ref())?, scalar)
+    }
+}
+
 fn answer(result: ArrayRef, scalar: bool) -> DfResult<ColumnarValue> {
     if scalar {
         Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))

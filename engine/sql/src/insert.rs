@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Insert, Parens, Query, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins,
+    Expr, Parens, Query, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins,
     UnaryOperator, Value,
 };
 use rustydb_store::datum::{datum_from_json, datum_from_text};
@@ -24,6 +24,9 @@ use crate::rewrite;
 /// Cells computed by one SELECT. Planning is slower than linear in the columns of a projection.
 const CELLS_PER_SELECT: usize = 200;
 
+/// Rows with their places among those given.
+type Numbered = Vec<(usize, Row)>;
+
 /// A cell whose value is not known yet.
 struct Pending {
     row: usize,
@@ -37,12 +40,10 @@ impl SqlEngine {
         txn: &mut Txn,
         ctx: &ExecContext,
         statement: &ParsedStatement,
-        insert: &Insert,
     ) -> Result<StatementResult> {
         let reader = txn.reader();
         let locator = statement.locator();
-        let mut prepared = Statement::Insert(insert.clone());
-        rewrite::prepare(&mut prepared, &ctx.params)?;
+        let prepared = rewrite::prepared(statement.ast(), &ctx.params, statement.locator().is_long())?;
         let Statement::Insert(insert) = prepared else {
             return Err(SqlError::Internal("an INSERT changed its kind".to_owned()));
         };
@@ -292,7 +293,7 @@ impl SqlEngine {
     ) -> Result<Vec<Row>> {
         let mut rows: Vec<Row> = vec![Vec::new(); objects.len()];
         // Objects may name different columns; those that name the same ones are completed together.
-        let mut groups: Vec<(Vec<usize>, Vec<(usize, Row)>)> = Vec::new();
+        let mut groups: Vec<(Vec<usize>, Numbered)> = Vec::new();
         for (number, object) in objects.iter().enumerate() {
             let mut cells: Vec<(usize, Datum)> = Vec::with_capacity(object.len());
             for (name, value) in object {

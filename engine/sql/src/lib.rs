@@ -54,11 +54,14 @@ mod rules;
 mod scan;
 mod select;
 mod session;
+mod stack;
+mod sums;
 mod union;
 
 pub use columns::Column;
 pub use engine::{
     ExecContext, MEMORY_BYTES_DEFAULT, ROWS_DEFAULT, ROWS_MAX, SqlConfig, SqlEngine, StatementResult,
 };
+pub use error::SqlError;
 pub use explain::{Explanation, PlanNode};
 pub use rewrite::PARAMETERS_MAX;

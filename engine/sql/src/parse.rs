@@ -19,9 +19,9 @@ pub const SQL_BYTES_MAX: usize = 1 << 20;
 pub const STATEMENTS_MAX: usize = 1_000;
 /// Deepest nesting of parentheses, subqueries and the like.
 pub const NESTING_MAX: usize = 50;
-/// Most operators between two commas or clauses. Chains of operators nest to the left in the syntax tree
+/// Most operators in a row, those around enclosing parentheses included. Chains of operators nest to the left in the syntax tree
 /// without bound, and walking or dropping a tree takes stack for each level.
-pub const OPERATOR_CHAIN_MAX: usize = 1_000;
+pub const OPERATOR_CHAIN_MAX: usize = 500;
 
 /// Starts the names that rewriting invents. Refused in users' text, so that none can be forged.
 pub(crate) const INTERNAL_MARK: char = '\u{1}';
@@ -83,6 +83,12 @@ pub(crate) struct Locator<'a> {
 }
 
 impl Locator<'_> {
+    /// Whether the statement may nest deeper than a thread's stack is sure to hold.
+    pub fn is_long(&self) -> bool {
+        const TOKENS_SHORT: usize = 200;
+        self.tokens.len() > TOKENS_SHORT
+    }
+
     pub fn start(&self) -> Position {
         self.start
     }
@@ -249,7 +255,9 @@ impl LineStarts {
 
 /// Bounds that the parser doesn't have, and names that only rewriting may use.
 fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
+    // A comma starts another chain, as deep as the parentheses around it are.
     let mut chain = 0;
+    let mut around: Vec<usize> = Vec::new();
     for token in tokens {
         match &token.token {
             Token::Word(word) if word.quote_style.is_some() => {
@@ -279,11 +287,15 @@ fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
                     chain += 1;
                 }
             }
-            Token::Comma | Token::SemiColon => chain = 0,
+            Token::Comma => chain = around.last().copied().unwrap_or(0),
+            Token::SemiColon => {
+                chain = 0;
+                around.clear();
+            }
+            Token::LParen | Token::LBracket => around.push(chain),
+            Token::RParen | Token::RBracket => chain = around.pop().unwrap_or(0) + 1,
             Token::Whitespace(_)
             | Token::Period
-            | Token::LParen
-            | Token::RParen
             | Token::SingleQuotedString(_)
             | Token::Number(..)
             | Token::Placeholder(_)

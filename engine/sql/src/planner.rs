@@ -62,7 +62,10 @@ impl<'a> Scope<'a> {
 
     /// The plan of a query that `rewrite::prepare` has been over.
     pub fn plan(&self, query: Query) -> DfResult<LogicalPlan> {
-        SqlToRel::new_with_options(self, options()).sql_statement_to_plan(Statement::Query(Box::new(query)))
+        crate::stack::deep(true, || {
+            SqlToRel::new_with_options(self, options())
+                .sql_statement_to_plan(Statement::Query(Box::new(query)))
+        })
     }
 
     pub fn named(&self) -> Vec<String> {
@@ -74,7 +77,7 @@ impl<'a> Scope<'a> {
     }
 
     fn relation(&self, name: &TableReference) -> DfResult<Relation> {
-        let relation = lookup(self.reader, self.database, name).map_err(|error| external(error))?;
+        let relation = lookup(self.reader, self.database, name).map_err(external)?;
         let key = qualified(match &relation {
             Relation::Table(table) => (&table.schema, &table.name),
             Relation::View(view) => (&view.schema, &view.name),
@@ -112,9 +115,7 @@ fn view_query(view: &ViewDef) -> Result<Query, SqlError> {
             view.name
         )));
     };
-    let mut query = query.as_ref().clone();
-    crate::rewrite::prepare(&mut query, &[])?;
-    Ok(query)
+    crate::rewrite::prepared(query.as_ref(), &[], true)
 }
 
 /// How dependencies name a relation: alone in schema `public`, else with its schema.

@@ -57,6 +57,15 @@ pub(crate) fn prepare_all<T: VisitMut>(nodes: &mut [T], params: &[Json]) -> Resu
     }
 }
 
+/// A prepared copy; `long` as in [`crate::stack::deep`].
+pub(crate) fn prepared<T: VisitMut + Clone>(node: &T, params: &[Json], long: bool) -> Result<T> {
+    crate::stack::deep(long, || {
+        let mut copy = node.clone();
+        prepare(&mut copy, params)?;
+        Ok(copy)
+    })
+}
+
 /// An identifier that case folding leaves alone.
 pub(crate) fn quoted(name: impl Into<String>) -> Ident {
     Ident::with_quote('"', name)
@@ -226,14 +235,12 @@ impl VisitorMut for Prepare<'_> {
                 Some(name) => *expr = call(name, vec![Expr::Value(value.clone())]),
                 None => plain_type(data_type),
             },
-            Expr::Function(function) => {
-                if parts(&function.name) == ["gen_random_uuid"] {
-                    function.name = ObjectName(vec![ObjectNamePart::Identifier(quoted("uuid"))]);
-                    *expr = call(
-                        TO_UUID,
-                        vec![std::mem::replace(expr, Expr::Value(Value::Null.into()))],
-                    );
-                }
+            Expr::Function(function) if parts(&function.name) == ["gen_random_uuid"] => {
+                function.name = ObjectName(vec![ObjectNamePart::Identifier(quoted("uuid"))]);
+                *expr = call(
+                    TO_UUID,
+                    vec![std::mem::replace(expr, Expr::Value(Value::Null.into()))],
+                );
             }
             _ => {}
         }

@@ -6,14 +6,18 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
+use datafusion::logical_expr::{
+    AggregateUDF, Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF,
+    WindowFunctionDefinition,
+};
 use datafusion::optimizer::AnalyzerRule;
 use std::sync::{Arc, LazyLock};
 
 use rustydb_store::types::ColumnType;
 
 use crate::columns::is_uuid;
-use crate::functions::{CheckedArithmetic, checked_text};
+use crate::functions::{CheckedArithmetic, CheckedNegation, checked_text};
+use crate::sums::CheckedSum;
 
 /// Rewrites each expression of a plan, bottom up, knowing the columns that it may name.
 fn rewrite(
@@ -115,13 +119,15 @@ fn read_literal(expr: Expr) -> DfResult<Expr> {
     }
 }
 
-/// Integer `+`, `-` and `*` fail on overflow instead of wrapping around. Runs when types are already coerced.
+/// Integer `+`, `-`, `*` and sums fail on overflow instead of wrapping around. Runs when types are already coerced.
 #[derive(Debug)]
 pub(crate) struct CheckedIntegers;
 
 static ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Plus));
 static SUBTRACT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Minus));
 static MULTIPLY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| checked(Operator::Multiply));
+static NEGATE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(CheckedNegation::new())));
+static SUM: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| Arc::new(AggregateUDF::from(CheckedSum::new())));
 
 fn checked(operator: Operator) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::from(CheckedArithmetic::new(operator)))
@@ -138,22 +144,58 @@ impl AnalyzerRule for CheckedIntegers {
 }
 
 fn check_arithmetic(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else {
-        return Ok(Transformed::no(expr));
-    };
-    let function = match op {
-        Operator::Plus => &ADD,
-        Operator::Minus => &SUBTRACT,
-        Operator::Multiply => &MULTIPLY,
-        _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
-    };
-    let integer =
-        |expr: &Expr| -> Option<DataType> { expr.get_type(schema).ok().filter(DataType::is_integer) };
-    match (integer(&left), integer(&right)) {
-        (Some(a), Some(b)) if a == b => {
-            let call = ScalarFunction::new_udf(Arc::clone(function), vec![*left, *right]);
-            Ok(Transformed::yes(Expr::ScalarFunction(call)))
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let function = match op {
+                Operator::Plus => &ADD,
+                Operator::Minus => &SUBTRACT,
+                Operator::Multiply => &MULTIPLY,
+                _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            };
+            match (integer(&left, schema), integer(&right, schema)) {
+                (Some(a), Some(b)) if a == b => Ok(Transformed::yes(call(function, vec![*left, *right]))),
+                _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+            }
         }
-        _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+        Expr::Negative(inner) if integer(&inner, schema).is_some() => {
+            Ok(Transformed::yes(call(&NEGATE, vec![*inner])))
+        }
+        Expr::AggregateFunction(mut aggregate)
+            if sums_bigint(&aggregate.func, &aggregate.params.args, schema) =>
+        {
+            aggregate.func = Arc::clone(&SUM);
+            Ok(Transformed::yes(Expr::AggregateFunction(aggregate)))
+        }
+        Expr::WindowFunction(mut window) => match &window.fun {
+            WindowFunctionDefinition::AggregateUDF(function)
+                if sums_bigint(function, &window.params.args, schema) =>
+            {
+                window.fun = WindowFunctionDefinition::AggregateUDF(Arc::clone(&SUM));
+                Ok(Transformed::yes(Expr::WindowFunction(window)))
+            }
+            _ => Ok(Transformed::no(Expr::WindowFunction(window))),
+        },
+        other => Ok(Transformed::no(other)),
     }
+}
+
+fn integer(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    expr.get_type(schema).ok().filter(DataType::is_integer)
+}
+
+fn call(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), args))
+}
+
+/// Whether this is DataFusion's sum over values that are bigint by themselves, not only for being summed.
+fn sums_bigint(function: &Arc<AggregateUDF>, args: &[Expr], schema: &DFSchema) -> bool {
+    if function.name() != "sum" || Arc::ptr_eq(function, &SUM) {
+        return false;
+    }
+    let [arg] = args else { return false };
+    let widened = match arg {
+        Expr::Cast(cast) => integer(&cast.expr, schema).is_some_and(|from| from != DataType::Int64),
+        _ => false,
+    };
+    !widened && integer(arg, schema) == Some(DataType::Int64)
 }

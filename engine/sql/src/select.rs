@@ -21,6 +21,7 @@ use crate::failure::from_datafusion;
 use crate::parse::Locator;
 use crate::planner::Scope;
 use crate::rewrite::visible;
+use crate::stack::deep_polls;
 
 /// JSON rows take more memory than Arrow's; what a value costs beside its text.
 const JSON_VALUE_BYTES: usize = 48;
@@ -45,6 +46,16 @@ impl SqlEngine {
 
     /// Runs a plan and collects its rows as JSON, up to the limits.
     pub(crate) async fn rows(
+        &self,
+        state: &SessionState,
+        ctx: &ExecContext,
+        plan: &LogicalPlan,
+        locator: Option<Locator<'_>>,
+    ) -> Result<StatementResult> {
+        deep_polls(self.rows_here(state, ctx, plan, locator)).await
+    }
+
+    async fn rows_here(
         &self,
         state: &SessionState,
         ctx: &ExecContext,
@@ -99,6 +110,16 @@ impl SqlEngine {
 
     /// Runs a plan and collects its batches, for statements that change rows. `rows_max` bounds them.
     pub(crate) async fn batches(
+        &self,
+        state: &SessionState,
+        ctx: &ExecContext,
+        plan: &LogicalPlan,
+        locator: Option<Locator<'_>>,
+    ) -> Result<Vec<RecordBatch>> {
+        deep_polls(self.batches_here(state, ctx, plan, locator)).await
+    }
+
+    async fn batches_here(
         &self,
         state: &SessionState,
         ctx: &ExecContext,

@@ -40,10 +40,10 @@ impl SqlEngine {
                     statement.start(),
                 )));
             };
-            queries.push(query.as_ref().clone());
+            queries.push(crate::stack::deep(true, || query.as_ref().clone()));
             parsed.push(statement);
         }
-        rewrite::prepare_all(&mut queries, &ctx.params)?;
+        crate::stack::deep(true, || rewrite::prepare_all(&mut queries, &ctx.params))?;
         let state = self.session.state();
         let mut columns = None;
         for (number, (statement, query)) in parsed.iter().zip(&queries).enumerate() {

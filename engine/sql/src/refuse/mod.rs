@@ -31,7 +31,7 @@ pub fn refuse_unsupported(statement: &ParsedStatement) -> Result<()> {
         relations: 0,
         operands: 0,
     };
-    walk.statement(statement.ast())
+    crate::stack::deep(statement.locator().is_long(), || walk.statement(statement.ast()))
 }
 
 struct Walk<'a> {

@@ -243,7 +243,7 @@ impl Walk<'_> {
         )?;
         self.no(prewhere.is_some(), at, &["PREWHERE"], "write WHERE")?;
         self.no(
-            connect_by.first().is_some(),
+            !connect_by.is_empty(),
             at,
             &["CONNECT", "BY"],
             "write WITH RECURSIVE",

@@ -259,7 +259,7 @@ async fn every_type_round_trips_through_parameters() {
     )
     .await
     .unwrap();
-    assert_eq!(db.rows("SELECT * FROM v").await, [row.clone()]);
+    assert_eq!(db.rows("SELECT * FROM v").await, std::slice::from_ref(&row));
     let same =
         "SELECT k FROM v WHERE l = $1 AND n = $2 AND t = $3 AND u = $4 AND dt = $5 AND ts = $6 AND tz = $7";
     let params = [1, 3, 4, 6, 7, 8, 9]

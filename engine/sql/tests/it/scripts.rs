@@ -60,6 +60,7 @@ fn shown(value: &Json) -> String {
 }
 
 #[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "a test reads its own scripts")]
 async fn all_scripts_pass() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/slt");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)

@@ -465,39 +465,69 @@ async fn explain_shows_a_plan_and_analyze_measures_it() {
     assert_eq!(db.shown("SELECT count(*) FROM people").await, "[[4]]");
 }
 
-/// Prints what a point read costs each way; run by hand with `--ignored`-free filter `timing -- --nocapture`.
 #[tokio::test]
-async fn timing_of_point_reads_is_printed() {
-    for point_reads in [true, false] {
-        let db = Db::with(SqlConfig {
-            point_reads,
-            ..SqlConfig::default()
-        });
-        db.run("CREATE TABLE k (id int PRIMARY KEY, v text); INSERT INTO k SELECT CAST(value AS int), 'v' FROM generate_series(1, 5000)").await;
-        let statement = parse_one("SELECT v FROM k WHERE id = $1").unwrap();
-        let reader = db.txn().reader();
-        let ctx = db.ctx.clone().with_params(vec![json!(4321)]);
-        let start = std::time::Instant::now();
-        let runs = 200;
-        for _ in 0..runs {
-            let found = db.engine.query(&reader, &ctx, &statement).await.unwrap();
-            assert_eq!(found.rows, [[json!("v")]]);
-        }
-        eprintln!("point_reads {point_reads}: {:?} a query", start.elapsed() / runs);
+async fn sums_and_negations_that_overflow_fail() {
+    let db = Db::new();
+    db.run("CREATE TABLE big (g int, v bigint)").await;
+    db.run("INSERT INTO big VALUES (1, 9223372036854775807), (1, 1), (2, 5), (2, NULL), (2, 5), (3, NULL)")
+        .await;
+    for sql in [
+        "SELECT sum(v) FROM big",
+        "SELECT g, sum(v) FROM big GROUP BY g",
+        "SELECT sum(v) OVER (ORDER BY v) FROM big",
+        "SELECT -v FROM (SELECT -9223372036854775807 - 1 AS v) AS s",
+    ] {
+        assert!(
+            matches!(db.fails(sql).await, SqlError::OutOfRange { .. }),
+            "{sql}"
+        );
     }
+    assert_eq!(
+        db.shown("SELECT g, sum(v), sum(DISTINCT v), count(v), sum(g), -g FROM big WHERE g > 1 GROUP BY g ORDER BY g").await,
+        "[[2,10,5,2,6,-2],[3,null,null,0,3,-3]]"
+    );
+    assert_eq!(
+        db.shown(
+            "SELECT sum(v) OVER (ORDER BY g ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM big WHERE v = 5"
+        )
+        .await,
+        "[[5],[10]]"
+    );
 }
 
 #[tokio::test]
-async fn sums_that_overflow_fail() {
-    let db = Db::new();
-    db.run("CREATE TABLE big (v bigint); INSERT INTO big VALUES (9223372036854775807), (1)")
-        .await;
-    let outcome = db.try_run("SELECT sum(v) FROM big").await;
-    eprintln!("{outcome:?}");
-    assert!(outcome.is_err());
-    let outcome = db
-        .try_run("SELECT -(v) FROM (SELECT -9223372036854775807 - 1 AS v) AS s")
-        .await;
-    eprintln!("{outcome:?}");
-    assert!(outcome.is_err());
+async fn dropping_a_statement_stops_it() {
+    let db = people().await;
+    let mut txn = db.txn();
+    let endless = "DELETE FROM people WHERE id < (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT count(*) FROM n)";
+    let within = std::time::Duration::from_millis(100);
+    let stopped = tokio::time::timeout(within, db.in_txn(&mut txn, endless, vec![])).await;
+    assert!(stopped.is_err(), "{stopped:?}");
+    let left = db
+        .in_txn(&mut txn, "SELECT count(*) FROM people", vec![])
+        .await
+        .unwrap();
+    assert_eq!(left.rows, [[json!(4)]]);
+}
+
+#[tokio::test]
+async fn long_and_deep_statements_fit_the_stack() {
+    let db = people().await;
+    let chain = |operator: &str, term: &str, many: usize| vec![term; many].join(operator);
+    for sql in [
+        format!(
+            "SELECT count(*) FROM people WHERE {}",
+            chain(" OR ", "id = 1", 245)
+        ),
+        format!("SELECT {} FROM people WHERE id = 1", chain(" + ", "id", 490)),
+        format!(
+            "SELECT count(*) FROM people WHERE id IN ({})",
+            chain(", ", "1", 20_000)
+        ),
+        format!("SELECT {}1{}", "abs(".repeat(20), ")".repeat(20)),
+        chain(" UNION ALL ", "SELECT 1", 300),
+    ] {
+        let outcome = db.try_run(&sql).await;
+        assert!(outcome.is_ok(), "{}: {outcome:?}", &sql[..60]);
+    }
 }
