@@ -17,3 +17,4 @@ pub mod output;
 pub mod project;
 pub mod resolve;
 pub mod source;
+pub mod synthetic;

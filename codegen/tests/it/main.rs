@@ -7,4 +7,5 @@ mod diff;
 mod fuzz;
 mod lint;
 mod support;
+mod synthetic;
 mod torture;
