@@ -20,9 +20,36 @@ const TYPES_A_RESOURCE: usize = 6;
 const RPC_FIRST: i32 = -31_000;
 
 const MODULES: [&str; 30] = [
-    "archive", "backup", "billing", "branch", "cache", "catalog", "cluster", "config", "connector", "document",
-    "export", "feature", "function", "graph", "index_plan", "ingest", "job", "journal", "lake", "metric",
-    "notebook", "policy", "pool", "quota", "replica", "search", "spatial", "topic", "vector", "workflow",
+    "archive",
+    "backup",
+    "billing",
+    "branch",
+    "cache",
+    "catalog",
+    "cluster",
+    "config",
+    "connector",
+    "document",
+    "export",
+    "feature",
+    "function",
+    "graph",
+    "index_plan",
+    "ingest",
+    "job",
+    "journal",
+    "lake",
+    "metric",
+    "notebook",
+    "policy",
+    "pool",
+    "quota",
+    "replica",
+    "search",
+    "spatial",
+    "topic",
+    "vector",
+    "workflow",
 ];
 const RESOURCES: [&str; 5] = ["ledger", "channel", "window", "route", "profile"];
 
@@ -94,7 +121,11 @@ impl Resource {
         } else {
             String::new()
         };
-        let owned = if self.has_owner { format!("      owner: {ty}Owner\n") } else { String::new() };
+        let owned = if self.has_owner {
+            format!("      owner: {ty}Owner\n")
+        } else {
+            String::new()
+        };
         format!(
             "  {ty}State:
     enum: [draft, active, retired]
@@ -148,7 +179,15 @@ impl Resource {
     }
 
     fn operations(&self) -> String {
-        let Resource { word, name, ty, error, code, segment, .. } = self;
+        let Resource {
+            word,
+            name,
+            ty,
+            error,
+            code,
+            segment,
+            ..
+        } = self;
         let given = format!("[{{call: MODULE.create_{name}, input: {{name: first}}, save: made}}]");
         let unknown = format!(
             "      - name: unknown

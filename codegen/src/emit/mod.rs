@@ -18,6 +18,10 @@ pub mod rust;
 pub mod rust_client;
 pub mod typescript;
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use crate::model::Model;
 use crate::output::Emission;
 
@@ -36,7 +40,25 @@ const EMITTERS: &[fn(&Model) -> Emission] = &[
     coverage::emit,
 ];
 
-/// Everything that is generated from a contract.
+/// Everything that is generated from a contract. Emitters run side by side; their order is that of the list.
 pub fn emit_all(model: &Model) -> Vec<Emission> {
-    EMITTERS.iter().map(|emit| emit(model)).collect()
+    let slots: Vec<OnceLock<Emission>> = EMITTERS.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(emit) = EMITTERS.get(at) else { break };
+            slots[at].get_or_init(|| emit(model));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    slots
+        .into_iter()
+        .map(|slot| slot.into_inner().expect("every emitter has run"))
+        .collect()
 }

@@ -1,0 +1,82 @@
+//! A copy of the project in the build directory. It outlives a run, so that what is compiled there once is not
+//! compiled again; each run first makes it equal to the project.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What tools leave beside sources; the copy has its own.
+const NOT_COPIED: [&str; 8] = [
+    "target",
+    ".git",
+    "node_modules",
+    "dist",
+    "__pycache__",
+    ".mypy_cache",
+    ".venv",
+    ".pytest_cache",
+];
+
+pub struct Copy {
+    pub root: PathBuf,
+    /// Where the copy compiles, apart from the project: binaries of the same name would replace those under test.
+    pub target: PathBuf,
+}
+
+impl Copy {
+    pub fn of(project: &Path) -> Copy {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide");
+        let copy = Copy {
+            root: folder.join("project"),
+            target: folder.join("target"),
+        };
+        equalise(project, &copy.root);
+        copy
+    }
+
+    pub fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
+        let path = self.root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+/// Makes `to` equal to `from`. A file that is the same is left alone, so that compilers see no change.
+fn equalise(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        if NOT_COPIED.iter().any(|other| name == *other) {
+            continue;
+        }
+        let (source, copy) = (entry.path(), to.join(&name));
+        names.insert(name);
+        if entry.file_type().unwrap().is_dir() {
+            equalise(&source, &copy);
+        } else {
+            let bytes = fs::read(&source).unwrap();
+            if fs::read(&copy).ok().as_ref() != Some(&bytes) {
+                fs::write(&copy, bytes).unwrap();
+                fs::set_permissions(&copy, fs::metadata(&source).unwrap().permissions()).unwrap();
+            }
+        }
+    }
+    for entry in fs::read_dir(to).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        if names.contains(&name) || NOT_COPIED.iter().any(|other| name == *other) {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            fs::remove_dir_all(entry.path()).unwrap();
+        } else {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
