@@ -180,7 +180,26 @@ fn check_arithmetic(expr: Expr, schema: &DFSchema) -> DfResult<Transformed<Expr>
 }
 
 fn integer(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
-    expr.get_type(schema).ok().filter(DataType::is_integer)
+    match expr {
+        // What this rule made of the operand has the type of its own first operand. Asking DataFusion would name
+        // the whole expression at every level, in time that grows with the cube of a chain's length.
+        Expr::ScalarFunction(ScalarFunction { func, args })
+            if [&*ADD, &*SUBTRACT, &*MULTIPLY, &*NEGATE]
+                .iter()
+                .any(|own| Arc::ptr_eq(own, func)) =>
+        {
+            let mut innermost = args.first()?;
+            while let Expr::ScalarFunction(ScalarFunction { func, args }) = innermost
+                && [&*ADD, &*SUBTRACT, &*MULTIPLY, &*NEGATE]
+                    .iter()
+                    .any(|own| Arc::ptr_eq(own, func))
+            {
+                innermost = args.first()?;
+            }
+            innermost.get_type(schema).ok().filter(DataType::is_integer)
+        }
+        other => other.get_type(schema).ok().filter(DataType::is_integer),
+    }
 }
 
 fn call(function: &Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     WindowSpec, WindowType,
 };
 
-use super::{REMOVE, Walk};
+use super::{CALLS_NESTED_MAX, REMOVE, Walk};
 use crate::error::{Position, Result, SqlError};
 
 impl Walk<'_> {
@@ -222,7 +222,20 @@ impl Walk<'_> {
                     "write the literal alone",
                 )
             }
-            Expr::Function(function) => self.function(function),
+            Expr::Function(function) => {
+                self.calls += 1;
+                if self.calls > CALLS_NESTED_MAX {
+                    return Err(SqlError::ResultTooLarge {
+                        what: format!("the nesting of function calls{}", self.here(expr)),
+                        max: CALLS_NESTED_MAX as u64,
+                        unit: "levels",
+                        remedy: "compute inner values in a subquery or WITH".to_owned(),
+                    });
+                }
+                self.function(function)?;
+                self.calls -= 1;
+                Ok(())
+            }
             Expr::Case {
                 case_token: _,
                 end_token: _,

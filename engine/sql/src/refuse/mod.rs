@@ -24,12 +24,17 @@ pub const RELATIONS_MAX: usize = 200;
 /// Most UNION, INTERSECT and EXCEPT operands.
 pub const SET_OPERANDS_MAX: usize = 500;
 
+/// Deepest nesting of function calls. DataFusion's planning time doubles or worse with each level, and planning
+/// can't be interrupted.
+pub const CALLS_NESTED_MAX: usize = 8;
+
 /// Fails with [`SqlError::Unsupported`] at the first clause that is not acted on.
 pub fn refuse_unsupported(statement: &ParsedStatement) -> Result<()> {
     let mut walk = Walk {
         locator: statement.locator(),
         relations: 0,
         operands: 0,
+        calls: 0,
     };
     crate::stack::deep(statement.locator().is_long(), || walk.statement(statement.ast()))
 }
@@ -38,6 +43,8 @@ struct Walk<'a> {
     locator: Locator<'a>,
     relations: usize,
     operands: usize,
+    /// Function calls around the place of the walk.
+    calls: usize,
 }
 
 impl Walk<'_> {

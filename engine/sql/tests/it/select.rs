@@ -524,10 +524,29 @@ async fn long_and_deep_statements_fit_the_stack() {
             "SELECT count(*) FROM people WHERE id IN ({})",
             chain(", ", "1", 20_000)
         ),
-        format!("SELECT {}1{}", "abs(".repeat(20), ")".repeat(20)),
+        format!("SELECT {}1{}", "(".repeat(20), ")".repeat(20)),
         chain(" UNION ALL ", "SELECT 1", 300),
     ] {
         let outcome = db.try_run(&sql).await;
         assert!(outcome.is_ok(), "{}: {outcome:?}", &sql[..60]);
     }
+}
+
+#[tokio::test]
+async fn nested_calls_are_bounded_since_planning_them_grows_exponentially() {
+    let db = people().await;
+    let nested = |depth: usize| {
+        format!(
+            "SELECT {}id{} FROM people WHERE id = 1",
+            "abs(1 + ".repeat(depth),
+            ")".repeat(depth)
+        )
+    };
+    assert_eq!(db.shown(&nested(8)).await, "[[9]]");
+    assert!(matches!(
+        db.fails(&nested(9)).await,
+        SqlError::ResultTooLarge { max: 8, .. }
+    ));
+    let beside = vec!["abs(id)"; 60].join(", ");
+    assert_eq!(db.rows(&format!("SELECT {beside} FROM people")).await.len(), 4);
 }
