@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use async_graphql::dynamic::SchemaError;
-use axum::Router;
 use axum::routing::{any, post};
+use axum::{Router, middleware};
 use rustydb_contract::descriptor::OperationDesc;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -58,9 +58,10 @@ pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, Sche
     })
 }
 
-/// Answers in the contract's form what no route takes; to be called once all routes are there.
+/// Answers in the contract's form what no route takes or could read; to be called once all routes are there.
 pub fn with_fallbacks(router: Router) -> Router {
     router
         .fallback(rest::not_found)
         .method_not_allowed_fallback(rest::method_not_allowed)
+        .layer(middleware::from_fn(rest::refuse_unreadable_path))
 }

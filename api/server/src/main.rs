@@ -2,6 +2,8 @@
 
 mod config;
 mod demo;
+#[cfg(test)]
+mod documents;
 mod metrics;
 mod pages;
 mod secret;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use rustydb_api::{Api, errors, pipeline, rest};
+use rustydb_api::{Api, errors, rest};
 use rustydb_contract::ServiceResult;
 use rustydb_contract_core::access::SYSTEM_READ;
 
@@ -65,19 +66,19 @@ pub fn add(router: Router, api: Api, recorder: PrometheusHandle) -> Router {
     router.route("/metrics", get(page).with_state(Metrics { api, recorder }))
 }
 
-async fn page(State(metrics): State<Metrics>, request: Request) -> Response {
-    match admit(&metrics.api, &request).await {
+async fn page(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
+    match admit(&metrics.api, &headers).await {
         Ok(()) => (
             [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
             metrics.recorder.render(),
         )
             .into_response(),
-        Err(error) => errors::problem(&error, &pipeline::request_id(None)),
+        Err(error) => errors::problem(&error, &rest::request_id_of(&headers)),
     }
 }
 
-async fn admit(api: &Api, request: &Request) -> ServiceResult<()> {
-    let credential = rest::credential(request.headers())?;
+async fn admit(api: &Api, headers: &HeaderMap) -> ServiceResult<()> {
+    let credential = rest::credential(headers)?;
     api.pipeline()
         .admit("/metrics", credential.as_ref(), SYSTEM_READ)
         .await

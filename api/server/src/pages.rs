@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::Path;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -92,10 +93,10 @@ async fn graphiql() -> Response {
     response
 }
 
-async fn graphiql_asset(Path(name): Path<String>, uri: axum::http::Uri) -> Response {
+async fn graphiql_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
     match GRAPHIQL.iter().find(|asset| asset.name == name) {
         Some(asset) => page(asset.media_type, asset.bytes),
-        None => rustydb_api::rest::not_found(uri).await,
+        None => rustydb_api::rest::not_found(uri, headers).await,
     }
 }
 

@@ -83,7 +83,8 @@ pub async fn start(
     })
 }
 
-fn modules(engine: &Engine) -> Vec<rustydb_api::ModuleApi> {
+/// The contract's modules, each with its service.
+pub fn modules(engine: &Engine) -> Vec<rustydb_api::ModuleApi> {
     vec![
         rustydb_api_admin::module(engine.admin()),
         rustydb_api_auth::module(engine.auth()),

@@ -6,7 +6,7 @@ mod schema;
 use std::sync::Arc;
 
 use async_graphql::dynamic::Schema;
-use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse};
+use async_graphql::{PathSegment, Request as GraphqlRequest, Response as GraphqlResponse};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -18,8 +18,7 @@ use rustydb_contract_core::errors::{
 };
 use serde_json::Value;
 
-use crate::errors::{REQUEST_ID_HEADER, graphql_error, put_request_id};
-use crate::pipeline::request_id;
+use crate::errors::{graphql_error, put_request_id};
 use crate::registry::Api;
 use crate::rest;
 
@@ -27,6 +26,9 @@ pub use schema::build;
 
 /// Media type of the GraphQL-over-HTTP specification.
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+
+/// Extension in which a resolver names its field: the library gives errors of resolvers no path.
+const FIELD_EXTENSION: &str = "rustydb_field";
 
 /// What resolvers need of the request that carries them.
 struct RequestData {
@@ -44,26 +46,28 @@ pub struct Graphql {
 
 /// Answers a request to the endpoint: an operation by POST.
 pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Response {
-    let given = request
-        .headers()
-        .get(REQUEST_ID_HEADER)
-        .and_then(|value| value.to_str().ok());
-    let request_id = request_id(given);
+    let request_id = rest::request_id_of(request.headers());
     let standard = accepts(request.headers(), GRAPHQL_RESPONSE);
-    let result = decode(&graphql, request, &request_id).await;
-    let (mut response, refused) = match result {
+    let (mut response, status) = match decode(&graphql, request, &request_id).await {
         Ok(request) => {
-            let response = graphql.schema.execute(request).await;
-            let refused = response.data == async_graphql::Value::Null && response.is_err();
-            (with_codes(response, &request_id), refused)
+            let mut response = graphql.schema.execute(request).await;
+            // Errors of operations have their code already; others are of the document, which did not run.
+            let refused = response.errors.iter().any(|error| error.extensions.is_none());
+            let status = if standard && refused { 400 } else { 200 };
+            if response.is_err() {
+                // Fields of the root are never null, so that one without a value takes all.
+                response.data = async_graphql::Value::Null;
+            }
+            (with_codes(response, &request_id), status)
         }
         Err(error) => {
+            let status = error.desc().status;
             let error = graphql_error(&error, &request_id).into_server_error(async_graphql::Pos::default());
-            (GraphqlResponse::from_errors(vec![error]), true)
+            (GraphqlResponse::from_errors(vec![error]), status)
         }
     };
     response.extensions.clear();
-    let mut out = encode(&response, standard, refused);
+    let mut out = encode(&response, standard, status);
     put_request_id(&mut out, &request_id);
     out
 }
@@ -115,6 +119,12 @@ async fn decode(graphql: &Graphql, request: Request, request_id: &Arc<str>) -> S
 /// Errors that the library found, before any resolver ran, carry a code of the contract too.
 fn with_codes(mut response: GraphqlResponse, request_id: &str) -> GraphqlResponse {
     for error in &mut response.errors {
+        if let Some(extensions) = &mut error.extensions
+            && let Some(async_graphql::Value::String(key)) = extensions.get(FIELD_EXTENSION).cloned()
+        {
+            extensions.unset(FIELD_EXTENSION);
+            error.path = vec![PathSegment::Field(key)];
+        }
         if error.extensions.is_none() {
             let error_of = ServiceError::new(&INVALID_ARGUMENT, error.message.clone());
             error.extensions = graphql_error(&error_of, request_id).extensions;
@@ -123,13 +133,12 @@ fn with_codes(mut response: GraphqlResponse, request_id: &str) -> GraphqlRespons
     response
 }
 
-/// 200 in general; a client of the newer media type is told of a refused request by the status too.
-fn encode(response: &GraphqlResponse, standard: bool, refused: bool) -> Response {
+/// A response of a status: 200 for a document, whatever came of it, but that a client of the newer media type is told
+/// by the status of one that did not run. What is no request of GraphQL has the status of its error.
+fn encode(response: &GraphqlResponse, standard: bool, status: u16) -> Response {
     let body = serde_json::to_vec(response).unwrap_or_default();
     let mut out = Response::new(Body::from(body));
-    if standard && refused {
-        *out.status_mut() = StatusCode::BAD_REQUEST;
-    }
+    *out.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let media_type = if standard {
         GRAPHQL_RESPONSE
     } else {

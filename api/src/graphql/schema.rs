@@ -15,7 +15,7 @@ use rustydb_contract::{Interface, ServiceError};
 use rustydb_contract_core::errors::INTERNAL;
 use serde_json::Value;
 
-use super::{RequestData, convert};
+use super::{FIELD_EXTENSION, RequestData, convert};
 use crate::errors::graphql_error;
 use crate::pipeline::Call;
 use crate::registry::Api;
@@ -111,7 +111,13 @@ fn resolve<'a>(api: Api, desc: &'static OperationDesc, context: ResolverContext<
             timeout_ms: data.timeout_ms,
             input: Value::Object(input),
         };
-        let fail = |error: ServiceError| graphql_error(&error, &data.request_id);
+        let field = context.ctx.field();
+        let key = field.alias().unwrap_or(field.name()).to_owned();
+        let fail = |error: ServiceError| {
+            let mut error = graphql_error(&error, &data.request_id);
+            error.extensions.get_or_insert_default().set(FIELD_EXTENSION, key.clone());
+            error
+        };
         let operation = api.operation(desc).map_err(fail)?;
         let answer = api.pipeline().call(operation, call).await.map_err(fail)?;
         let value = answer

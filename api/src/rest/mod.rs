@@ -2,13 +2,17 @@
 
 mod decode;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
+use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use percent_encoding::percent_decode_str;
 use rustydb_contract::descriptor::OperationDesc;
 use rustydb_contract::{Interface, ServiceError, ServiceResult};
-use rustydb_contract_core::errors::{INTERNAL, METHOD_NOT_ALLOWED, OPERATION_NOT_FOUND};
+use rustydb_contract_core::errors::{INTERNAL, INVALID_REQUEST, METHOD_NOT_ALLOWED, OPERATION_NOT_FOUND};
 
 use crate::errors::{REQUEST_ID_HEADER, problem, put_request_id};
 use crate::pipeline::{Call, request_id};
@@ -23,11 +27,7 @@ pub async fn handle(
     path: RawPathParams,
     request: Request,
 ) -> Response {
-    let given = request
-        .headers()
-        .get(REQUEST_ID_HEADER)
-        .and_then(|value| value.to_str().ok());
-    let request_id = request_id(given);
+    let request_id = request_id_of(request.headers());
     let result = answer(&api, desc, &path, request, request_id.clone()).await;
     let mut response = match result {
         Ok(body) => success(desc, body),
@@ -42,7 +42,7 @@ async fn answer(
     desc: &'static OperationDesc,
     path: &RawPathParams,
     request: Request,
-    request_id: std::sync::Arc<str>,
+    request_id: Arc<str>,
 ) -> ServiceResult<Vec<u8>> {
     let (parts, body) = request.into_parts();
     let credential = decode::credential(&parts.headers)?;
@@ -71,19 +71,34 @@ fn success(desc: &OperationDesc, body: Vec<u8>) -> Response {
 }
 
 /// A path that no operation has.
-pub async fn not_found(uri: Uri) -> Response {
+pub async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
     let error = ServiceError::new(
         &OPERATION_NOT_FOUND,
         format!("no operation has the path {}; /swagger-ui lists them", uri.path()),
     );
-    problem(&error, &request_id(None))
+    problem(&error, &request_id_of(&headers))
 }
 
 /// A method that the path does not take.
-pub async fn method_not_allowed(method: Method, uri: Uri) -> Response {
+pub async fn method_not_allowed(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let error = ServiceError::new(
         &METHOD_NOT_ALLOWED,
         format!("{} does not take {method}", uri.path()),
     );
-    problem(&error, &request_id(None))
+    problem(&error, &request_id_of(&headers))
+}
+
+/// Refuses a path that is no text before it is routed: no parameter could hold it.
+pub async fn refuse_unreadable_path(request: Request, next: Next) -> Response {
+    if percent_decode_str(request.uri().path()).decode_utf8().is_ok() {
+        return next.run(request).await;
+    }
+    let error = ServiceError::new(&INVALID_REQUEST, "the path holds bytes that are not UTF-8");
+    problem(&error, &request_id_of(request.headers()))
+}
+
+/// Name of the call that a request makes: the one it gives, where that is sound.
+pub fn request_id_of(headers: &HeaderMap) -> Arc<str> {
+    let given = headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
+    request_id(given)
 }

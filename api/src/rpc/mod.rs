@@ -15,8 +15,7 @@ use rustydb_contract::host::Credential;
 use rustydb_contract::{ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INVALID_REQUEST, PERMISSION_DENIED};
 
-use crate::errors::{REQUEST_ID_HEADER, problem};
-use crate::pipeline::request_id;
+use crate::errors::problem;
 use crate::registry::Api;
 use crate::rest;
 
@@ -34,11 +33,7 @@ const CALLS_IN_FLIGHT_MAX: usize = 64;
 
 /// Upgrades a connection. Bad credentials and a foreign Origin are refused before it.
 pub async fn handle(State(api): State<Api>, request: Request) -> Response {
-    let given = request
-        .headers()
-        .get(REQUEST_ID_HEADER)
-        .and_then(|value| value.to_str().ok());
-    let request_id = request_id(given);
+    let request_id = rest::request_id_of(request.headers());
     match upgrade(api, request).await {
         Ok(response) => response,
         Err(error) => problem(&error, &request_id),

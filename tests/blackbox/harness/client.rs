@@ -40,11 +40,16 @@ impl Driver {
             .unwrap();
         let requests = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-        Driver { _child: child, requests, answers }
+        Driver {
+            _child: child,
+            requests,
+            answers,
+        }
     }
 
     pub async fn call(&mut self, operation: &str, input: &Value, credential: &Credential) -> Answer {
-        self.line(&json!({"op": operation, "input": input, "credential": credential.to_driver()})).await
+        self.line(&json!({"op": operation, "input": input, "credential": credential.to_driver()}))
+            .await
     }
 
     /// Every item of a paged operation, over all its pages.
@@ -56,9 +61,17 @@ impl Driver {
     }
 
     async fn line(&mut self, line: &Value) -> Answer {
-        self.requests.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        self.requests
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
         self.requests.flush().await.unwrap();
-        let answer = self.answers.next_line().await.unwrap().expect("the driver answers every line");
+        let answer = self
+            .answers
+            .next_line()
+            .await
+            .unwrap()
+            .expect("the driver answers every line");
         parse(&serde_json::from_str(&answer).unwrap())
     }
 }

@@ -13,7 +13,10 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| match Project::new(&root()).mod
 
 /// Root of the project.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 pub fn model() -> &'static Model {
@@ -21,7 +24,9 @@ pub fn model() -> &'static Model {
 }
 
 pub fn operation(id: &str) -> &'static Operation {
-    model().operation(id).unwrap_or_else(|| panic!("the contract has no operation {id}"))
+    model()
+        .operation(id)
+        .unwrap_or_else(|| panic!("the contract has no operation {id}"))
 }
 
 /// The type behind aliases.

@@ -17,11 +17,16 @@ impl WireError {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         WireError {
             code: text(&members["code"]).unwrap_or_else(|| panic!("an error without a code: {members}")),
-            status: members["status"].as_u64().unwrap_or_else(|| panic!("an error without a status: {members}")),
+            status: members["status"]
+                .as_u64()
+                .unwrap_or_else(|| panic!("an error without a status: {members}")),
             message: text(message).unwrap_or_else(|| panic!("an error without a message: {members}")),
             request_id: text(&members["request_id"])
                 .unwrap_or_else(|| panic!("an error without a request id: {members}")),
-            details: members.get("details").filter(|details| !details.is_null()).cloned(),
+            details: members
+                .get("details")
+                .filter(|details| !details.is_null())
+                .cloned(),
         }
     }
 }

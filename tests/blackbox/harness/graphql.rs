@@ -55,7 +55,9 @@ fn named(value: &Value, type_name: &str) -> Value {
         }
         (Shape::Union(union), Value::Object(map)) => variant(map, union),
         (Shape::Enum(values), Value::String(text)) => {
-            let wire = values.iter().find(|value| names::graphql::enum_value(value) == *text);
+            let wire = values
+                .iter()
+                .find(|value| names::graphql::enum_value(value) == *text);
             wire.map_or_else(|| value.clone(), |wire| Value::from(wire.as_str()))
         }
         (Shape::Alias(ty), _) => typed(value, ty),
@@ -66,7 +68,9 @@ fn named(value: &Value, type_name: &str) -> Value {
 fn object_fields(map: &Map<String, Value>, fields: &'static [Field]) -> Map<String, Value> {
     let mut out = Map::new();
     for field in fields {
-        let Some(value) = map.get(&names::graphql::field(&field.name)) else { continue };
+        let Some(value) = map.get(&names::graphql::field(&field.name)) else {
+            continue;
+        };
         // GraphQL has no absent fields in an answer: it says null for them.
         if value.is_null() && !field.required {
             continue;
@@ -78,7 +82,11 @@ fn object_fields(map: &Map<String, Value>, fields: &'static [Field]) -> Map<Stri
 
 fn variant(map: &Map<String, Value>, union: &'static Union) -> Value {
     let type_name = map["__typename"].as_str().unwrap();
-    let variant = union.variants.iter().find(|variant| variant.target == type_name).unwrap();
+    let variant = union
+        .variants
+        .iter()
+        .find(|variant| variant.target == type_name)
+        .unwrap();
     let mut out = Map::from_iter([(union.tag.clone(), Value::from(variant.value.as_str()))]);
     out.extend(object_fields(map, contract::fields(&variant.target)));
     Value::Object(out)

@@ -9,4 +9,5 @@ pub mod rest;
 pub mod rpc;
 pub mod server;
 pub mod tools;
+pub mod wire;
 pub mod world;

@@ -27,16 +27,32 @@ pub async fn call(
     if answer.status >= 400 {
         return Err(problem(&answer));
     }
-    assert_eq!(answer.status, operation.status, "{} succeeds with its status", operation.id);
+    assert_eq!(
+        answer.status, operation.status,
+        "{} succeeds with its status",
+        operation.id
+    );
     Ok(answer.body)
 }
 
 /// The error of a problem document.
 pub fn problem(answer: &RawAnswer) -> WireError {
     let body = &answer.body;
-    assert_eq!(answer.headers["content-type"], "application/problem+json", "{body}");
+    assert_eq!(
+        answer.headers["content-type"], "application/problem+json",
+        "{body}"
+    );
     assert_eq!(body["status"], u64::from(answer.status), "{body}");
-    assert_eq!(answer.headers["x-request-id"], body["request_id"].as_str().unwrap(), "{body}");
+    assert_eq!(
+        answer.headers["x-request-id"],
+        body["request_id"].as_str().unwrap(),
+        "{body}"
+    );
+    problem_members(body)
+}
+
+/// The error in the body of a problem document.
+pub fn problem_members(body: &Value) -> WireError {
     let mut members = body["error"].clone();
     members["status"] = body["status"].clone();
     members["request_id"] = body["request_id"].clone();
@@ -52,7 +68,9 @@ pub async fn raw(
 ) -> RawAnswer {
     let placed = place(operation, input);
     let method: Method = operation.method.as_str().parse().unwrap();
-    let mut request = http.request(method, format!("{base_url}{}", placed.path)).query(&placed.query);
+    let mut request = http
+        .request(method, format!("{base_url}{}", placed.path))
+        .query(&placed.query);
     if let Some(body) = placed.body {
         request = request.json(&body);
     }
@@ -65,7 +83,11 @@ pub async fn send(request: reqwest::RequestBuilder) -> RawAnswer {
     let headers = response.headers().clone();
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    RawAnswer { status, headers, body }
+    RawAnswer {
+        status,
+        headers,
+        body,
+    }
 }
 
 /// An input spread over a request.
@@ -93,12 +115,18 @@ pub fn place(operation: &'static Operation, input: &Value) -> Placed {
                 path = path.replace(&format!("{{{name}}}"), &text.to_string());
             }
             Some(RestPlace::Query) => query.extend(query_texts(name, value, &field.unwrap().ty)),
-            Some(RestPlace::QueryOrBody) if !has_body => query.extend(query_texts(name, value, &field.unwrap().ty)),
+            Some(RestPlace::QueryOrBody) if !has_body => {
+                query.extend(query_texts(name, value, &field.unwrap().ty))
+            }
             _ if has_body => drop(body.insert(name.clone(), value.clone())),
             _ => query.push((name.clone(), plain(value))),
         }
     }
-    Placed { path, query, body: has_body.then_some(Value::Object(body)) }
+    Placed {
+        path,
+        query,
+        body: has_body.then_some(Value::Object(body)),
+    }
 }
 
 fn query_texts(name: &str, value: &Value, ty: &'static Ty) -> Vec<(String, String)> {

@@ -4,11 +4,16 @@ use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::credential::Credential;
 use super::error::{Answer, WireError};
+
+/// Bytes of a frame; the server takes 1 MiB.
+const FRAME_BYTES: usize = 1 << 19;
 
 /// One socket.
 pub struct Socket {
@@ -33,7 +38,9 @@ impl Socket {
         match credential {
             Credential::Nobody => {}
             Credential::Bearer(token) => {
-                request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+                request
+                    .headers_mut()
+                    .insert("authorization", format!("Bearer {token}").parse().unwrap());
             }
             Credential::ApiKey(key) => {
                 request.headers_mut().insert("x-api-key", key.parse().unwrap());
@@ -43,8 +50,19 @@ impl Socket {
         Ok(Socket { stream, next_id: 1 })
     }
 
+    /// A text message, of several frames where the server's largest frame demands it.
     pub async fn send_text(&mut self, text: impl Into<String>) {
-        self.stream.send(Message::Text(text.into().into())).await.unwrap();
+        let bytes = text.into().into_bytes();
+        let last = bytes.len().div_ceil(FRAME_BYTES).max(1) - 1;
+        for (index, chunk) in (0..=last).map(|index| (index, &bytes[index * FRAME_BYTES..])) {
+            let chunk = &chunk[..chunk.len().min(FRAME_BYTES)];
+            let code = OpCode::Data(if index == 0 { Data::Text } else { Data::Continue });
+            let frame = Frame::message(chunk.to_vec(), code, index == last);
+            // The server may close while a message that is too large is still being sent.
+            if self.stream.send(Message::Frame(frame)).await.is_err() {
+                return;
+            }
+        }
     }
 
     pub async fn send(&mut self, message: Message) {

@@ -32,19 +32,18 @@ impl Server {
 
     /// A server on the data in `folder`, with further arguments.
     pub fn start_in(folder: &Path, arguments: &[&str]) -> Server {
-        let data_dir = folder.join("data");
+        let mut command = serve(folder);
+        command
+            .args(arguments)
+            .env("RUSTYDB_ADMIN_PASSWORD", ADMIN_PASSWORD);
+        Server::spawn(command, folder)
+    }
+
+    /// Runs a command that keeps its data in `folder` and waits until it is ready; its log lies there too.
+    pub fn spawn(mut command: Command, folder: &Path) -> Server {
         let log = folder.join("server.log");
         let stderr = File::options().create(true).append(true).open(&log).unwrap();
-        let mut child = binary()
-            .arg("serve")
-            .args(["--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(&data_dir)
-            .args(arguments)
-            .env("RUSTYDB_ADMIN_PASSWORD", ADMIN_PASSWORD)
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -52,7 +51,14 @@ impl Server {
             let log = std::fs::read_to_string(&log).unwrap_or_default();
             panic!("the server said {line:?} instead of being ready; its log:\n{log}");
         };
-        Server { child, stdout, base_url: base_url.to_owned(), log, data_dir, temporary: None }
+        Server {
+            child,
+            stdout,
+            base_url: base_url.to_owned(),
+            log,
+            data_dir: data_dir(folder),
+            temporary: None,
+        }
     }
 
     pub fn address(&self) -> &str {
@@ -69,6 +75,13 @@ impl Server {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Reads a further line of standard output; `None` once it is closed.
+    pub fn next_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let bytes = self.stdout.read_line(&mut line).unwrap();
+        (bytes > 0).then(|| line.trim_end_matches('\n').to_owned())
     }
 
     /// Ends the process as an operator would; answers its status and what else it said on standard output.
@@ -102,12 +115,29 @@ impl Drop for Server {
     }
 }
 
+/// `rustydb serve` on a free port with its data in `folder`, not yet run.
+pub fn serve(folder: &Path) -> Command {
+    let mut command = binary();
+    command
+        .arg("serve")
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data_dir(folder));
+    command
+}
+
+pub fn data_dir(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
 /// The binary under test.
 pub fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_rustydb"))
 }
 
 pub fn send_signal(process_id: u32, signal: &str) {
-    let status = Command::new("kill").args([&format!("-{signal}"), &process_id.to_string()]).status().unwrap();
+    let status = Command::new("kill")
+        .args([&format!("-{signal}"), &process_id.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success());
 }

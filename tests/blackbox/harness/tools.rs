@@ -1,5 +1,6 @@
 //! What the tests install from the project's lock files, once a process: the clients' and checkers' packages.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -8,23 +9,37 @@ use super::contract::root;
 
 /// Compiled TypeScript: the folder of the client.
 static TYPESCRIPT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let _alone = alone("typescript");
     let folder = root().join("clients/typescript");
     install_node(&folder);
-    run(Command::new("npm").args(["run", "--silent", "build:tests"]).current_dir(&folder));
+    run(Command::new("npm")
+        .args(["run", "--silent", "build:tests"])
+        .current_dir(&folder));
     folder
 });
 
 /// Interpreter of a virtual environment that has what the Python client and its tests need.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
+    let _alone = alone("python");
     let environment = scratch().join("python");
     let python = environment.join("bin/python");
     let lock = root().join("clients/python/requirements-dev.lock");
     let stamp = environment.join("installed.lock");
     let wanted = std::fs::read_to_string(&lock).unwrap();
     if std::fs::read_to_string(&stamp).ok().as_ref() != Some(&wanted) {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&environment));
         run(Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--require-hashes",
+                "-r",
+            ])
             .arg(&lock));
         std::fs::write(&stamp, wanted).unwrap();
     }
@@ -33,6 +48,7 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
 
 /// Folder of the checkers' packages.
 static CHECKERS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let _alone = alone("checkers");
     let folder = root().join("tests/tools");
     install_node(&folder);
     folder
@@ -73,9 +89,18 @@ fn install_node(folder: &Path) {
     let lock = std::fs::read_to_string(folder.join("package-lock.json")).unwrap();
     let stamp = folder.join("node_modules/.installed-lock");
     if std::fs::read_to_string(&stamp).ok().as_ref() != Some(&lock) {
-        run(Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(folder));
+        run(Command::new("npm")
+            .args(["ci", "--silent", "--no-audit", "--no-fund"])
+            .current_dir(folder));
         std::fs::write(&stamp, lock).unwrap();
     }
+}
+
+/// Keeps other processes of the same tests from installing the same thing meanwhile, until it is dropped.
+fn alone(what: &str) -> File {
+    let file = File::create(scratch().join(format!("{what}.lock"))).unwrap();
+    file.lock().unwrap();
+    file
 }
 
 /// A folder of the build directory that outlives a run.
@@ -87,7 +112,9 @@ fn scratch() -> PathBuf {
 
 /// Runs to its end and demands success.
 pub fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),
         "{command:?} failed:\n{}{}",

@@ -25,8 +25,11 @@ impl World {
 
     /// Creates a user for each role but the administrator's, named after the role, and signs all in.
     pub async fn on(server: Server) -> World {
-        let mut world =
-            World { server, http: reqwest::Client::new(), credentials: BTreeMap::new() };
+        let mut world = World {
+            server,
+            http: reqwest::Client::new(),
+            credentials: BTreeMap::new(),
+        };
         world.sign_in("admin").await;
         for role in &model().roles {
             if role.name != "admin" {
@@ -38,11 +41,41 @@ impl World {
         world
     }
 
+    /// A server whose users are there already, with nobody but the administrator signed in.
+    pub async fn reopened(server: Server) -> World {
+        let mut world = World {
+            server,
+            http: reqwest::Client::new(),
+            credentials: BTreeMap::new(),
+        };
+        world.sign_in("admin").await;
+        world
+    }
+
+    /// The same with an API key for each role, which no logout ends.
+    pub async fn with_keys() -> World {
+        let mut world = World::new().await;
+        for role in &model().roles {
+            let key = world
+                .must("auth.create_api_key", &json!({"name": "test"}), &role.name)
+                .await;
+            let key = key["api_key"].as_str().unwrap().to_owned();
+            world
+                .credentials
+                .insert(role.name.clone(), Credential::ApiKey(key));
+        }
+        world
+    }
+
     pub async fn sign_in(&mut self, role: &str) {
         let input = json!({"username": user_of(role), "password": ADMIN_PASSWORD});
-        let tokens = self.call("auth.login", &input, &Credential::Nobody).await.unwrap();
+        let tokens = self
+            .call("auth.login", &input, &Credential::Nobody)
+            .await
+            .unwrap();
         let token = tokens["access_token"].as_str().unwrap().to_owned();
-        self.credentials.insert(role.to_owned(), Credential::Bearer(token));
+        self.credentials
+            .insert(role.to_owned(), Credential::Bearer(token));
     }
 
     /// Credential of a role, or of nobody.
@@ -59,7 +92,14 @@ impl World {
 
     /// A call over REST.
     pub async fn call(&self, id: &str, input: &Value, credential: &Credential) -> Answer {
-        rest::call(&self.http, self.base_url(), contract::operation(id), input, credential).await
+        rest::call(
+            &self.http,
+            self.base_url(),
+            contract::operation(id),
+            input,
+            credential,
+        )
+        .await
     }
 
     /// A call over REST that must succeed.
@@ -70,6 +110,32 @@ impl World {
         }
     }
 
+    /// What the server keeps, as far as an administrator sees it: users, databases, tables with their sizes, keys
+    /// and transactions.
+    pub async fn state(&self) -> Value {
+        let admin = |id: &'static str, input: Value| async move { self.must(id, &input, "admin").await };
+        let mut keys = Vec::new();
+        for role in &model().roles {
+            keys.push(
+                self.must("auth.list_api_keys", &json!({"limit": 1000}), &role.name)
+                    .await,
+            );
+        }
+        // One with a short time-out may end between two looks.
+        let mut open = admin("transactions.list_active", json!({"limit": 1000})).await;
+        open["transactions"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|transaction| transaction["idle_timeout_ms"].as_u64() >= Some(60_000));
+        json!({
+            "users": admin("admin.list_users", json!({"limit": 1000})).await,
+            "databases": admin("database.list", json!({"limit": 1000})).await,
+            "schema": admin("database.get_schema", json!({})).await,
+            "keys": keys,
+            "transactions": open,
+        })
+    }
+
     /// Runs the calls an example needs before it and answers its input with their answers put in.
     pub async fn prepare(&self, operation: &Operation, example: &Example) -> Value {
         let mut saved = BTreeMap::new();
@@ -78,7 +144,10 @@ impl World {
             for _ in 0..step.repeat {
                 let result = self.call(&step.call, &input, &self.credential(&step.role)).await;
                 let answer = result.unwrap_or_else(|error| {
-                    panic!("{} {}: given {} {input}: {error:?}", operation.id, example.name, step.call)
+                    panic!(
+                        "{} {}: given {} {input}: {error:?}",
+                        operation.id, example.name, step.call
+                    )
                 });
                 if let Some(name) = &step.save {
                     saved.insert(name.clone(), answer);
@@ -90,7 +159,11 @@ impl World {
 }
 
 fn user_of(role: &str) -> String {
-    if role == "admin" { role.to_owned() } else { format!("role_{role}") }
+    if role == "admin" {
+        role.to_owned()
+    } else {
+        format!("role_{role}")
+    }
 }
 
 /// Puts saved answers in the place of `${name.field}`.
@@ -101,13 +174,18 @@ fn fill(value: &Value, saved: &BTreeMap<String, Value>) -> Value {
             Some(path) => {
                 let (name, path) = path.split_once('.').unwrap_or((path, ""));
                 let pointer: String = path.split('.').map(|step| format!("/{step}")).collect();
-                saved[name].pointer(&pointer).unwrap_or_else(|| panic!("{text} leads nowhere")).clone()
+                saved[name]
+                    .pointer(&pointer)
+                    .unwrap_or_else(|| panic!("{text} leads nowhere"))
+                    .clone()
             }
         },
         Value::Array(items) => items.iter().map(|item| fill(item, saved)).collect(),
-        Value::Object(map) => {
-            Value::Object(map.iter().map(|(key, item)| (key.clone(), fill(item, saved))).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(key, item)| (key.clone(), fill(item, saved)))
+                .collect(),
+        ),
         other => other.clone(),
     }
 }

@@ -11,7 +11,10 @@ pub struct Coverage(BTreeMap<String, BTreeSet<String>>);
 
 impl Coverage {
     pub fn note(&mut self, way: &str, operation: &str) {
-        self.0.entry(way.to_owned()).or_default().insert(operation.to_owned());
+        self.0
+            .entry(way.to_owned())
+            .or_default()
+            .insert(operation.to_owned());
     }
 
     pub fn count(&self, way: &str) -> usize {

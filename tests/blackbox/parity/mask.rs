@@ -8,7 +8,12 @@ use crate::harness::error::Answer;
 
 /// Aliases whose values belong to one run.
 const RUN_TYPES: &[&str] = &[
-    "GeneratedId", "KeyMaterial", "MachinePath", "MeasuredBytes", "MeasuredMilliseconds", "ProcessId",
+    "GeneratedId",
+    "KeyMaterial",
+    "MachinePath",
+    "MeasuredBytes",
+    "MeasuredMilliseconds",
+    "ProcessId",
 ];
 
 /// Ends of names of integers that are durations.
@@ -22,7 +27,10 @@ pub struct Masked {
 
 impl Masked {
     pub fn answer(operation: &'static Operation, answer: &Answer) -> Masked {
-        let mut masked = Masked { value: Value::Null, count: 0 };
+        let mut masked = Masked {
+            value: Value::Null,
+            count: 0,
+        };
         masked.value = match (answer, &operation.output) {
             (Ok(output), Some(name)) => masked.named(output, name),
             (Ok(output), None) => output.clone(),

@@ -26,7 +26,15 @@ use coverage::Coverage;
 use mask::Masked;
 
 /// The ways to make a call; the first is what the others are compared with.
-const WAYS: &[&str] = &["rest", "rpc", "graphql", "rust", "typescript", "python", "python_async"];
+const WAYS: &[&str] = &[
+    "rest",
+    "rpc",
+    "graphql",
+    "rust",
+    "typescript",
+    "python",
+    "python_async",
+];
 
 /// A way to make calls, with a server of its own.
 struct Way {
@@ -74,7 +82,12 @@ impl Way {
         answer
     }
 
-    async fn call(&mut self, operation: &'static Operation, input: &Value, credential: &Credential) -> Answer {
+    async fn call(
+        &mut self,
+        operation: &'static Operation,
+        input: &Value,
+        credential: &Credential,
+    ) -> Answer {
         let World { http, server, .. } = &self.world;
         match &mut self.caller {
             Caller::Rest => rest::call(http, &server.base_url, operation, input, credential).await,
@@ -105,9 +118,9 @@ async fn parity_every_example_answers_the_same_on_every_interface_and_client() {
     let mut masks = 0;
     for operation in model().operations() {
         for example in &operation.examples {
-            let answers = futures::future::join_all(ways.iter_mut().map(|way| way.example(operation, example)));
-            let answers: BTreeMap<&str, Answer> =
-                WAYS.iter().copied().zip(answers.await).collect();
+            let answers =
+                futures::future::join_all(ways.iter_mut().map(|way| way.example(operation, example)));
+            let answers: BTreeMap<&str, Answer> = WAYS.iter().copied().zip(answers.await).collect();
             for (way, answer) in &answers {
                 if answer.is_ok() {
                     coverage.note(way, &operation.id);
@@ -122,7 +135,12 @@ async fn parity_every_example_answers_the_same_on_every_interface_and_client() {
         println!("{}: {} operations succeeded", way.name, coverage.count(way.name));
     }
     failures.extend(coverage.missing(model(), WAYS));
-    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 /// Notes what is wrong with the answers to one example; answers how many values were masked.
@@ -143,14 +161,20 @@ fn check(
     for (way, answer) in answers {
         let found = Masked::answer(operation, answer);
         if found.value != expected.value {
-            failures.push(format!("{title}: {way} differs from rest:\n  {}\n  {}", found.value, expected.value));
+            failures.push(format!(
+                "{title}: {way} differs from rest:\n  {}\n  {}",
+                found.value, expected.value
+            ));
         }
     }
     expected.count
 }
 
 fn check_error(operation: &Operation, title: &str, error: &WireError, failures: &mut Vec<String>) {
-    let declared = model().errors_of(operation).into_iter().find(|known| known.code == error.code);
+    let declared = model()
+        .errors_of(operation)
+        .into_iter()
+        .find(|known| known.code == error.code);
     if declared.is_none_or(|known| u64::from(known.status) != error.status) {
         failures.push(format!("{title}: {error:?} is not as the contract declares it"));
     }
@@ -212,12 +236,21 @@ async fn parity_iterators_of_the_clients_walk_all_pages() {
     }
     let credential = world.credential("analyst");
     let input = serde_json::json!({"limit": 2});
-    let all = world.must("database.list_tables", &serde_json::json!({"limit": 1000}), "analyst").await;
+    let all = world
+        .must(
+            "database.list_tables",
+            &serde_json::json!({"limit": 1000}),
+            "analyst",
+        )
+        .await;
     let expected = all["tables"].clone();
     assert_eq!(expected.as_array().unwrap().len(), 5);
     for language in [Language::TypeScript, Language::Python, Language::PythonAsync] {
         let mut driver = Driver::start(language, world.base_url());
-        let items = driver.iterate("database.list_tables", &input, &credential).await.unwrap();
+        let items = driver
+            .iterate("database.list_tables", &input, &credential)
+            .await
+            .unwrap();
         assert_eq!(items, expected, "{language:?}");
     }
     let client = rustydb_client::Client::builder(world.base_url()).build().unwrap();
@@ -232,9 +265,16 @@ async fn parity_iterators_of_the_clients_walk_all_pages() {
 #[test]
 fn parity_every_operation_has_the_examples_it_needs() {
     for operation in model().operations() {
-        assert!(examples::succeeding(operation).next().is_some(), "{}: no example succeeds", operation.id);
+        assert!(
+            examples::succeeding(operation).next().is_some(),
+            "{}: no example succeeds",
+            operation.id
+        );
         for code in &operation.errors {
-            let shown = operation.examples.iter().any(|example| example.error.as_ref() == Some(code));
+            let shown = operation
+                .examples
+                .iter()
+                .any(|example| example.error.as_ref() == Some(code));
             assert!(shown, "{}: no example of {code}", operation.id);
         }
     }

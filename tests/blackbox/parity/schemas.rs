@@ -16,7 +16,10 @@ thread_local! {
 /// Notes where `value` is not of the type.
 pub fn check(title: &str, type_name: &str, value: &Value, failures: &mut Vec<String>) {
     for error in validator(type_name).iter_errors(value) {
-        failures.push(format!("{title}: not a {type_name}: {error} at {}", error.instance_path()));
+        failures.push(format!(
+            "{title}: not a {type_name}: {error} at {}",
+            error.instance_path()
+        ));
     }
 }
 
@@ -26,7 +29,11 @@ fn validator(type_name: &str) -> Rc<Validator> {
             let path = root().join(format!("docs/schemas/{type_name}.json"));
             let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
             let options = jsonschema::options().should_validate_formats(true);
-            Rc::new(options.build(&schema).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+            Rc::new(
+                options
+                    .build(&schema)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+            )
         });
         Rc::clone(validator)
     })

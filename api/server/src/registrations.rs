@@ -1,0 +1,126 @@
+//! One registration less is seen: what a server carries is compared with the contract, per interface.
+
+#![allow(clippy::unwrap_used, reason = "a failing test is to say so at once")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustydb_api::server::{self, Server};
+use rustydb_api::{ModuleApi, Pipeline};
+use rustydb_contract::descriptor::OperationDesc;
+use rustydb_contract_core::access::LIMITS;
+use rustydb_runtime::SystemClock;
+use rustydb_services::{Engine, EngineOptions};
+
+use crate::serve;
+
+/// Interface and operation.
+type Registration = (&'static str, &'static str);
+
+fn build(engine: &Engine, modules: Vec<ModuleApi>) -> Server {
+    let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
+    server::build(pipeline, modules).unwrap()
+}
+
+/// What a server lacks of these operations.
+fn missing(server: &Server, contract: &[&'static OperationDesc]) -> BTreeSet<Registration> {
+    let openapi = serde_json::to_value(&server.openapi).unwrap();
+    let routed: BTreeSet<&str> = openapi["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|item| item.as_object().unwrap().values())
+        .filter_map(|operation| operation["operationId"].as_str())
+        .collect();
+    let sdl = server.graphql.sdl();
+    let fields: BTreeSet<&str> = sdl
+        .split(['{', '}'])
+        .flat_map(str::lines)
+        .filter_map(|line| line.trim().split(['(', ':']).next())
+        .collect();
+    let mut missing = BTreeSet::new();
+    for desc in contract {
+        let carried = [
+            ("service", server.api.operation(desc).is_ok()),
+            ("rest", routed.contains(desc.id)),
+            ("rpc", server.api.rpc_method(desc.id).is_some()),
+            ("graphql", fields.contains(desc.graphql)),
+        ];
+        missing.extend(
+            carried
+                .iter()
+                .filter(|(_, there)| !there)
+                .map(|(name, _)| (*name, desc.id)),
+        );
+    }
+    missing
+}
+
+#[tokio::test]
+async fn each_registration_that_is_taken_away_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = EngineOptions {
+        data_dir: folder.path().join("data"),
+        clock: Arc::new(SystemClock::new()),
+    };
+    let engine = Engine::open(options).await.unwrap();
+    let modules = || serve::modules(&engine);
+    let contract: Vec<&'static OperationDesc> = modules()
+        .iter()
+        .flat_map(|module| module.desc.operations.iter().copied())
+        .collect();
+    assert_eq!(missing(&build(&engine, modules()), &contract), BTreeSet::new());
+
+    for desc in &contract {
+        let without = |take: fn(&mut ModuleApi, &str)| {
+            let mut modules = modules();
+            let module = modules
+                .iter_mut()
+                .find(|module| module.desc.name == desc.module)
+                .unwrap();
+            take(module, desc.id);
+            missing(&build(&engine, modules), &contract)
+        };
+        let rpc = without(|module, id| module.rpc.retain(|other| other.id != id));
+        assert_eq!(rpc, BTreeSet::from([("rpc", desc.id)]));
+        let graphql = without(|module, id| module.graphql.retain(|other| other.id != id));
+        assert_eq!(graphql, BTreeSet::from([("graphql", desc.id)]));
+        // Without its service an operation has no method either: a route alone is not enough.
+        let service = without(|module, id| module.operations.retain(|other| other.desc.id != id));
+        assert_eq!(service, BTreeSet::from([("service", desc.id), ("rpc", desc.id)]));
+    }
+}
+
+/// Routes are taken away by modules: a router gives none back.
+#[tokio::test]
+async fn a_module_without_its_routes_is_missed_on_rest_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = EngineOptions {
+        data_dir: folder.path().join("data"),
+        clock: Arc::new(SystemClock::new()),
+    };
+    let engine = Engine::open(options).await.unwrap();
+    let names: Vec<&str> = serve::modules(&engine)
+        .iter()
+        .map(|module| module.desc.name)
+        .collect();
+    for name in names {
+        let mut modules = serve::modules(&engine);
+        let contract: Vec<&'static OperationDesc> = modules
+            .iter()
+            .flat_map(|module| module.desc.operations.iter().copied())
+            .collect();
+        let module = modules
+            .iter_mut()
+            .find(|module| module.desc.name == name)
+            .unwrap();
+        module.rest = Default::default();
+        let expected: BTreeSet<Registration> = module
+            .desc
+            .operations
+            .iter()
+            .map(|desc| ("rest", desc.id))
+            .collect();
+        assert_eq!(missing(&build(&engine, modules), &contract), expected);
+    }
+}

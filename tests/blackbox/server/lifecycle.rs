@@ -1,0 +1,207 @@
+//! Starting and stopping.
+
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use super::ENDLESS;
+use crate::harness::credential::Credential;
+use crate::harness::rest::{problem, send};
+use crate::harness::rpc::Socket;
+use crate::harness::server::{ADMIN_PASSWORD, Server, binary, data_dir, send_signal, serve};
+use crate::harness::world::World;
+
+/// Runs a server that must not start.
+fn refused(command: &mut Command) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .env("RUSTYDB_ADMIN_PASSWORD", ADMIN_PASSWORD)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert_eq!(
+        String::from_utf8(stdout).unwrap(),
+        "",
+        "standard output is for the ready line"
+    );
+    assert!(
+        stderr.lines().last().unwrap().starts_with("rustydb: "),
+        "{stderr}"
+    );
+    stderr
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_is_ready_when_it_says_so_and_says_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        let world = World::reopened(Server::start_in(folder.path(), &[])).await;
+        let ready = world
+            .call("health.check_readiness", &json!({}), &Credential::Nobody)
+            .await
+            .unwrap();
+        assert_eq!(ready["ready"], true);
+        let port: u16 = world
+            .server
+            .address()
+            .strip_prefix("127.0.0.1:")
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert_ne!(port, 0, "the real port is told");
+        let (status, rest) = tokio::task::spawn_blocking(|| world.server.terminate())
+            .await
+            .unwrap();
+        assert_eq!((status.code(), rest.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn server_that_cannot_listen_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Server::start();
+    let mut command = binary();
+    command
+        .args(["serve", "--listen", running.address(), "--data-dir"])
+        .arg(data_dir(folder.path()));
+    let message = refused(&mut command);
+    assert!(
+        message.contains(running.address()) && message.contains("--listen"),
+        "{message}"
+    );
+    for listen in ["nonsense", "127.0.0.1", "127.0.0.1:99999"] {
+        let mut command = binary();
+        command
+            .args(["serve", "--listen", listen, "--data-dir"])
+            .arg(data_dir(folder.path()));
+        assert!(refused(&mut command).contains(listen), "{listen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_listens_to_other_machines_only_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let mut command = binary();
+        command
+            .args(["serve", "--listen", listen, "--data-dir"])
+            .arg(data_dir(folder.path()));
+        assert!(refused(&mut command).contains("--allow-remote"));
+        assert!(
+            !data_dir(folder.path()).exists(),
+            "a refused server makes no data"
+        );
+    }
+    let mut command = binary();
+    command
+        .args(["serve", "--allow-remote", "--listen", "0.0.0.0:0", "--data-dir"])
+        .arg(data_dir(folder.path()))
+        .env("RUSTYDB_ADMIN_PASSWORD", ADMIN_PASSWORD);
+    let server = Server::spawn(command, folder.path());
+    let port = server.address().rsplit_once(':').unwrap().1.to_owned();
+    let answer =
+        send(reqwest::Client::new().get(format!("http://127.0.0.1:{port}/api/v1/health/liveness"))).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn server_keeps_a_data_directory_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = Server::start_in(folder.path(), &[]);
+    let message = refused(&mut serve(folder.path()));
+    assert!(
+        message.contains(&*data_dir(folder.path()).to_string_lossy()),
+        "{message}"
+    );
+    assert!(running.is_alive());
+}
+
+/// The number is changed in the file itself, as another version would have written it (docs/format/store.md).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_refuses_data_of_another_format_naming_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_in(folder.path(), &[]);
+    assert!(
+        tokio::task::spawn_blocking(|| server.terminate())
+            .await
+            .unwrap()
+            .0
+            .success()
+    );
+    let file = data_dir(folder.path()).join("rustydb.redb");
+    let mut before = 0;
+    for version in [4711_u64, 1] {
+        let database = redb::Database::open(&file).unwrap();
+        let write = database.begin_write().unwrap();
+        {
+            let mut meta = write
+                .open_table(redb::TableDefinition::<&str, u64>::new("meta"))
+                .unwrap();
+            before = meta.insert("format_version", version).unwrap().unwrap().value();
+        }
+        write.commit().unwrap();
+        drop(database);
+        if version != 1 {
+            let message = refused(&mut serve(folder.path()));
+            assert!(
+                message.contains("4711") && message.contains(&before.to_string()),
+                "{message}"
+            );
+        }
+    }
+    assert_eq!(before, 4711, "a refused server leaves the data as they are");
+    World::reopened(Server::start_in(folder.path(), &[])).await;
+}
+
+/// The call is in a transaction, whose last use tells from outside that the call has begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_finishes_calls_under_way_when_it_is_asked_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::on(Server::start_in(folder.path(), &[])).await;
+    let begun = world.must("transactions.begin", &json!({}), "admin").await;
+    let id = &begun["transaction_id"];
+    let mut socket = Socket::open(world.server.address(), &world.credential("admin"))
+        .await
+        .unwrap();
+    let body = json!({"sql": ENDLESS, "timeout": 2000, "transaction_id": id});
+    let request = world
+        .http
+        .post(format!("{}/api/v1/sql/query", world.base_url()))
+        .json(&body);
+    let slow = tokio::spawn(send(world.credential("admin").on(request)));
+    loop {
+        let open = world
+            .must("transactions.list_active", &json!({}), "monitor")
+            .await;
+        if open["transactions"][0]["last_used_at"] != begun["last_used_at"] {
+            break;
+        }
+    }
+    send_signal(world.server.process_id(), "TERM");
+    assert_eq!(socket.closed().await, Some(1001));
+    let answer = slow.await.unwrap();
+    assert_eq!(problem(&answer).code, "DEADLINE_EXCEEDED", "{answer:?}");
+    let (status, rest) = tokio::task::spawn_blocking(|| world.server.terminate())
+        .await
+        .unwrap();
+    assert_eq!((status.code(), rest.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn server_help_and_wrong_arguments_are_told() {
+    let output = binary().arg("--help").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && text.contains("serve") && text.contains("demo"),
+        "{text}"
+    );
+    let output = binary().args(["serve", "--colour"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let mut command = binary();
+    command.args(["serve", "--config", "/no/such/file.toml"]);
+    assert!(refused(&mut command).contains("/no/such/file.toml"));
+}

@@ -1,0 +1,137 @@
+// Drives the server's pages in Chromium, for the tests named browser_*.
+//   API_KEY=... TAGS=a,b node tests/tools/browser.mjs SCENARIO BASE_URL CHROMIUM PROFILE_FOLDER SCREENSHOT
+// Scenarios: swagger, graphiql. Anything unexpected, a request to another host too, makes the exit code 1.
+
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+const [scenario, base, executablePath, profile, screenshot] = process.argv.slice(2);
+const key = process.env.API_KEY;
+const foreign = [];
+const problems = [];
+
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath,
+  headless: true,
+  viewport: { width: 1400, height: 1000 },
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+const page = context.pages()[0] ?? (await context.newPage());
+page.setDefaultTimeout(30_000);
+page.on('request', (request) => {
+  const url = request.url();
+  if (!url.startsWith(base) && !url.startsWith('data:') && !url.startsWith('blob:')) foreign.push(url);
+});
+page.on('pageerror', (error) => problems.push(String(error)));
+page.on('console', (message) => {
+  if (message.type() === 'error') problems.push(message.text());
+});
+
+// The block of an operation in Swagger UI, opened.
+async function operation(method, path) {
+  const block = page.locator(`.opblock-${method}`, { has: page.locator(`[data-path="${path}"]`) });
+  await block.locator('.opblock-summary-control').click();
+  await block.locator('.execute').waitFor();
+  return block;
+}
+
+// Executes the operation and answers status and body of what came.
+async function execute(block) {
+  const arrived = page.waitForResponse((response) => response.url().startsWith(`${base}/api/`));
+  await block.locator('.execute').click();
+  const response = await arrived;
+  const shown = block.locator('.live-responses-table .response .response-col_status').first();
+  await shown.waitFor();
+  assert.match(await shown.innerText(), new RegExp(`^${response.status()}`), 'the page shows the status');
+  return { status: response.status(), body: await response.json(), headers: await response.request().allHeaders() };
+}
+
+async function swagger() {
+  await page.goto(`${base}/swagger-ui/`);
+  await page.locator('.opblock-tag').first().waitFor();
+  const tags = await page.locator('.opblock-tag').evaluateAll((all) => all.map((tag) => tag.getAttribute('data-tag')));
+  assert.deepEqual(tags.toSorted(), process.env.TAGS.split(',').toSorted(), 'every module is a tag');
+
+  const health = await execute(await operation('get', '/api/v1/health'));
+  assert.equal(health.status, 200);
+  assert.equal(health.body.status, 'healthy');
+
+  const query = await operation('post', '/api/v1/sql/query');
+  await query.locator('textarea.body-param__text').fill(JSON.stringify({ sql: 'SELECT 6 * 7 AS answer' }));
+  const denied = await execute(query);
+  assert.equal(denied.status, 401, 'without a key');
+
+  await page.locator('.auth-wrapper .authorize').first().click();
+  const field = page.locator('.auth-container', { hasText: 'X-API-Key' });
+  await field.locator('input').fill(key);
+  await field.locator('button.authorize').click();
+  await page.locator('.modal-ux button.btn-done').first().click();
+  const allowed = await execute(query);
+  assert.equal(allowed.status, 200, JSON.stringify(allowed.body));
+  assert.equal(allowed.headers['x-api-key'], key);
+  assert.deepEqual(allowed.body.rows, [{ answer: 42 }]);
+  await query.locator('.live-responses-table').scrollIntoViewIfNeeded();
+}
+
+async function graphiql() {
+  await page.goto(`${base}/graphql`);
+  const editor = page.locator('.graphiql-query-editor .CodeMirror, .graphiql-query-editor .monaco-editor').first();
+  await editor.waitFor();
+  const fill = async (holder, text) => {
+    await page.evaluate(
+      ([selector, value]) => document.querySelector(selector).CodeMirror.setValue(value),
+      [holder, text],
+    );
+  };
+  await fill('.graphiql-query-editor .CodeMirror', '{ authValidate { username roles } }');
+  const run = async () => {
+    const arrived = page.waitForResponse(
+      (response) =>
+        response.url() === `${base}/graphql` && (response.request().postData() ?? '').includes('authValidate'),
+    );
+    await page.locator('.graphiql-execute-button').click();
+    return (await arrived).json();
+  };
+  const denied = await run();
+  assert.equal(denied.errors[0].extensions.code, 'UNAUTHENTICATED');
+  await fill('.graphiql-editor-tool .graphiql-editor:not(.hidden) .CodeMirror', JSON.stringify({ authorization: `Bearer ${await token()}` }));
+  const allowed = await run();
+  assert.deepEqual(allowed, { data: { authValidate: { username: 'admin', roles: ['admin'] } } });
+  await page.locator('.result-window', { hasText: '"admin"' }).waitFor();
+  await page.locator('button[aria-label="Show Documentation Explorer"]').click();
+  await page.locator('.graphiql-doc-explorer', { hasText: 'Query' }).waitFor();
+  const kept = await page.evaluate(() => JSON.stringify({ ...localStorage }));
+  assert.ok(!kept.includes('Bearer '), 'the token is not kept in the browser');
+}
+
+// An access token: GraphiQL is used with the Authorization header.
+async function token() {
+  const response = await fetch(`${base}/api/v1/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username: 'admin', password: process.env.PASSWORD }),
+  });
+  return (await response.json()).access_token;
+}
+
+try {
+  await { swagger, graphiql }[scenario]();
+  assert.deepEqual(foreign, [], 'the page asks no other host');
+  // A refused call is logged by the browser; it was asked for.
+  const unexpected = problems.filter((problem) => !problem.includes('401'));
+  assert.deepEqual(unexpected, [], 'the page has no errors');
+} catch (error) {
+  console.error(error, problems, foreign);
+  process.exitCode = 1;
+} finally {
+  await page.screenshot({ path: screenshot });
+  await context.close();
+}
