@@ -4,7 +4,7 @@ import type * as wire from "../../runtime/scalars.js";
 
 /** What one part of the server says of itself. */
 export interface ComponentHealth {
-  /** `storage`, `sql` or `identity`. */
+  /** `storage`, `catalog` or `identity`. */
   name: string;
   status: wire.Open<HealthStatus>;
   /** What is wrong; absent when healthy. */
