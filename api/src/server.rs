@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use async_graphql::dynamic::SchemaError;
 use axum::routing::{any, post};
 use axum::{Router, middleware};
-use rustydb_contract::descriptor::OperationDesc;
-use utoipa::openapi::OpenApi;
+use rustydb_contract::descriptor::{OperationDesc, RestPlace};
+use utoipa::openapi::{OpenApi, RefOr, Required};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::graphql::{self, Graphql};
@@ -41,7 +41,8 @@ pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, Sche
     }
     let api = Api::new(pipeline, operations, rpc_methods);
     let schema = graphql::build(&api, &graphql_fields)?;
-    let (routes, openapi) = rest.split_for_parts();
+    let (routes, mut openapi) = rest.split_for_parts();
+    tell_optional_bodies(&mut openapi, &api);
     let endpoint = Graphql {
         api: api.clone(),
         schema: schema.clone(),
@@ -56,6 +57,30 @@ pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, Sche
         openapi,
         graphql: schema,
     })
+}
+
+/// A body may be left out where every field in it may be; utoipa's macro takes any body for a required one.
+fn tell_optional_bodies(openapi: &mut OpenApi, api: &Api) {
+    let needs_body = |id: &str| {
+        let operation = api.operations().find(|operation| operation.desc.id == id);
+        operation.is_some_and(|operation| {
+            let fields = operation.desc.input_fields().iter();
+            fields
+                .filter(|field| field.place == Some(RestPlace::Body))
+                .any(|field| field.required)
+        })
+    };
+    for item in openapi.paths.paths.values_mut() {
+        let operations = [&mut item.post, &mut item.put, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            let id = operation.operation_id.as_deref().unwrap_or_default();
+            if let Some(RefOr::T(body)) = &mut operation.request_body
+                && !needs_body(id)
+            {
+                body.required = Some(Required::False);
+            }
+        }
+    }
 }
 
 /// Answers in the contract's form what no route takes or could read; to be called once all routes are there.

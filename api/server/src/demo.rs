@@ -1,5 +1,6 @@
 //! `rustydb demo`: a server on sample data, and what to paste to see it work.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -138,7 +139,9 @@ async fn load(caller: &Caller) -> anyhow::Result<u64> {
             .is_some_and(|tables| tables.iter().any(|table| table["name"] == name))
     };
     if TABLES.iter().all(|(name, _)| !present(name)) {
-        let statements: Vec<&str> = SCHEMA
+        let code: Vec<&str> = SCHEMA.lines().filter(|line| !line.starts_with("--")).collect();
+        let code = code.join("\n");
+        let statements: Vec<&str> = code
             .split(';')
             .map(str::trim)
             .filter(|statement| !statement.is_empty())
@@ -165,6 +168,8 @@ async fn load(caller: &Caller) -> anyhow::Result<u64> {
 async fn insert(caller: &Caller, table: &str, text: &str) -> anyhow::Result<()> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let columns = reader.headers()?.clone();
+    let described = caller.call("database.get_table", json!({"name": table})).await?;
+    let texts = text_columns(&described);
     let mut rows: Vec<Value> = Vec::new();
     for record in reader.records() {
         let record = record?;
@@ -172,7 +177,7 @@ async fn insert(caller: &Caller, table: &str, text: &str) -> anyhow::Result<()> 
             .iter()
             .zip(&record)
             .filter(|(_, text)| !text.is_empty())
-            .map(|(column, text)| (column.to_owned(), Value::from(text)))
+            .map(|(column, text)| (column.to_owned(), cell(text, texts.contains(column))))
             .collect();
         rows.push(Value::Object(row));
         if rows.len() == ROWS_PER_INSERT {
@@ -188,6 +193,26 @@ async fn insert(caller: &Caller, table: &str, text: &str) -> anyhow::Result<()> 
             .await?;
     }
     Ok(())
+}
+
+/// Columns whose values are text in JSON: all but those of numbers.
+fn text_columns(table: &Value) -> BTreeSet<String> {
+    const NUMBERS: &[&str] = &["smallint", "integer", "bigint", "real", "double precision"];
+    let columns = table["columns"].as_array().into_iter().flatten();
+    columns
+        .filter(|column| !NUMBERS.contains(&column["type"].as_str().unwrap_or_default()))
+        .filter_map(|column| column["name"].as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A field of a CSV file as JSON; what is no number in a column of numbers stays text, for the server to refuse.
+fn cell(text: &str, is_text: bool) -> Value {
+    let number = if is_text {
+        None
+    } else {
+        serde_json::from_str(text).ok()
+    };
+    number.map_or_else(|| Value::from(text), Value::Number)
 }
 
 fn examples(address: &str, key: &str, password: &str, rows: u64) -> String {
