@@ -52,7 +52,12 @@ impl Diagnostics {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.0.push(Diagnostic { place, rule, message: message.into(), hint: hint.into() });
+        self.0.push(Diagnostic {
+            place,
+            rule,
+            message: message.into(),
+            hint: hint.into(),
+        });
     }
 
     pub fn extend(&mut self, other: Diagnostics) {
@@ -72,6 +77,10 @@ impl Diagnostics {
 
     /// `Ok` when nothing was found.
     pub fn into_result<T>(self, value: T) -> Result<T, Vec<Diagnostic>> {
-        if self.is_empty() { Ok(value) } else { Err(self.into_sorted()) }
+        if self.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.into_sorted())
+        }
     }
 }

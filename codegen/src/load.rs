@@ -22,22 +22,24 @@ pub fn read_files(root: &Path) -> Result<Vec<(String, String)>, Vec<Diagnostic>>
     let folder = root.join(MODULES_FOLDER);
     let unreadable = |file: String, error: std::io::Error| {
         vec![Diagnostic {
-            place: Place { file, line: 1, column: 1 },
+            place: Place {
+                file,
+                line: 1,
+                column: 1,
+            },
             rule: "unreadable",
             message: error.to_string(),
             hint: "run the generator in the project's root, or name it with --root".to_owned(),
         }]
     };
     let mut files = Vec::new();
-    let entries =
-        fs::read_dir(&folder).map_err(|error| unreadable(MODULES_FOLDER.to_owned(), error))?;
+    let entries = fs::read_dir(&folder).map_err(|error| unreadable(MODULES_FOLDER.to_owned(), error))?;
     for entry in entries {
         let entry = entry.map_err(|error| unreadable(MODULES_FOLDER.to_owned(), error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.ends_with(".yaml") {
             let file = format!("{MODULES_FOLDER}/{name}");
-            let text =
-                fs::read_to_string(entry.path()).map_err(|error| unreadable(file.clone(), error))?;
+            let text = fs::read_to_string(entry.path()).map_err(|error| unreadable(file.clone(), error))?;
             files.push((file, text));
         }
     }

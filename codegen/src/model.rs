@@ -161,14 +161,19 @@ pub enum Ty {
     Boolean,
     Integer(Integer),
     /// A double; `NaN` and infinities do not occur.
-    Number { minimum: Option<f64>, maximum: Option<f64> },
+    Number {
+        minimum: Option<f64>,
+        maximum: Option<f64>,
+    },
     Text(Text),
     /// Unsigned 64 bits, a decimal string on the wire.
     Id64,
     /// A decimal string of any precision.
     Decimal,
     /// base64 (RFC 4648 with padding); the bound counts decoded bytes.
-    Bytes { max: Option<u32> },
+    Bytes {
+        max: Option<u32>,
+    },
     /// RFC 3339 in UTC with six fractional digits and `Z`.
     Timestamp,
     /// `YYYY-MM-DD`.
@@ -180,9 +185,15 @@ pub enum Ty {
     Cursor,
     /// Any JSON value, null included.
     Json,
-    Array { items: Box<Ty>, min: Option<u32>, max: Option<u32> },
+    Array {
+        items: Box<Ty>,
+        min: Option<u32>,
+        max: Option<u32>,
+    },
     /// Free keys, values of one type.
-    Map { values: Box<Ty> },
+    Map {
+        values: Box<Ty>,
+    },
     /// A named type.
     Ref(String),
 }
@@ -325,7 +336,9 @@ pub struct Step {
 impl Model {
     /// Operations of every module by id.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
-        self.modules.values().flat_map(|module| module.operations.values())
+        self.modules
+            .values()
+            .flat_map(|module| module.operations.values())
     }
 
     pub fn operation(&self, id: &str) -> Option<&Operation> {
@@ -335,7 +348,9 @@ impl Model {
 
     /// The type of that name. Names inside a model always lead somewhere.
     pub fn ty(&self, name: &str) -> &TypeDef {
-        self.types.get(name).expect("a resolved model has every type it names")
+        self.types
+            .get(name)
+            .expect("a resolved model has every type it names")
     }
 
     /// Fields of the operation's input.
@@ -353,8 +368,10 @@ impl Model {
 
     /// Errors the operation can answer, the common ones included, sorted by code.
     pub fn errors_of(&self, operation: &Operation) -> Vec<&ErrorDef> {
-        let codes: BTreeSet<&String> =
-            operation.errors.iter().chain(self.common_errors()).collect();
-        codes.into_iter().filter_map(|code| self.errors.get(code)).collect()
+        let codes: BTreeSet<&String> = operation.errors.iter().chain(self.common_errors()).collect();
+        codes
+            .into_iter()
+            .filter_map(|code| self.errors.get(code))
+            .collect()
     }
 }

@@ -16,7 +16,10 @@ pub struct File {
 
 impl File {
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> File {
-        File { path: path.into(), text: text.into() }
+        File {
+            path: path.into(),
+            text: text.into(),
+        }
     }
 }
 
@@ -120,5 +123,6 @@ fn collect_extra(
 
 /// Folders that interpreters leave beside sources; version control ignores them as well.
 fn is_tool_output(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "__pycache__" || name == "node_modules" || name == "target")
+    path.file_name()
+        .is_some_and(|name| name == "__pycache__" || name == "node_modules" || name == "target")
 }

@@ -26,11 +26,18 @@ pub struct Source {
 
 impl Source {
     pub fn parse(file: &str, text: &str) -> Result<Source, Diagnostic> {
-        let mut loader =
-            Loader { file, parser: Parser::new_from_str(text), places: HashMap::new() };
+        let mut loader = Loader {
+            file,
+            parser: Parser::new_from_str(text),
+            places: HashMap::new(),
+        };
         let value = loader.document()?;
         let places = loader.places;
-        Ok(Source { file: file.to_owned(), value, places })
+        Ok(Source {
+            file: file.to_owned(),
+            value,
+            places,
+        })
     }
 
     /// Where the part at `pointer` stands: its key in a mapping, else its first character. A part that the
@@ -39,11 +46,21 @@ impl Source {
         let mut pointer = pointer;
         loop {
             if let Some(&(line, column)) = self.places.get(pointer) {
-                return Place { file: self.file.clone(), line, column };
+                return Place {
+                    file: self.file.clone(),
+                    line,
+                    column,
+                };
             }
             match pointer.rfind('/') {
                 Some(cut) => pointer = &pointer[..cut],
-                None => return Place { file: self.file.clone(), line: 1, column: 1 },
+                None => {
+                    return Place {
+                        file: self.file.clone(),
+                        line: 1,
+                        column: 1,
+                    };
+                }
             }
         }
     }
@@ -109,7 +126,9 @@ impl<'a> Loader<'a> {
                 "name inner parts as types and refer to them",
             ));
         }
-        self.places.entry(pointer.clone()).or_insert_with(|| place_of(span.start));
+        self.places
+            .entry(pointer.clone())
+            .or_insert_with(|| place_of(span.start));
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 if anchor != 0 || tag.is_some() {
@@ -133,7 +152,11 @@ impl<'a> Loader<'a> {
             Scalar::Integer(value) => Value::Number(value.into()),
             Scalar::FloatingPoint(value) => {
                 Value::Number(Number::from_f64(value.into_inner()).ok_or_else(|| {
-                    self.error(span.start, "infinities and NaN have no place in a contract", "quote it as a string")
+                    self.error(
+                        span.start,
+                        "infinities and NaN have no place in a contract",
+                        "quote it as a string",
+                    )
                 })?)
             }
             Scalar::String(text) => Value::String(text.into_owned()),
@@ -199,7 +222,11 @@ impl<'a> Loader<'a> {
     fn error(&self, at: Marker, message: impl Into<String>, hint: &str) -> Diagnostic {
         let (line, column) = place_of(at);
         Diagnostic {
-            place: Place { file: self.file.to_owned(), line, column },
+            place: Place {
+                file: self.file.to_owned(),
+                line,
+                column,
+            },
             rule: "yaml",
             message: message.into(),
             hint: hint.to_owned(),
@@ -226,7 +253,15 @@ mod tests {
 
     #[test]
     fn refuses_what_json_cannot_say() {
-        for text in ["a: 1\na: 2\n", "a: &x 1\nb: *x\n", "a: !!str 1\n", "--- 1\n--- 2\n", "", "a: .nan\n", "a: [\n"] {
+        for text in [
+            "a: 1\na: 2\n",
+            "a: &x 1\nb: *x\n",
+            "a: !!str 1\n",
+            "--- 1\n--- 2\n",
+            "",
+            "a: .nan\n",
+            "a: [\n",
+        ] {
             let error = Source::parse("m.yaml", text).unwrap_err();
             assert_eq!(error.rule, "yaml", "{text:?}");
         }

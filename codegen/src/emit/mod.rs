@@ -3,9 +3,9 @@
 pub mod api;
 pub mod contract;
 pub mod coverage;
-pub mod examples;
 #[cfg(test)]
 mod document_tests;
+pub mod examples;
 #[cfg(test)]
 mod fixture;
 pub mod graphql_sdl;

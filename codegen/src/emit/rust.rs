@@ -39,7 +39,11 @@ pub fn type_ident(name: &str) -> Ident {
 /// The static that describes a type, error or operation.
 pub fn static_ident(name: &str) -> Ident {
     let name = names::upper_snake(name);
-    if name.starts_with(|c: char| c.is_ascii_digit()) { format_ident!("V_{name}") } else { ident(&name) }
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        format_ident!("V_{name}")
+    } else {
+        ident(&name)
+    }
 }
 
 /// Library name of a module's contract crate.
@@ -50,7 +54,11 @@ pub fn contract_crate(module: &str) -> Ident {
 /// `#[doc]` attributes of a text, one a line.
 pub fn doc(text: &str) -> TokenStream {
     let lines = text.trim().lines().map(|line| {
-        let line = if line.is_empty() { String::new() } else { format!(" {line}") };
+        let line = if line.is_empty() {
+            String::new()
+        } else {
+            format!(" {line}")
+        };
         quote!(#[doc = #line])
     });
     quote!(#(#lines)*)

@@ -25,7 +25,9 @@ pub fn resolve(loaded: &[LoadedModule]) -> Result<Model, Vec<Diagnostic>> {
     let mut resolver = Resolver::new(loaded);
     resolver.collect_names();
     resolver.resolve_all();
-    let Resolver { diagnostics, model, .. } = resolver;
+    let Resolver {
+        diagnostics, model, ..
+    } = resolver;
     let mut model = diagnostics.into_result(model)?;
     mark_use(&mut model);
     Ok(model)
@@ -52,11 +54,17 @@ struct At<'a> {
 
 impl<'a> At<'a> {
     fn root(module: &'a LoadedModule) -> At<'a> {
-        At { module, pointer: String::new() }
+        At {
+            module,
+            pointer: String::new(),
+        }
     }
 
     fn push(&self, step: &str) -> At<'a> {
-        At { module: self.module, pointer: pointer_push(&self.pointer, step) }
+        At {
+            module: self.module,
+            pointer: pointer_push(&self.pointer, step),
+        }
     }
 
     fn place(&self) -> Place {
@@ -107,19 +115,29 @@ impl<'a> Resolver<'a> {
             let name = &module.file.module;
             let expected = format!("{}/{name}.yaml", crate::load::MODULES_FOLDER);
             if module.source.file != expected {
-                self.report(&at.push("module"), "module-file", format!("the file of module `{name}` is named {}", module.source.file), "name the file after the module");
+                self.report(
+                    &at.push("module"),
+                    "module-file",
+                    format!("the file of module `{name}` is named {}", module.source.file),
+                    "name the file after the module",
+                );
             }
             for type_name in module.file.types.keys() {
                 self.claim_type(type_name, &at.push("types").push(type_name));
             }
             for error in module.file.errors.keys() {
-                self.error_codes.insert(format!("{name}.{error}"), names::upper_snake(error));
+                self.error_codes
+                    .insert(format!("{name}.{error}"), names::upper_snake(error));
             }
         }
         match self.loaded.iter().find(|module| module.file.module == CORE) {
             Some(core) => self.resolve_core(core),
             None => self.diagnostics.push(
-                Place { file: crate::load::MODULES_FOLDER.to_owned(), line: 1, column: 1 },
+                Place {
+                    file: crate::load::MODULES_FOLDER.to_owned(),
+                    line: 1,
+                    column: 1,
+                },
                 "core-missing",
                 "the contract has no module `core`",
                 "add core.yaml with permissions, roles, limits and the errors of every call",
@@ -130,22 +148,40 @@ impl<'a> Resolver<'a> {
     fn claim_type(&mut self, name: &str, at: &At<'_>) {
         if let Some(home) = self.type_homes.get(name) {
             let message = format!("the type `{name}` is already declared in module `{home}`");
-            self.report(at, "type-clash", message, "type names are unique over the contract; rename one");
+            self.report(
+                at,
+                "type-clash",
+                message,
+                "type names are unique over the contract; rename one",
+            );
             return;
         }
-        self.type_homes.insert(name.to_owned(), at.module_name().to_owned());
+        self.type_homes
+            .insert(name.to_owned(), at.module_name().to_owned());
     }
 
     fn resolve_core(&mut self, core: &LoadedModule) {
         let at = At::root(core);
         for (name, form) in &core.file.permissions {
-            self.model.permissions.push(Permission { name: name.clone(), summary: form.summary.clone() });
+            self.model.permissions.push(Permission {
+                name: name.clone(),
+                summary: form.summary.clone(),
+            });
         }
         for (name, form) in &core.file.roles {
             for (index, permission) in form.permissions.iter().enumerate() {
                 if !core.file.permissions.contains_key(permission) {
-                    let at = at.push("roles").push(name).push("permissions").push(&index.to_string());
-                    self.report(&at, "unknown-permission", format!("there is no permission `{permission}`"), "declare it under `permissions`");
+                    let at = at
+                        .push("roles")
+                        .push(name)
+                        .push("permissions")
+                        .push(&index.to_string());
+                    self.report(
+                        &at,
+                        "unknown-permission",
+                        format!("there is no permission `{permission}`"),
+                        "declare it under `permissions`",
+                    );
                 }
             }
             self.model.roles.push(Role {
@@ -156,7 +192,12 @@ impl<'a> Resolver<'a> {
         }
         match &core.file.limits {
             Some(limits) => self.model.limits = limits.clone(),
-            None => self.report(&at, "limits-missing", "`core` declares no limits".to_owned(), "add `limits`"),
+            None => self.report(
+                &at,
+                "limits-missing",
+                "`core` declares no limits".to_owned(),
+                "add `limits`",
+            ),
         }
     }
 
@@ -167,7 +208,12 @@ impl<'a> Resolver<'a> {
             let at = At::root(module);
             let name = &module.file.module;
             if uses.contains_key(name.as_str()) {
-                self.report(&at.push("module"), "module-clash", format!("the module `{name}` is declared twice"), "keep one file per module");
+                self.report(
+                    &at.push("module"),
+                    "module-clash",
+                    format!("the module `{name}` is declared twice"),
+                    "keep one file per module",
+                );
                 continue;
             }
             for (type_name, schema) in &module.file.types {
@@ -191,7 +237,9 @@ impl<'a> Resolver<'a> {
         }
         for module in self.loaded {
             let name = &module.file.module;
-            let Some(uses) = uses.remove(name.as_str()) else { continue };
+            let Some(uses) = uses.remove(name.as_str()) else {
+                continue;
+            };
             self.uses = uses;
             let operations = self.resolve_operations(module, &At::root(module).push("operations"));
             self.uses.remove(name);
@@ -217,8 +265,16 @@ impl<'a> Resolver<'a> {
             let at = at.push(name);
             let code = names::upper_snake(name);
             if let Some(other) = self.model.errors.get(&code) {
-                let message = format!("the error code {code} is already declared in module `{}`", other.module);
-                self.report(&at, "error-clash", message, "error codes are unique over the contract");
+                let message = format!(
+                    "the error code {code} is already declared in module `{}`",
+                    other.module
+                );
+                self.report(
+                    &at,
+                    "error-clash",
+                    message,
+                    "error codes are unique over the contract",
+                );
                 continue;
             }
             let error = self.resolve_error(name, &code, form, &at);
@@ -230,7 +286,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn resolve_error(&mut self, name: &str, code: &str, form: &ErrorForm, at: &At<'a>) -> ErrorDef {
-        let details = form.details.as_ref().and_then(|schema| self.object_name(schema, &at.push("details")));
+        let details = form
+            .details
+            .as_ref()
+            .and_then(|schema| self.object_name(schema, &at.push("details")));
         ErrorDef {
             code: code.to_owned(),
             name: name.to_owned(),
@@ -249,7 +308,12 @@ impl<'a> Resolver<'a> {
         match self.resolve_type(schema, at) {
             Ty::Ref(name) => Some(name),
             _ => {
-                self.report(at, "named-object", "a named object type belongs here".to_owned(), "declare it under `types` and name it here");
+                self.report(
+                    at,
+                    "named-object",
+                    "a named object type belongs here".to_owned(),
+                    "declare it under `types` and name it here",
+                );
                 None
             }
         }
@@ -263,7 +327,9 @@ impl<'a> Resolver<'a> {
             let mut seen = BTreeSet::new();
             let mut open: Vec<&String> = modules[start].depends_on.iter().collect();
             while let Some(next) = open.pop() {
-                if seen.insert(next) && let Some(module) = modules.get(next) {
+                if seen.insert(next)
+                    && let Some(module) = modules.get(next)
+                {
                     open.extend(&module.depends_on);
                 }
             }
@@ -312,7 +378,10 @@ fn reachable(types: &BTreeMap<String, TypeDef>, start: Vec<String>) -> BTreeSet<
         }
         let Some(found) = types.get(&name) else { continue };
         match &found.shape {
-            Shape::Object(object) => object.fields.iter().for_each(|field| push_refs(&field.ty, &mut open)),
+            Shape::Object(object) => object
+                .fields
+                .iter()
+                .for_each(|field| push_refs(&field.ty, &mut open)),
             Shape::Union(union) => open.extend(union.variants.iter().map(|variant| variant.target.clone())),
             Shape::Alias(ty) => push_refs(ty, &mut open),
             Shape::Enum(_) => {}

@@ -34,7 +34,8 @@ impl<'a> Resolver<'a> {
         let module = at.module_name();
         let (method, path) = self.resolve_route(&form.rest, &at.push("rest"))?;
         let output_schema = form.output.as_ref();
-        let output = output_schema.and_then(|schema| self.resolve_output(module, name, schema, &at.push("output")));
+        let output =
+            output_schema.and_then(|schema| self.resolve_output(module, name, schema, &at.push("output")));
         let paginated = form
             .paginated
             .as_ref()
@@ -70,7 +71,11 @@ impl<'a> Resolver<'a> {
                 instead: form.instead.clone(),
             }),
             graphql,
-            except: form.except.iter().map(|(interface, reason)| (*interface, reason.clone())).collect(),
+            except: form
+                .except
+                .iter()
+                .map(|(interface, reason)| (*interface, reason.clone()))
+                .collect(),
             examples: form.examples.iter().map(resolve_example).collect(),
             place: at.place(),
         })
@@ -86,13 +91,17 @@ impl<'a> Resolver<'a> {
             "DELETE" => Some(Method::Delete),
             _ => None,
         };
-        let sound = path.starts_with('/')
-            && !path.ends_with('/')
-            && path.split('/').skip(1).all(sound_segment);
+        let sound =
+            path.starts_with('/') && !path.ends_with('/') && path.split('/').skip(1).all(sound_segment);
         match method {
             Some(method) if sound => Some((method, path.to_owned())),
             _ => {
-                self.report(at, "route", format!("`{rest}` is no route"), "write a method and a path, such as `GET /api/v1/tables/{name}`");
+                self.report(
+                    at,
+                    "route",
+                    format!("`{rest}` is no route"),
+                    "write a method and a path, such as `GET /api/v1/tables/{name}`",
+                );
                 None
             }
         }
@@ -137,7 +146,12 @@ impl<'a> Resolver<'a> {
                 self.resolve_object(body, &input_at)
             }
             Some(_) => {
-                self.report(&input_at, "input-shape", "an input spells its fields out".to_owned(), "write an object with `properties` here");
+                self.report(
+                    &input_at,
+                    "input-shape",
+                    "an input spells its fields out".to_owned(),
+                    "write an object with `properties` here",
+                );
                 Object::default()
             }
         };
@@ -147,7 +161,12 @@ impl<'a> Resolver<'a> {
         let parameters: Vec<&str> = path_parameters(path).collect();
         for parameter in &parameters {
             if !object.fields.iter().any(|field| field.name == *parameter) {
-                self.report(&at.push("rest"), "path-parameter", format!("the path names `{{{parameter}}}`, which is no input"), "add it to `input.properties` and `required`");
+                self.report(
+                    &at.push("rest"),
+                    "path-parameter",
+                    format!("the path names `{{{parameter}}}`, which is no input"),
+                    "add it to `input.properties` and `required`",
+                );
             }
         }
         for field in &mut object.fields {
@@ -156,14 +175,30 @@ impl<'a> Resolver<'a> {
         }
         let description = format!("Input of `{}.{name}`.", at.module_name());
         let input_of = Some(format!("{}.{name}", at.module_name()));
-        self.add_type(&type_name, description, Shape::Object(object), input_of, &input_at);
+        self.add_type(
+            &type_name,
+            description,
+            Shape::Object(object),
+            input_of,
+            &input_at,
+        );
         type_name
     }
 
-    fn resolve_paging(&mut self, form: &PaginatedForm, output: Option<&str>, at: &At<'a>) -> Option<Paginated> {
+    fn resolve_paging(
+        &mut self,
+        form: &PaginatedForm,
+        output: Option<&str>,
+        at: &At<'a>,
+    ) -> Option<Paginated> {
         let items = output.and_then(|output| self.output_items(output, &form.items));
         let Some(item) = items else {
-            self.report(at, "paging", format!("the output has no array `{}`", form.items), "a paginated output has an array of items and an optional `next: cursor`");
+            self.report(
+                at,
+                "paging",
+                format!("the output has no array `{}`", form.items),
+                "a paginated output has an array of items and an optional `next: cursor`",
+            );
             return None;
         };
         let limits = &self.model.limits;
@@ -177,7 +212,9 @@ impl<'a> Resolver<'a> {
 
     /// Item type of the array field of an output that also has the optional cursor `next`.
     fn output_items(&self, output: &str, items: &str) -> Option<Ty> {
-        let Shape::Object(object) = &self.model.types.get(output)?.shape else { return None };
+        let Shape::Object(object) = &self.model.types.get(output)?.shape else {
+            return None;
+        };
         let next = object.fields.iter().find(|field| field.name == "next")?;
         if next.ty != Ty::Cursor || next.required {
             return None;
@@ -193,7 +230,12 @@ impl<'a> Resolver<'a> {
             PermissionRef::Name(name) if name == "public" => PermissionRule::Public,
             PermissionRef::Name(name) if name == "authenticated" => PermissionRule::Authenticated,
             PermissionRef::Name(name) => {
-                if !self.model.permissions.iter().any(|permission| permission.name == *name) {
+                if !self
+                    .model
+                    .permissions
+                    .iter()
+                    .any(|permission| permission.name == *name)
+                {
                     self.report(at, "unknown-permission", format!("there is no permission `{name}`"), "use one that core.yaml declares, `public`, `authenticated` or `{by: statement, field: ...}`");
                 }
                 self.uses.insert(CORE.to_owned());
@@ -203,7 +245,12 @@ impl<'a> Resolver<'a> {
                 let fields: Vec<String> = by.field.split(',').map(|field| field.trim().to_owned()).collect();
                 for field in &fields {
                     if !self.has_statement_field(input, field) {
-                        self.report(&at.push("field"), "statement-field", format!("the input has no text field `{field}`"), "name an input field that holds a statement or a list of them");
+                        self.report(
+                            &at.push("field"),
+                            "statement-field",
+                            format!("the input has no text field `{field}`"),
+                            "name an input field that holds a statement or a list of them",
+                        );
                     }
                 }
                 PermissionRule::Statement { fields }
@@ -229,17 +276,31 @@ impl<'a> Resolver<'a> {
         let mut codes = Vec::new();
         for (index, name) in forms.iter().enumerate() {
             let at = at.push(&index.to_string());
-            let full = if name.contains('.') { name.clone() } else { format!("{}.{name}", at.module_name()) };
+            let full = if name.contains('.') {
+                name.clone()
+            } else {
+                format!("{}.{name}", at.module_name())
+            };
             let home = full.split('.').next().unwrap_or_default().to_owned();
             match self.error_codes.get(&full) {
                 Some(_) if home == CORE => {
-                    self.report(&at, "common-error", format!("every call can answer `{name}`"), "leave it out");
+                    self.report(
+                        &at,
+                        "common-error",
+                        format!("every call can answer `{name}`"),
+                        "leave it out",
+                    );
                 }
                 Some(code) => {
                     codes.push(code.clone());
                     self.uses.insert(home);
                 }
-                None => self.report(&at, "unknown-error", format!("there is no error `{name}`"), "declare it under `errors`, or name its module: `database.TableNotFound`"),
+                None => self.report(
+                    &at,
+                    "unknown-error",
+                    format!("there is no error `{name}`"),
+                    "declare it under `errors`, or name its module: `database.TableNotFound`",
+                ),
             }
         }
         codes.sort();
@@ -273,12 +334,19 @@ fn resolve_example(form: &ExampleForm) -> Example {
 
 /// Names in braces of a path.
 pub fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
 }
 
 fn sound_segment(segment: &str) -> bool {
-    let name = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).unwrap_or(segment);
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    let name = segment
+        .strip_prefix('{')
+        .and_then(|inner| inner.strip_suffix('}'))
+        .unwrap_or(segment);
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 fn rest_place(name: &str, declared: Option<InputPlace>, method: Method, parameters: &[&str]) -> RestPlace {
@@ -315,7 +383,12 @@ fn paging_fields(paginated: &Paginated, at: &At<'_>) -> [Field; 2] {
         unit: None,
     });
     [
-        field("limit", "Most items to answer.", limit, Some(json!(paginated.default))),
+        field(
+            "limit",
+            "Most items to answer.",
+            limit,
+            Some(json!(paginated.default)),
+        ),
         field("after", "The `next` of the page before.", Ty::Cursor, None),
     ]
 }

@@ -5,7 +5,8 @@ use serde_json::Number;
 use super::{At, Resolver};
 use crate::language::{Schema, SchemaBody, TypeWord};
 use crate::model::{
-    Deprecated, Field, Integer, IntegerWidth, Object, SAFE_INTEGER_MAX, Shape, Text, Ty, TypeDef, Union, Variant,
+    Deprecated, Field, Integer, IntegerWidth, Object, SAFE_INTEGER_MAX, Shape, Text, Ty, TypeDef, Union,
+    Variant,
 };
 
 const SCALARS: &str = "boolean, int32, uint32, int64, uint64, number, string, id64, decimal, bytes, timestamp, \
@@ -15,9 +16,10 @@ impl<'a> Resolver<'a> {
     pub(super) fn resolve_named_type(&mut self, name: &str, schema: &Schema, at: &At<'a>) {
         let (shape, description) = match schema {
             Schema::Name(_) => (Shape::Alias(self.resolve_type(schema, at)), String::new()),
-            Schema::Body(body) => {
-                (self.resolve_shape(body, at), body.description.clone().unwrap_or_default())
-            }
+            Schema::Body(body) => (
+                self.resolve_shape(body, at),
+                body.description.clone().unwrap_or_default(),
+            ),
         };
         self.add_type(name, description, shape, None, at);
     }
@@ -64,11 +66,19 @@ impl<'a> Resolver<'a> {
         for (value, schema) in &body.variants {
             let at = at.push("variants").push(value);
             if let Some(target) = self.object_name(schema, &at) {
-                variants.push(Variant { value: value.clone(), target });
+                variants.push(Variant {
+                    value: value.clone(),
+                    target,
+                });
             }
         }
         if variants.is_empty() {
-            self.report(at, "union-empty", "a union needs variants".to_owned(), "list them under `variants`");
+            self.report(
+                at,
+                "union-empty",
+                "a union needs variants".to_owned(),
+                "list them under `variants`",
+            );
         }
         Union { tag, variants }
     }
@@ -77,13 +87,23 @@ impl<'a> Resolver<'a> {
         for (index, name) in body.required.iter().enumerate() {
             if !body.properties.contains_key(name) {
                 let at = at.push("required").push(&index.to_string());
-                self.report(&at, "unknown-field", format!("`required` names `{name}`, which is no property"), "remove it or add the property");
+                self.report(
+                    &at,
+                    "unknown-field",
+                    format!("`required` names `{name}`, which is no property"),
+                    "remove it or add the property",
+                );
             }
         }
         for (index, name) in body.exactly_one_of.iter().enumerate() {
             if !body.properties.contains_key(name) || body.required.contains(name) {
                 let at = at.push("exactlyOneOf").push(&index.to_string());
-                self.report(&at, "exactly-one-of", format!("`{name}` is not an optional property"), "`exactlyOneOf` lists optional properties");
+                self.report(
+                    &at,
+                    "exactly-one-of",
+                    format!("`{name}` is not an optional property"),
+                    "`exactlyOneOf` lists optional properties",
+                );
             }
         }
         let fields = body
@@ -94,7 +114,10 @@ impl<'a> Resolver<'a> {
                 self.resolve_field(name, schema, required, &at.push("properties").push(name))
             })
             .collect();
-        Object { fields, exactly_one_of: body.exactly_one_of.clone() }
+        Object {
+            fields,
+            exactly_one_of: body.exactly_one_of.clone(),
+        }
     }
 
     fn resolve_field(&mut self, name: &str, schema: &Schema, required: bool, at: &At<'a>) -> Field {
@@ -147,7 +170,12 @@ impl<'a> Resolver<'a> {
         };
         let Some(home) = self.type_homes.get(name).cloned() else {
             let hint = format!("declare it under `types`, or use a scalar: {SCALARS}");
-            self.report(at, "unknown-type", format!("there is no type `{reference}`"), &hint);
+            self.report(
+                at,
+                "unknown-type",
+                format!("there is no type `{reference}`"),
+                &hint,
+            );
             return Ty::Json;
         };
         if home != module.unwrap_or(at.module_name()) {
@@ -163,7 +191,12 @@ impl<'a> Resolver<'a> {
             return self.resolve_reference(reference, &at.push("$ref"));
         }
         if body.values.is_some() {
-            self.report(at, "inline-type", "an enumeration needs a name".to_owned(), "declare it under `types` and refer to it");
+            self.report(
+                at,
+                "inline-type",
+                "an enumeration needs a name".to_owned(),
+                "declare it under `types` and refer to it",
+            );
             return Ty::Json;
         }
         match body.kind {
@@ -178,11 +211,20 @@ impl<'a> Resolver<'a> {
                 let items = match &body.items {
                     Some(items) => self.resolve_type(items, &at.push("items")),
                     None => {
-                        self.report(at, "items-missing", "an array needs `items`".to_owned(), "say what it holds");
+                        self.report(
+                            at,
+                            "items-missing",
+                            "an array needs `items`".to_owned(),
+                            "say what it holds",
+                        );
                         Ty::Json
                     }
                 };
-                Ty::Array { items: Box::new(items), min: body.min_items, max: body.max_items }
+                Ty::Array {
+                    items: Box::new(items),
+                    min: body.min_items,
+                    max: body.max_items,
+                }
             }
             Some(TypeWord::Object) => match &body.additional_properties {
                 Some(values) => Ty::Map {
@@ -198,7 +240,12 @@ impl<'a> Resolver<'a> {
                     None => self.unknown_format(format, at),
                 },
                 None => {
-                    self.report(at, "type-missing", "the schema has no type".to_owned(), "add `type`, `$ref` or `format: json`");
+                    self.report(
+                        at,
+                        "type-missing",
+                        "the schema has no type".to_owned(),
+                        "add `type`, `$ref` or `format: json`",
+                    );
                     Ty::Json
                 }
             },
@@ -206,7 +253,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn inline(&mut self, at: &At<'_>) -> Ty {
-        self.report(at, "inline-type", "objects and unions need a name".to_owned(), "declare it under `types` and refer to it");
+        self.report(
+            at,
+            "inline-type",
+            "objects and unions need a name".to_owned(),
+            "declare it under `types` and refer to it",
+        );
         Ty::Json
     }
 
@@ -231,8 +283,16 @@ impl<'a> Resolver<'a> {
                     }
                 }
                 _ => {
-                    let message = format!("{bound} is outside of {format}, {} to {}", integer.minimum, integer.maximum);
-                    self.report(&at, "integer-bound", message, "64-bit integers end at 2^53-1; use id64 or decimal beyond");
+                    let message = format!(
+                        "{bound} is outside of {format}, {} to {}",
+                        integer.minimum, integer.maximum
+                    );
+                    self.report(
+                        &at,
+                        "integer-bound",
+                        message,
+                        "64-bit integers end at 2^53-1; use id64 or decimal beyond",
+                    );
                 }
             }
         }
@@ -259,14 +319,24 @@ impl<'a> Resolver<'a> {
 
     fn unknown_format(&mut self, format: &str, at: &At<'_>) -> Ty {
         let hint = format!("the scalars are {SCALARS}");
-        self.report(at, "unknown-format", format!("`{format}` is no format of this type"), &hint);
+        self.report(
+            at,
+            "unknown-format",
+            format!("`{format}` is no format of this type"),
+            &hint,
+        );
         Ty::Json
     }
 }
 
 fn scalar(name: &str) -> Option<Ty> {
     let integer = |width, minimum, maximum| {
-        Ty::Integer(Integer { width, minimum, maximum, unit: None })
+        Ty::Integer(Integer {
+            width,
+            minimum,
+            maximum,
+            unit: None,
+        })
     };
     Some(match name {
         "boolean" => Ty::Boolean,
@@ -274,7 +344,10 @@ fn scalar(name: &str) -> Option<Ty> {
         "uint32" => integer(IntegerWidth::UInt32, 0, i64::from(u32::MAX)),
         "int64" => integer(IntegerWidth::Int53, -SAFE_INTEGER_MAX, SAFE_INTEGER_MAX),
         "uint64" | "duration" => integer(IntegerWidth::UInt53, 0, SAFE_INTEGER_MAX),
-        "number" => Ty::Number { minimum: None, maximum: None },
+        "number" => Ty::Number {
+            minimum: None,
+            maximum: None,
+        },
         "string" => Ty::Text(Text::default()),
         "id64" => Ty::Id64,
         "decimal" => Ty::Decimal,

@@ -87,7 +87,12 @@ impl Engine {
         let data = DataEngine::new(tables.clone(), sql, Arc::clone(&clock));
         let health = Health::new(clock, 0, components(store, tables));
         let admin = Admin::new(identity.clone(), facts);
-        Ok(Engine { identity, admin, data, health: Arc::new(health) })
+        Ok(Engine {
+            identity,
+            admin,
+            data,
+            health: Arc::new(health),
+        })
     }
 
     /// Makes the user `admin` on the first start; later starts change nothing.
@@ -143,8 +148,10 @@ impl Engine {
 }
 
 fn make_data_dir(path: &Path) -> Result<(), EngineError> {
-    files::create_private_folder(path)
-        .map_err(|source| EngineError::DataDir { path: path.display().to_string(), source })
+    files::create_private_folder(path).map_err(|source| EngineError::DataDir {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 /// What the health checks ask: whether the store still takes writes, whether the catalog reads, whether users do.
@@ -153,9 +160,7 @@ fn components(store: Arc<dyn TableStore>, tables: Tables) -> Vec<Component> {
     vec![
         Component {
             name: "storage",
-            probe: Box::new(move || {
-                for_storage.check_writable().map_err(|error| error.to_string())
-            }),
+            probe: Box::new(move || for_storage.check_writable().map_err(|error| error.to_string())),
         },
         Component {
             name: "catalog",
@@ -167,7 +172,9 @@ fn components(store: Arc<dyn TableStore>, tables: Tables) -> Vec<Component> {
         Component {
             name: "identity",
             probe: Box::new(move || {
-                let read = for_users.snapshot().and_then(|snapshot| snapshot.space_stats(SpaceId::USERS));
+                let read = for_users
+                    .snapshot()
+                    .and_then(|snapshot| snapshot.space_stats(SpaceId::USERS));
                 match read {
                     Ok(stats) if stats.entries > 0 => Ok(()),
                     Ok(_) => Err("there are no users".to_owned()),

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustydb_contract::{CallContext, ServiceError, ServiceResult, Timestamp, async_trait};
 use rustydb_contract_core::errors::UNAVAILABLE;
 use rustydb_contract_health::{
-    ComponentHealth, HealthCheckLivenessInput, HealthCheckReadinessInput, HealthCheckStartupInput, HealthDetail,
-    HealthGetDetailInput, HealthGetSummaryInput, HealthService, HealthStatus, HealthSummary, Liveness, Readiness,
-    Startup,
+    ComponentHealth, HealthCheckLivenessInput, HealthCheckReadinessInput, HealthCheckStartupInput,
+    HealthDetail, HealthGetDetailInput, HealthGetSummaryInput, HealthService, HealthStatus, HealthSummary,
+    Liveness, Readiness, Startup,
 };
 use rustydb_runtime::Clock;
 
@@ -34,7 +34,12 @@ pub struct Health {
 
 impl Health {
     pub fn new(clock: Arc<dyn Clock>, process_started_us: u64, components: Vec<Component>) -> Health {
-        Health { clock, process_started_us, startup_us: AtomicU64::new(NOT_STARTED), components: components.into() }
+        Health {
+            clock,
+            process_started_us,
+            startup_us: AtomicU64::new(NOT_STARTED),
+            components: components.into(),
+        }
     }
 
     /// Notes that the server takes requests from now on.
@@ -47,13 +52,21 @@ impl Health {
     }
 
     fn liveness(&self) -> Liveness {
-        Liveness { alive: true, uptime_seconds: self.since_start_us() / 1_000_000 }
+        Liveness {
+            alive: true,
+            uptime_seconds: self.since_start_us() / 1_000_000,
+        }
     }
 
     fn startup(&self) -> ServiceResult<Startup> {
         match self.startup_us.load(Ordering::Acquire) {
-            NOT_STARTED => Err(ServiceError::new(&UNAVAILABLE, "the server is starting").with_retry_after_seconds(1)),
-            elapsed => Ok(Startup { started: true, startup_ms: elapsed / 1000 }),
+            NOT_STARTED => {
+                Err(ServiceError::new(&UNAVAILABLE, "the server is starting").with_retry_after_seconds(1))
+            }
+            elapsed => Ok(Startup {
+                started: true,
+                startup_ms: elapsed / 1000,
+            }),
         }
     }
 
@@ -61,19 +74,32 @@ impl Health {
     async fn summary(&self) -> ServiceResult<HealthSummary> {
         let (components, clock) = (Arc::clone(&self.components), Arc::clone(&self.clock));
         let probed = tokio::task::spawn_blocking(move || {
-            components.iter().map(|component| probe(component, &*clock)).collect::<Vec<_>>()
+            components
+                .iter()
+                .map(|component| probe(component, &*clock))
+                .collect::<Vec<_>>()
         });
-        let components =
-            probed.await.map_err(|error| ServiceError::new(&UNAVAILABLE, format!("a probe failed: {error}")))?;
-        let healthy = components.iter().all(|component| component.status == HealthStatus::Healthy);
-        let status = if healthy { HealthStatus::Healthy } else { HealthStatus::Unhealthy };
+        let components = probed
+            .await
+            .map_err(|error| ServiceError::new(&UNAVAILABLE, format!("a probe failed: {error}")))?;
+        let healthy = components
+            .iter()
+            .all(|component| component.status == HealthStatus::Healthy);
+        let status = if healthy {
+            HealthStatus::Healthy
+        } else {
+            HealthStatus::Unhealthy
+        };
         Ok(HealthSummary { status, components })
     }
 
     async fn readiness(&self) -> ServiceResult<Readiness> {
         self.startup()?;
         let summary = self.summary().await?;
-        let failed = summary.components.iter().find_map(|component| component.message.as_ref());
+        let failed = summary
+            .components
+            .iter()
+            .find_map(|component| component.message.as_ref());
         match failed {
             None => Ok(Readiness { ready: true }),
             Some(message) => Err(ServiceError::new(&UNAVAILABLE, message.clone())),
@@ -87,9 +113,17 @@ fn probe(component: &Component, clock: &dyn Clock) -> ComponentHealth {
     let check_us = clock.now_mono_us().saturating_sub(begun);
     let (status, message) = match result {
         Ok(()) => (HealthStatus::Healthy, None),
-        Err(message) => (HealthStatus::Unhealthy, Some(format!("{}: {message}", component.name))),
+        Err(message) => (
+            HealthStatus::Unhealthy,
+            Some(format!("{}: {message}", component.name)),
+        ),
     };
-    ComponentHealth { name: component.name.to_owned(), status, message, check_us }
+    ComponentHealth {
+        name: component.name.to_owned(),
+        status,
+        message,
+        check_us,
+    }
 }
 
 #[async_trait]
@@ -98,7 +132,11 @@ impl HealthService for Health {
         Ok(self.liveness())
     }
 
-    async fn check_readiness(&self, _: &CallContext, _: HealthCheckReadinessInput) -> ServiceResult<Readiness> {
+    async fn check_readiness(
+        &self,
+        _: &CallContext,
+        _: HealthCheckReadinessInput,
+    ) -> ServiceResult<Readiness> {
         self.readiness().await
     }
 

@@ -19,7 +19,10 @@ pub fn emit(model: &Model) -> Emission {
         .filter(|module| !module.operations.is_empty())
         .flat_map(|module| module_crate(model, module))
         .collect();
-    Emission { files, folders: vec![FOLDER.to_owned()] }
+    Emission {
+        files,
+        folders: vec![FOLDER.to_owned()],
+    }
 }
 
 fn module_crate(model: &Model, module: &Module) -> Vec<File> {
@@ -91,7 +94,13 @@ fn handler(model: &Model, operation: &Operation) -> TokenStream {
     let desc = static_ident(&operation.name);
     let marker = type_ident(&operation.name);
     let method = format_ident!("{}", operation.method.as_str().to_ascii_lowercase());
-    let Operation { id, module, path, summary, .. } = operation;
+    let Operation {
+        id,
+        module,
+        path,
+        summary,
+        ..
+    } = operation;
     let description = (!operation.description.is_empty()).then(|| {
         let text = operation.description.trim();
         quote!(description = #text,)
@@ -150,10 +159,14 @@ fn registration(module: &Module) -> TokenStream {
         quote!(Vec::from([#(&operations::#operations),*]))
     };
     let (rpc, graphql) = (listed(Interface::Rpc), listed(Interface::Graphql));
-    let routes = module.operations.values().filter(|operation| carries(operation, Interface::Rest)).map(|operation| {
-        let name = field_ident(&operation.name);
-        quote!(.routes(routes!(rest::#name)))
-    });
+    let routes = module
+        .operations
+        .values()
+        .filter(|operation| carries(operation, Interface::Rest))
+        .map(|operation| {
+            let name = field_ident(&operation.name);
+            quote!(.routes(routes!(rest::#name)))
+        });
     quote! {
         #![doc = " Registration with the server."]
 

@@ -62,7 +62,14 @@ fn emit_object(model: &Model, home: &str, object: &Object) -> TokenStream {
 }
 
 fn emit_field(model: &Model, home: &str, field: &Field) -> TokenStream {
-    let Field { name, description, required, nullable, sensitive, .. } = field;
+    let Field {
+        name,
+        description,
+        required,
+        nullable,
+        sensitive,
+        ..
+    } = field;
     let ty = emit_ty(model, home, &field.ty);
     let default = option(field.default.as_ref().map(|value| {
         let text = value.to_string();
@@ -94,20 +101,29 @@ fn emit_field(model: &Model, home: &str, field: &Field) -> TokenStream {
 fn emit_ty(model: &Model, home: &str, ty: &Ty) -> TokenStream {
     match ty {
         Ty::Boolean => quote!(Ty::Boolean),
-        Ty::Integer(Integer { width, minimum, maximum, .. }) => {
+        Ty::Integer(Integer {
+            width,
+            minimum,
+            maximum,
+            ..
+        }) => {
             let width = match width {
                 IntegerWidth::Int32 => quote!(Int32),
                 IntegerWidth::UInt32 => quote!(UInt32),
                 IntegerWidth::Int53 => quote!(Int53),
                 IntegerWidth::UInt53 => quote!(UInt53),
             };
-            let (minimum, maximum) =
-                (Literal::i64_unsuffixed(*minimum), Literal::i64_unsuffixed(*maximum));
+            let (minimum, maximum) = (
+                Literal::i64_unsuffixed(*minimum),
+                Literal::i64_unsuffixed(*maximum),
+            );
             quote!(Ty::Integer { width: IntegerWidth::#width, minimum: #minimum, maximum: #maximum })
         }
         Ty::Number { minimum, maximum } => {
-            let (minimum, maximum) =
-                (option(minimum.map(|n| quote!(#n))), option(maximum.map(|n| quote!(#n))));
+            let (minimum, maximum) = (
+                option(minimum.map(|n| quote!(#n))),
+                option(maximum.map(|n| quote!(#n))),
+            );
             quote!(Ty::Number { minimum: #minimum, maximum: #maximum })
         }
         Ty::Text(text) => {

@@ -17,8 +17,15 @@ use crate::output::{Emission, File};
 const FOLDER: &str = "schema/gen";
 
 pub fn emit(model: &Model) -> Emission {
-    let files = model.modules.values().flat_map(|module| module_crate(model, module)).collect();
-    Emission { files, folders: vec![FOLDER.to_owned()] }
+    let files = model
+        .modules
+        .values()
+        .flat_map(|module| module_crate(model, module))
+        .collect();
+    Emission {
+        files,
+        folders: vec![FOLDER.to_owned()],
+    }
 }
 
 fn module_crate(model: &Model, module: &Module) -> Vec<File> {
@@ -51,23 +58,42 @@ fn manifest(module: &Module) -> String {
         features += &format!(", \"rustydb-contract-{other}/openapi\"");
         dependencies += &format!("rustydb-contract-{other} = {{ path = \"../{other}\" }}\n");
     }
-    rust::manifest(&name, &description, &format!("{features}]\n\n[dependencies]\n{dependencies}"))
+    rust::manifest(
+        &name,
+        &description,
+        &format!("{features}]\n\n[dependencies]\n{dependencies}"),
+    )
 }
 
 fn library(module: &Module) -> TokenStream {
     let text = format!("{}\n\n{}", module.summary, module.description);
     let lines = text.trim().lines().map(|line| {
-        let line = if line.is_empty() { String::new() } else { format!(" {line}") };
+        let line = if line.is_empty() {
+            String::new()
+        } else {
+            format!(" {line}")
+        };
         quote!(#![doc = #line])
     });
-    let access = (module.name == crate::resolve::CORE).then(|| quote!(#[rustfmt::skip] pub mod access;));
+    let access = (module.name == crate::resolve::CORE).then(|| {
+        quote!(
+            
+        )
+    });
     let service = (!module.operations.is_empty()).then(|| {
         let service = service_ident(&module.name);
         quote!(pub use operations::#service;)
     });
-    let openapi = (!module.operations.is_empty())
-        .then(|| quote!(#[cfg(feature = "openapi")] #[rustfmt::skip] mod openapi;));
-    let re_export = (!module.types.is_empty()).then(|| quote!(pub use types::*;));
+    let openapi = (!module.operations.is_empty()).then(|| {
+        quote!(
+            
+        )
+    });
+    let re_export = (!module.types.is_empty()).then(|| {
+        quote!(
+            pub use types::*;
+        )
+    });
     quote! {
         #(#lines)*
 
@@ -128,35 +154,39 @@ pub fn service_ident(module: &str) -> proc_macro2::Ident {
 
 fn errors(model: &Model, module: &Module) -> TokenStream {
     let text = format!(" Errors of the `{}` module.", module.name);
-    let errors = module.errors.iter().filter_map(|code| model.errors.get(code)).map(|error| {
-        let name = rust::ident(&error.code);
-        let code = &error.code;
-        let (status, rpc, summary) = (error.status, error.rpc, &error.summary);
-        let retry = match error.retry {
-            Retry::Never => quote!(Never),
-            Retry::Safe => quote!(Safe),
-            Retry::Transaction => quote!(Transaction),
-        };
-        let details = match &error.details {
-            Some(name) => {
-                let path = rust::desc_path(model, &module.name, name);
-                quote!(Some(&#path))
-            }
-            None => quote!(None),
-        };
-        let doc = doc(summary);
-        quote! {
-            #doc
-            pub static #name: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
-                code: #code,
-                status: #status,
-                rpc: #rpc,
-                retry: ::rustydb_contract::Retry::#retry,
-                summary: #summary,
-                details: #details,
+    let errors = module
+        .errors
+        .iter()
+        .filter_map(|code| model.errors.get(code))
+        .map(|error| {
+            let name = rust::ident(&error.code);
+            let code = &error.code;
+            let (status, rpc, summary) = (error.status, error.rpc, &error.summary);
+            let retry = match error.retry {
+                Retry::Never => quote!(Never),
+                Retry::Safe => quote!(Safe),
+                Retry::Transaction => quote!(Transaction),
             };
-        }
-    });
+            let details = match &error.details {
+                Some(name) => {
+                    let path = rust::desc_path(model, &module.name, name);
+                    quote!(Some(&#path))
+                }
+                None => quote!(None),
+            };
+            let doc = doc(summary);
+            quote! {
+                #doc
+                pub static #name: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+                    code: #code,
+                    status: #status,
+                    rpc: #rpc,
+                    retry: ::rustydb_contract::Retry::#retry,
+                    summary: #summary,
+                    details: #details,
+                };
+            }
+        });
     quote! {
         #![doc = #text]
 

@@ -13,11 +13,15 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
         let desc = static_ident(&operation.name);
         quote!(operation!(crate::operations::#marker, &crate::operations::#desc);)
     });
-    let bodies = module.operations.values().filter(|operation| api::has_body(model, operation)).map(|operation| {
-        let marker = format_ident!("{}Body", type_ident(&operation.name));
-        let desc = static_ident(&operation.name);
-        quote!(body!(crate::operations::#marker, &crate::operations::#desc);)
-    });
+    let bodies = module
+        .operations
+        .values()
+        .filter(|operation| api::has_body(model, operation))
+        .map(|operation| {
+            let marker = format_ident!("{}Body", type_ident(&operation.name));
+            let desc = static_ident(&operation.name);
+            quote!(body!(crate::operations::#marker, &crate::operations::#desc);)
+        });
     quote! {
         #![doc = " What utoipa asks of operations, answered from the descriptors."]
 

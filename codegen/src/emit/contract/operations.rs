@@ -22,10 +22,22 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
         return quote!(#![doc = #text]);
     }
     let service = service_ident(&module.name);
-    let descriptors = module.operations.values().map(|operation| descriptor(model, operation));
-    let markers = module.operations.values().map(|operation| marker(model, module, operation));
-    let methods = module.operations.values().map(|operation| method(model, operation));
-    let service_doc = format!(" What stands behind the `{}` module: one call an operation.", module.name);
+    let descriptors = module
+        .operations
+        .values()
+        .map(|operation| descriptor(model, operation));
+    let markers = module
+        .operations
+        .values()
+        .map(|operation| marker(model, module, operation));
+    let methods = module
+        .operations
+        .values()
+        .map(|operation| method(model, operation));
+    let service_doc = format!(
+        " What stands behind the `{}` module: one call an operation.",
+        module.name
+    );
     quote! {
         #![doc = #text]
 
@@ -127,7 +139,18 @@ fn descriptor(model: &Model, operation: &Operation) -> TokenStream {
     };
     let method = operation.method.as_str();
     let timeout_ms = Literal::u64_unsuffixed(operation.timeout_ms);
-    let Operation { id, module, name, path, summary, description, status, retry_safe, graphql, .. } = operation;
+    let Operation {
+        id,
+        module,
+        name,
+        path,
+        summary,
+        description,
+        status,
+        retry_safe,
+        graphql,
+        ..
+    } = operation;
     quote! {
         pub static #ident: OperationDesc = OperationDesc {
             id: #id,

@@ -38,10 +38,17 @@ fn emit_object(model: &Model, def: &TypeDef, object: &Object) -> TokenStream {
     let name = type_ident(&def.name);
     let fields = object.fields.iter().map(|field| emit_field(model, def, field));
     let secret = object.fields.iter().any(|field| field.sensitive);
-    let debug = if secret { debug_impl(def, object) } else { TokenStream::new() };
+    let debug = if secret {
+        debug_impl(def, object)
+    } else {
+        TokenStream::new()
+    };
     let derive_debug = (!secret).then(|| quote!(Debug,));
-    let derive_default =
-        object.fields.iter().all(|field| !field.required).then(|| quote!(Default,));
+    let derive_default = object
+        .fields
+        .iter()
+        .all(|field| !field.required)
+        .then(|| quote!(Default,));
     quote! {
         #[derive(#derive_debug Clone, #derive_default PartialEq, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(crate = "::serde")]
@@ -64,8 +71,8 @@ fn emit_field(model: &Model, def: &TypeDef, field: &Field) -> TokenStream {
     });
     let name = field_ident(&field.name);
     let wire = &field.name;
-    let rename = (name.to_string().trim_start_matches("r#") != field.name)
-        .then(|| quote!(#[serde(rename = #wire)]));
+    let rename =
+        (name.to_string().trim_start_matches("r#") != field.name).then(|| quote!(#[serde(rename = #wire)]));
     let mut ty = rust::ty(model, &def.module, &field.ty);
     if needs_box(model, &def.name, &field.ty) {
         ty = quote!(::std::boxed::Box<#ty>);
@@ -140,7 +147,10 @@ fn debug_impl(def: &TypeDef, object: &Object) -> TokenStream {
 
 fn emit_enum(def: &TypeDef, values: &[String]) -> TokenStream {
     let name = type_ident(&def.name);
-    let idents: Vec<_> = values.iter().map(|value| rust::ident(&names::rust::variant(value))).collect();
+    let idents: Vec<_> = values
+        .iter()
+        .map(|value| rust::ident(&names::rust::variant(value)))
+        .collect();
     quote! {
         #[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
         #[serde(crate = "::serde")]

@@ -245,7 +245,9 @@ impl TableStore for RedbStore {
     fn check_writable(&self) -> Result<(), StoreError> {
         match self.published.failure.get() {
             None => Ok(()),
-            Some(reason) => Err(StoreError::Poisoned { reason: reason.clone() }),
+            Some(reason) => Err(StoreError::Poisoned {
+                reason: reason.clone(),
+            }),
         }
     }
 }
