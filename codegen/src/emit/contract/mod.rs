@@ -76,18 +76,21 @@ fn library(module: &Module) -> TokenStream {
         quote!(#![doc = #line])
     });
     let access = (module.name == crate::resolve::CORE).then(|| {
-        quote!(
-            
-        )
+        quote! {
+            #[rustfmt::skip]
+            pub mod access;
+        }
     });
     let service = (!module.operations.is_empty()).then(|| {
         let service = service_ident(&module.name);
         quote!(pub use operations::#service;)
     });
     let openapi = (!module.operations.is_empty()).then(|| {
-        quote!(
-            
-        )
+        quote! {
+            #[cfg(feature = "openapi")]
+            #[rustfmt::skip]
+            mod openapi;
+        }
     });
     let re_export = (!module.types.is_empty()).then(|| {
         quote!(
