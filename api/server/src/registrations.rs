@@ -57,7 +57,7 @@ fn missing(server: &Server, contract: &[&'static OperationDesc]) -> BTreeSet<Reg
 }
 
 #[tokio::test]
-async fn each_registration_that_is_taken_away_is_missed() {
+async fn a_registration_that_is_taken_away_is_missed() {
     let folder = tempfile::tempdir().unwrap();
     let options = EngineOptions {
         data_dir: folder.path().join("data"),
@@ -71,7 +71,8 @@ async fn each_registration_that_is_taken_away_is_missed() {
         .collect();
     assert_eq!(missing(&build(&engine, modules()), &contract), BTreeSet::new());
 
-    for desc in &contract {
+    // One operation a module: a server is built for each registration that is taken away.
+    for desc in modules().iter().map(|module| module.desc.operations[0]) {
         let without = |take: fn(&mut ModuleApi, &str)| {
             let mut modules = modules();
             let module = modules
