@@ -8,6 +8,11 @@
     clippy::print_stdout,
     reason = "a failing test is to say so at once"
 )]
+#![allow(
+    clippy::result_large_err,
+    clippy::large_enum_variant,
+    reason = "a test makes few of them"
+)]
 
 mod access;
 mod bad_input;

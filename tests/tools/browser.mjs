@@ -91,7 +91,8 @@ async function graphiql() {
       [holder, text],
     );
   };
-  await fill('.graphiql-query-editor .CodeMirror', '{ authValidate { username roles } }');
+  // The name is that of the page's first document: GraphiQL learns of another only some time after it was typed.
+  await fill('.graphiql-query-editor .CodeMirror', 'query Operations { authValidate { username roles } }');
   const run = async () => {
     const arrived = page.waitForResponse(
       (response) =>

@@ -13,9 +13,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use rustydb_contract::host::Credential;
 use rustydb_contract::{ServiceError, ServiceResult};
-use rustydb_contract_core::errors::{
-    INVALID_ARGUMENT, INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
-};
+use rustydb_contract_core::errors::{INVALID_ARGUMENT, INVALID_REQUEST, UNSUPPORTED_MEDIA_TYPE};
 use serde_json::Value;
 
 use crate::errors::{graphql_error, put_request_id};
@@ -89,17 +87,7 @@ async fn decode(graphql: &Graphql, request: Request, request_id: &Arc<str>) -> S
         ));
     }
     let limits = graphql.api.pipeline().limits();
-    let bytes = axum::body::to_bytes(body, limits.request_bytes)
-        .await
-        .map_err(|_| {
-            ServiceError::new(
-                &PAYLOAD_TOO_LARGE,
-                format!(
-                    "the body is larger than {} bytes or ended early",
-                    limits.request_bytes
-                ),
-            )
-        })?;
+    let bytes = rest::body_bytes(body, limits.request_bytes).await?;
     let value = rest::parse_json(&bytes, limits.json_depth)?;
     if !value.get("query").is_some_and(Value::is_string) {
         return Err(ServiceError::new(

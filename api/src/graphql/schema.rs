@@ -115,7 +115,10 @@ fn resolve<'a>(api: Api, desc: &'static OperationDesc, context: ResolverContext<
         let key = field.alias().unwrap_or(field.name()).to_owned();
         let fail = |error: ServiceError| {
             let mut error = graphql_error(&error, &data.request_id);
-            error.extensions.get_or_insert_default().set(FIELD_EXTENSION, key.clone());
+            error
+                .extensions
+                .get_or_insert_default()
+                .set(FIELD_EXTENSION, key.clone());
             error
         };
         let operation = api.operation(desc).map_err(fail)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::extract::RawPathParams;
+use futures::StreamExt;
 use http::header::{self, HeaderMap};
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -23,6 +24,9 @@ use crate::errors::invalid_argument;
 
 const API_KEY_HEADER: &str = "x-api-key";
 const TIMEOUT_HEADER: &str = "x-timeout-ms";
+
+/// Times the largest body that is read of one that is too large.
+const DISCARDED_BODIES_MAX: usize = 4;
 
 /// The credential of a request: `Authorization: Bearer` or `X-API-Key`, not both.
 pub fn credential(headers: &HeaderMap) -> ServiceResult<Option<Credential>> {
@@ -100,17 +104,7 @@ async fn body_fields(
     headers: &HeaderMap,
     body: Body,
 ) -> ServiceResult<Map<String, Value>> {
-    let bytes = axum::body::to_bytes(body, limits.request_bytes)
-        .await
-        .map_err(|_| {
-            ServiceError::new(
-                &PAYLOAD_TOO_LARGE,
-                format!(
-                    "the body is larger than {} bytes or ended early",
-                    limits.request_bytes
-                ),
-            )
-        })?;
+    let bytes = body_bytes(body, limits.request_bytes).await?;
     if bytes.is_empty() {
         return Ok(Map::new());
     }
@@ -150,6 +144,29 @@ async fn body_fields(
         }
     }
     Ok(map)
+}
+
+/// A body of at most `bytes_max`. What is larger is read on for a while and thrown away: a connection that is closed
+/// on unread bytes is reset, and the answer lost with it.
+pub async fn body_bytes(body: Body, bytes_max: usize) -> ServiceResult<Vec<u8>> {
+    let mut frames = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = frames.next().await {
+        let frame = frame
+            .map_err(|error| ServiceError::new(&INVALID_REQUEST, format!("the body ended early: {error}")))?;
+        length += frame.len();
+        if length <= bytes_max {
+            bytes.extend_from_slice(&frame);
+        } else if length > bytes_max.saturating_mul(DISCARDED_BODIES_MAX) {
+            break;
+        }
+    }
+    if length <= bytes_max {
+        return Ok(bytes);
+    }
+    let message = format!("the body is larger than {bytes_max} bytes");
+    Err(ServiceError::new(&PAYLOAD_TOO_LARGE, message))
 }
 
 /// JSON text, bounded in depth.

@@ -18,7 +18,7 @@ use crate::errors::{REQUEST_ID_HEADER, problem, put_request_id};
 use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
 
-pub use decode::{credential, is_json, parse_json, timeout_ms};
+pub use decode::{body_bytes, credential, is_json, parse_json, timeout_ms};
 
 /// Handles one request of one operation; generated handlers call nothing else.
 pub async fn handle(
@@ -99,6 +99,8 @@ pub async fn refuse_unreadable_path(request: Request, next: Next) -> Response {
 
 /// Name of the call that a request makes: the one it gives, where that is sound.
 pub fn request_id_of(headers: &HeaderMap) -> Arc<str> {
-    let given = headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
+    let given = headers
+        .get(REQUEST_ID_HEADER)
+        .and_then(|value| value.to_str().ok());
     request_id(given)
 }

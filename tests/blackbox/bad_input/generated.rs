@@ -104,11 +104,10 @@ fn query_carries(ty: &'static Ty, wrong: &Wrong) -> bool {
             _ => false,
         },
         ty @ (Ty::Json | Ty::Map { .. } | Ty::Array { .. }) => !matches!(ty, Ty::Json),
-        ty if is_plain(ty) => match (ty, &wrong.value) {
-            (_, Value::Null | Value::Array(_)) => false,
-            (Ty::Text(_) | Ty::Id64 | Ty::Cursor, Value::Number(_)) => false,
-            _ => true,
-        },
+        ty if is_plain(ty) => !matches!(
+            (ty, &wrong.value),
+            (_, Value::Null | Value::Array(_)) | (Ty::Text(_) | Ty::Id64 | Ty::Cursor, Value::Number(_))
+        ),
         _ => true,
     }
 }

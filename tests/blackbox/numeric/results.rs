@@ -12,6 +12,9 @@ fn work(rows: u64) -> String {
     format!("SELECT sum((value * 7919) % 1013) AS n FROM generate_series(1, {rows})")
 }
 
+/// A statement as the input of an operation.
+type Form = fn(String) -> Value;
+
 /// The least of several measurements of a call and the time each took from outside, in milliseconds.
 async fn least(world: &World, id: &str, input: &Value, pointer: &str) -> f64 {
     let mut least = f64::INFINITY;
@@ -29,7 +32,7 @@ async fn least(world: &World, id: &str, input: &Value, pointer: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numeric_execution_times_grow_with_the_work() {
     let world = World::new().await;
-    let forms: [(&str, &str, fn(String) -> Value); 3] = [
+    let forms: [(&str, &str, Form); 3] = [
         (
             "sql.execute_query",
             "/execution_time_ms",
