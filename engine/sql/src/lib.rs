@@ -57,6 +57,7 @@ mod session;
 mod stack;
 mod sums;
 mod union;
+mod yielding;
 
 pub use columns::Column;
 pub use engine::{

@@ -323,7 +323,9 @@ fn parser_error(error: ParserError, tokens: &[TokenWithSpan]) -> SqlError {
         );
     }
     let own = match &error {
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => located(message),
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+            located_or_end(message, tokens)
+        }
         ParserError::RecursionLimitExceeded => SqlError::syntax("", Position::UNKNOWN),
     };
     if let Some(refused) = known_clause(own.position(), tokens) {
@@ -336,7 +338,23 @@ fn parser_error(error: ParserError, tokens: &[TokenWithSpan]) -> SqlError {
             unit: "levels",
             remedy: "split it, or use views and WITH".to_owned(),
         },
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => located(&message),
+        ParserError::TokenizerError(_) | ParserError::ParserError(_) => own,
+    }
+}
+
+/// An error with its place; where the parser names none it ran out of text, and the place is its end.
+fn located_or_end(message: &str, tokens: &[TokenWithSpan]) -> SqlError {
+    match located(message) {
+        SqlError::Syntax { message, at } if !at.is_known() => {
+            let last = tokens
+                .iter()
+                .rfind(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+            SqlError::Syntax {
+                message,
+                at: last.map_or(at, |token| position(token.span.end)),
+            }
+        }
+        error => error,
     }
 }
 
