@@ -43,7 +43,10 @@ fn convert(error: DataFusionError, locator: Option<Locator<'_>>) -> SqlError {
             Some(first) => convert(first, locator),
             None => SqlError::Internal("an empty list of errors".to_owned()),
         },
-        DataFusionError::Shared(inner) => from_message(inner.find_root().strip_backtrace(), locator),
+        DataFusionError::Shared(inner) => match inner.find_root() {
+            DataFusionError::ResourcesExhausted(message) => too_large(message),
+            root => from_message(root.strip_backtrace(), locator),
+        },
         DataFusionError::External(inner) => match inner.downcast::<SqlError>() {
             Ok(own) => *own,
             Err(inner) => match inner.downcast::<DataFusionError>() {
