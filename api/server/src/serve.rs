@@ -12,7 +12,7 @@ use rustydb_contract_core::access::LIMITS;
 use rustydb_runtime::SystemClock;
 use rustydb_services::{AdminSecret, Engine, EngineOptions};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, ServeArguments};
@@ -38,6 +38,29 @@ pub struct Running {
     pub api: Api,
     router: Router,
     listener: TcpListener,
+    stop: StopSignals,
+}
+
+/// Heard from the moment it is made, so that a signal right after the ready line is not missed.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<StopSignals> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn heard(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    }
 }
 
 /// Opens the engine and the port. The clock was made when the process started.
@@ -72,6 +95,7 @@ pub async fn start(
         )
     })?;
     let address = listener.local_addr()?;
+    let stop = StopSignals::listen().context("cannot listen for signals")?;
     engine.started();
     Ok(Running {
         address,
@@ -80,6 +104,7 @@ pub async fn start(
         api: server.api,
         router,
         listener,
+        stop,
     })
 }
 
@@ -99,14 +124,10 @@ pub fn modules(engine: &Engine) -> Vec<rustydb_api::ModuleApi> {
 impl Running {
     /// Serves until SIGTERM or SIGINT, then lets calls under way finish.
     pub async fn serve_until_stopped(self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut signals = self.stop;
         let api = self.api.clone();
         let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-                _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-            }
+            signals.heard().await;
             if tokio::time::timeout(DRAIN_MAX, api.drain()).await.is_err() {
                 tracing::warn!("some sockets did not close in time");
             }
