@@ -4,8 +4,8 @@ use rustydb_contract::{CallContext, Cursor, ServiceResult, Timestamp};
 use rustydb_contract_database::{
     Database, DatabaseCreateInput, DatabaseCreateTableInput, DatabaseDetail, DatabaseDropInput,
     DatabaseDropTableInput, DatabaseGetInput, DatabaseGetSchemaInput, DatabaseGetTableInput,
-    DatabaseGetTableStatsInput, DatabaseList, DatabaseListInput, DatabaseListTablesInput, DatabaseReplaceTableInput,
-    SchemaDescription, Table, TableList, TableStats,
+    DatabaseGetTableStatsInput, DatabaseList, DatabaseListInput, DatabaseListTablesInput,
+    DatabaseReplaceTableInput, SchemaDescription, Table, TableList, TableStats,
 };
 use rustydb_sql::ExecContext;
 use rustydb_store::tables::{PUBLIC_SCHEMA, TableError, TableSpec, TxnReader};
@@ -28,15 +28,20 @@ impl DataEngine {
         input: DatabaseCreateInput,
     ) -> ServiceResult<Database> {
         let name = &input.name;
-        self.answer(context, &Place::default(), Access::Write, |mut scope| async move {
-            let made = scope.create_database(name).map_err(|error| match error {
-                // Only the name can be wrong.
-                TableError::InvalidDefinition { .. } => invalid_argument("name", error.to_string()),
-                other => table_error(other),
-            })?;
-            let shown = sized(&scope.reader(), &made)?;
-            Ok((scope, shown))
-        })
+        self.answer(
+            context,
+            &Place::default(),
+            Access::Write,
+            |mut scope| async move {
+                let made = scope.create_database(name).map_err(|error| match error {
+                    // Only the name can be wrong.
+                    TableError::InvalidDefinition { .. } => invalid_argument("name", error.to_string()),
+                    other => table_error(other),
+                })?;
+                let shown = sized(&scope.reader(), &made)?;
+                Ok((scope, shown))
+            },
+        )
         .await
     }
 
@@ -49,7 +54,10 @@ impl DataEngine {
         found.retain(|database| after.as_ref().is_none_or(|after| database.name > *after));
         found.truncate(items_max + 1);
         let (found, next) = paging::page(DATABASES, found, items_max, |database| &database.name);
-        let databases = found.iter().map(|database| sized(&reader, database)).collect::<ServiceResult<_>>()?;
+        let databases = found
+            .iter()
+            .map(|database| sized(&reader, database))
+            .collect::<ServiceResult<_>>()?;
         Ok(DatabaseList { databases, next })
     }
 
@@ -58,10 +66,18 @@ impl DataEngine {
         let database = reader.database(&input.name).map_err(table_error)?;
         let database = database.ok_or_else(|| database_not_found(&input.name))?;
         let size = sized(&reader, &database)?;
-        let mut tables: Vec<String> =
-            reader.tables(&input.name).map_err(table_error)?.iter().map(|table| table.name.clone()).collect();
-        let mut views: Vec<String> =
-            reader.views(&input.name).map_err(table_error)?.iter().map(|view| view.name.clone()).collect();
+        let mut tables: Vec<String> = reader
+            .tables(&input.name)
+            .map_err(table_error)?
+            .iter()
+            .map(|table| table.name.clone())
+            .collect();
+        let mut views: Vec<String> = reader
+            .views(&input.name)
+            .map_err(table_error)?
+            .iter()
+            .map(|view| view.name.clone())
+            .collect();
         tables.sort();
         views.sort();
         Ok(DatabaseDetail {
@@ -73,12 +89,21 @@ impl DataEngine {
         })
     }
 
-    pub(super) async fn remove_database(&self, context: &CallContext, input: DatabaseDropInput) -> ServiceResult<()> {
+    pub(super) async fn remove_database(
+        &self,
+        context: &CallContext,
+        input: DatabaseDropInput,
+    ) -> ServiceResult<()> {
         let name = &input.name;
-        self.answer(context, &Place::default(), Access::Write, |mut scope| async move {
-            scope.drop_database(name).map_err(table_error)?;
-            Ok((scope, ()))
-        })
+        self.answer(
+            context,
+            &Place::default(),
+            Access::Write,
+            |mut scope| async move {
+                scope.drop_database(name).map_err(table_error)?;
+                Ok((scope, ()))
+            },
+        )
         .await
     }
 
@@ -102,11 +127,18 @@ impl DataEngine {
         found.truncate(items_max + 1);
         let (found, next): (Vec<_>, Option<Cursor>) =
             paging::page(&list, found, items_max, |table| &table.name);
-        let tables = found.iter().map(|table| described(&reader, table)).collect::<ServiceResult<_>>()?;
+        let tables = found
+            .iter()
+            .map(|table| described(&reader, table))
+            .collect::<ServiceResult<_>>()?;
         Ok(TableList { tables, next })
     }
 
-    pub(super) async fn one_table(&self, context: &CallContext, input: DatabaseGetTableInput) -> ServiceResult<Table> {
+    pub(super) async fn one_table(
+        &self,
+        context: &CallContext,
+        input: DatabaseGetTableInput,
+    ) -> ServiceResult<Table> {
         let place = Place::new(input.database, input.transaction_id);
         let scope = self.scope(context, &place, Access::Read).await?;
         let reader = scope.reader();
@@ -158,7 +190,11 @@ impl DataEngine {
     async fn complete(&self, scope: &Scope, spec: &mut TableSpec) -> ServiceResult<()> {
         let reader = scope.reader();
         let ctx = ExecContext::new(&scope.database);
-        self.inner.sql.complete_spec(&reader, &ctx, spec).await.map_err(statement_error)
+        self.inner
+            .sql
+            .complete_spec(&reader, &ctx, spec)
+            .await
+            .map_err(statement_error)
     }
 
     pub(super) async fn remove_table(
@@ -171,7 +207,9 @@ impl DataEngine {
         self.answer(context, &place, Access::Write, |mut scope| async move {
             let database = scope.database.clone();
             table(&scope.reader(), &database, name)?;
-            scope.drop_table(&database, PUBLIC_SCHEMA, name).map_err(table_error)?;
+            scope
+                .drop_table(&database, PUBLIC_SCHEMA, name)
+                .map_err(table_error)?;
             Ok((scope, ()))
         })
         .await
@@ -194,7 +232,10 @@ impl DataEngine {
         Ok(SchemaDescription {
             database: scope.database.clone(),
             schema: PUBLIC_SCHEMA.to_owned(),
-            tables: tables.iter().map(|table| described(&reader, table)).collect::<ServiceResult<_>>()?,
+            tables: tables
+                .iter()
+                .map(|table| described(&reader, table))
+                .collect::<ServiceResult<_>>()?,
             views: views.iter().map(|view| described_view(view)).collect(),
         })
     }
@@ -220,7 +261,11 @@ impl DataEngine {
     }
 
     fn newest(&self) -> ServiceResult<TxnReader> {
-        self.inner.tables.begin_read_only().map(|txn| txn.reader()).map_err(table_error)
+        self.inner
+            .tables
+            .begin_read_only()
+            .map(|txn| txn.reader())
+            .map_err(table_error)
     }
 }
 

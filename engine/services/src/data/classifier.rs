@@ -24,7 +24,10 @@ impl StatementClassifier for DataEngine {
             StatementClass::Write => DATABASE_WRITE,
             StatementClass::Ddl => DATABASE_ADMIN,
         };
-        Ok(statements.iter().map(needed).fold(Permissions::NONE, Permissions::union))
+        Ok(statements
+            .iter()
+            .map(needed)
+            .fold(Permissions::NONE, Permissions::union))
     }
 }
 

@@ -1,7 +1,16 @@
 //! The `database` module: what each operation does, by name.
 
 use rustydb_contract::{CallContext, Empty, ServiceResult, async_trait};
-use rustydb_contract_database::{AggregateGroups, Database, DatabaseAggregateRowsInput, DatabaseCountRowsInput, DatabaseCreateInput, DatabaseCreateTableInput, DatabaseDeleteRowInput, DatabaseDeleteRowsInput, DatabaseDetail, DatabaseDropInput, DatabaseDropTableInput, DatabaseGetInput, DatabaseGetRowInput, DatabaseGetSchemaInput, DatabaseGetTableInput, DatabaseGetTableStatsInput, DatabaseInsertRowsInput, DatabaseList, DatabaseListInput, DatabaseListTablesInput, DatabaseQueryRowsInput, DatabaseReplaceTableInput, DatabaseService, DatabaseUpdateRowInput, DatabaseUpdateRowsInput, DatabaseUpsertRowInput, DeletedRows, InsertedRows, Row, RowCount, RowPage, SchemaDescription, Table, TableList, TableStats, UpdatedRows, UpsertedRow};
+use rustydb_contract_database::{
+    AggregateGroups, Database, DatabaseAggregateRowsInput, DatabaseCountRowsInput, DatabaseCreateInput,
+    DatabaseCreateTableInput, DatabaseDeleteRowInput, DatabaseDeleteRowsInput, DatabaseDetail,
+    DatabaseDropInput, DatabaseDropTableInput, DatabaseGetInput, DatabaseGetRowInput, DatabaseGetSchemaInput,
+    DatabaseGetTableInput, DatabaseGetTableStatsInput, DatabaseInsertRowsInput, DatabaseList,
+    DatabaseListInput, DatabaseListTablesInput, DatabaseQueryRowsInput, DatabaseReplaceTableInput,
+    DatabaseService, DatabaseUpdateRowInput, DatabaseUpdateRowsInput, DatabaseUpsertRowInput, DeletedRows,
+    InsertedRows, Row, RowCount, RowPage, SchemaDescription, Table, TableList, TableStats, UpdatedRows,
+    UpsertedRow,
+};
 
 use super::DataEngine;
 use super::errors::declared;
@@ -10,28 +19,52 @@ use super::writes::{change_row, remove_row};
 
 #[async_trait]
 impl DatabaseService for DataEngine {
-    async fn aggregate_rows(&self, context: &CallContext, input: DatabaseAggregateRowsInput) -> ServiceResult<AggregateGroups> {
-        self.aggregated_rows(context, input).await.map_err(declared(context))
+    async fn aggregate_rows(
+        &self,
+        context: &CallContext,
+        input: DatabaseAggregateRowsInput,
+    ) -> ServiceResult<AggregateGroups> {
+        self.aggregated_rows(context, input)
+            .await
+            .map_err(declared(context))
     }
 
-    async fn count_rows(&self, context: &CallContext, input: DatabaseCountRowsInput) -> ServiceResult<RowCount> {
-        self.number_of_rows(context, input).await.map_err(declared(context))
+    async fn count_rows(
+        &self,
+        context: &CallContext,
+        input: DatabaseCountRowsInput,
+    ) -> ServiceResult<RowCount> {
+        self.number_of_rows(context, input)
+            .await
+            .map_err(declared(context))
     }
 
     async fn create(&self, context: &CallContext, input: DatabaseCreateInput) -> ServiceResult<Database> {
-        self.make_database(context, input).await.map_err(declared(context))
+        self.make_database(context, input)
+            .await
+            .map_err(declared(context))
     }
 
-    async fn create_table(&self, context: &CallContext, input: DatabaseCreateTableInput) -> ServiceResult<Table> {
+    async fn create_table(
+        &self,
+        context: &CallContext,
+        input: DatabaseCreateTableInput,
+    ) -> ServiceResult<Table> {
         self.make_table(context, input).await.map_err(declared(context))
     }
 
     async fn drop(&self, context: &CallContext, input: DatabaseDropInput) -> ServiceResult<Empty> {
-        self.remove_database(context, input).await.map_err(declared(context)).map(|()| Empty {})
+        self.remove_database(context, input)
+            .await
+            .map_err(declared(context))
+            .map(|()| Empty {})
     }
 
     async fn drop_table(&self, context: &CallContext, input: DatabaseDropTableInput) -> ServiceResult<Empty> {
-        self.remove_table(context, input).await.map_err(declared(context)).map(|()| Empty {})
+        self.remove_table(context, input)
+            .await
+            .map_err(declared(context))
+            .map(|()| Empty {})
     }
 
     async fn get(&self, context: &CallContext, input: DatabaseGetInput) -> ServiceResult<DatabaseDetail> {
@@ -42,7 +75,11 @@ impl DatabaseService for DataEngine {
         self.find_row(context, input).await.map_err(declared(context))
     }
 
-    async fn get_schema(&self, context: &CallContext, input: DatabaseGetSchemaInput) -> ServiceResult<SchemaDescription> {
+    async fn get_schema(
+        &self,
+        context: &CallContext,
+        input: DatabaseGetSchemaInput,
+    ) -> ServiceResult<SchemaDescription> {
         self.schema_of(context, input).await.map_err(declared(context))
     }
 
@@ -50,7 +87,11 @@ impl DatabaseService for DataEngine {
         self.one_table(context, input).await.map_err(declared(context))
     }
 
-    async fn get_table_stats(&self, context: &CallContext, input: DatabaseGetTableStatsInput) -> ServiceResult<TableStats> {
+    async fn get_table_stats(
+        &self,
+        context: &CallContext,
+        input: DatabaseGetTableStatsInput,
+    ) -> ServiceResult<TableStats> {
         self.stats_of(context, input).await.map_err(declared(context))
     }
 
@@ -58,15 +99,27 @@ impl DatabaseService for DataEngine {
         self.databases_page(input).await.map_err(declared(context))
     }
 
-    async fn list_tables(&self, context: &CallContext, input: DatabaseListTablesInput) -> ServiceResult<TableList> {
+    async fn list_tables(
+        &self,
+        context: &CallContext,
+        input: DatabaseListTablesInput,
+    ) -> ServiceResult<TableList> {
         self.tables_page(context, input).await.map_err(declared(context))
     }
 
-    async fn query_rows(&self, context: &CallContext, input: DatabaseQueryRowsInput) -> ServiceResult<RowPage> {
+    async fn query_rows(
+        &self,
+        context: &CallContext,
+        input: DatabaseQueryRowsInput,
+    ) -> ServiceResult<RowPage> {
         self.page_of_rows(context, input).await.map_err(declared(context))
     }
 
-    async fn replace_table(&self, context: &CallContext, input: DatabaseReplaceTableInput) -> ServiceResult<Table> {
+    async fn replace_table(
+        &self,
+        context: &CallContext,
+        input: DatabaseReplaceTableInput,
+    ) -> ServiceResult<Table> {
         self.change_table(context, input).await.map_err(declared(context))
     }
 
@@ -80,7 +133,11 @@ impl DatabaseService for DataEngine {
         changed.await.map_err(declared(context))
     }
 
-    async fn delete_rows(&self, context: &CallContext, input: DatabaseDeleteRowsInput) -> ServiceResult<DeletedRows> {
+    async fn delete_rows(
+        &self,
+        context: &CallContext,
+        input: DatabaseDeleteRowsInput,
+    ) -> ServiceResult<DeletedRows> {
         let place = Place::new(input.database.clone(), input.transaction_id);
         let input = &input;
         let changed = self.answer(context, &place, Access::Write, |scope| async move {
@@ -90,12 +147,22 @@ impl DatabaseService for DataEngine {
         changed.await.map_err(declared(context))
     }
 
-    async fn insert_rows(&self, context: &CallContext, input: DatabaseInsertRowsInput) -> ServiceResult<InsertedRows> {
+    async fn insert_rows(
+        &self,
+        context: &CallContext,
+        input: DatabaseInsertRowsInput,
+    ) -> ServiceResult<InsertedRows> {
         let place = Place::new(input.database.clone(), input.transaction_id);
         let input = &input;
         let changed = self.answer(context, &place, Access::Write, |scope| async move {
             let (scope, ids) = self.add_rows(scope, &input.name, &input.rows, "rows").await?;
-            Ok((scope, InsertedRows { inserted: ids.len() as u64, ids }))
+            Ok((
+                scope,
+                InsertedRows {
+                    inserted: ids.len() as u64,
+                    ids,
+                },
+            ))
         });
         changed.await.map_err(declared(context))
     }
@@ -110,18 +177,27 @@ impl DatabaseService for DataEngine {
         changed.await.map_err(declared(context))
     }
 
-    async fn update_rows(&self, context: &CallContext, input: DatabaseUpdateRowsInput) -> ServiceResult<UpdatedRows> {
+    async fn update_rows(
+        &self,
+        context: &CallContext,
+        input: DatabaseUpdateRowsInput,
+    ) -> ServiceResult<UpdatedRows> {
         let place = Place::new(input.database.clone(), input.transaction_id);
         let input = &input;
         let changed = self.answer(context, &place, Access::Write, |scope| async move {
-            let (scope, updated) =
-                self.change_matching(scope, &input.name, &input.filter, &input.values).await?;
+            let (scope, updated) = self
+                .change_matching(scope, &input.name, &input.filter, &input.values)
+                .await?;
             Ok((scope, UpdatedRows { updated }))
         });
         changed.await.map_err(declared(context))
     }
 
-    async fn upsert_row(&self, context: &CallContext, input: DatabaseUpsertRowInput) -> ServiceResult<UpsertedRow> {
+    async fn upsert_row(
+        &self,
+        context: &CallContext,
+        input: DatabaseUpsertRowInput,
+    ) -> ServiceResult<UpsertedRow> {
         let place = Place::new(input.database.clone(), input.transaction_id);
         let input = &input;
         let changed = self.answer(context, &place, Access::Write, |scope| async move {

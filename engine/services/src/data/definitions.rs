@@ -12,15 +12,22 @@ use super::errors::table_error;
 
 /// The table of a name.
 pub(super) fn table(reader: &TxnReader, database: &str, name: &str) -> ServiceResult<Arc<TableDef>> {
-    match reader.relation(database, PUBLIC_SCHEMA, name).map_err(table_error)? {
+    match reader
+        .relation(database, PUBLIC_SCHEMA, name)
+        .map_err(table_error)?
+    {
         Some(Relation::Table(table)) => Ok(table),
         Some(Relation::View(_)) => Err(ServiceError::new(
             &TABLE_NOT_FOUND,
-            format!("\"{name}\" is a view of database \"{database}\", not a table; read it with sql.execute_query"),
+            format!(
+                "\"{name}\" is a view of database \"{database}\", not a table; read it with sql.execute_query"
+            ),
         )),
         None => Err(ServiceError::new(
             &TABLE_NOT_FOUND,
-            format!("database \"{database}\" has no table \"{name}\"; database.list_tables names those there are"),
+            format!(
+                "database \"{database}\" has no table \"{name}\"; database.list_tables names those there are"
+            ),
         )),
     }
 }
@@ -28,17 +35,22 @@ pub(super) fn table(reader: &TxnReader, database: &str, name: &str) -> ServiceRe
 /// A table with its present size.
 pub(super) fn described(reader: &TxnReader, table: &TableDef) -> ServiceResult<Table> {
     let stats = reader.table_stats(table).map_err(table_error)?;
-    let names = |places: &[usize]| places.iter().map(|&place| table.columns[place].name.clone()).collect();
+    let names = |places: &[usize]| {
+        places
+            .iter()
+            .map(|&place| table.columns[place].name.clone())
+            .collect()
+    };
     let columns = table.columns.iter().map(|column| Column {
         name: column.name.clone(),
         r#type: column.data_type.to_string(),
         nullable: column.nullable,
         default: column.default.clone(),
     });
-    let unique = table
-        .unique
-        .iter()
-        .map(|unique| UniqueConstraint { name: unique.name.clone(), columns: names(&unique.columns) });
+    let unique = table.unique.iter().map(|unique| UniqueConstraint {
+        name: unique.name.clone(),
+        columns: names(&unique.columns),
+    });
     Ok(Table {
         database: table.database.clone(),
         schema: table.schema.clone(),
@@ -74,7 +86,10 @@ pub(super) fn table_spec(
 ) -> ServiceResult<TableSpec> {
     let column = |column: &ColumnSpec| {
         let data_type = ColumnType::parse(&column.r#type).map_err(|error| {
-            ServiceError::new(&INVALID_DEFINITION, format!("column \"{}\" of table \"{name}\": {error}", column.name))
+            ServiceError::new(
+                &INVALID_DEFINITION,
+                format!("column \"{}\" of table \"{name}\": {error}", column.name),
+            )
         })?;
         Ok(tables::ColumnSpec {
             name: column.name.clone(),
@@ -84,8 +99,10 @@ pub(super) fn table_spec(
             fill: None,
         })
     };
-    let constraint =
-        |unique: &UniqueSpec| tables::UniqueSpec { name: unique.name.clone(), columns: unique.columns.clone() };
+    let constraint = |unique: &UniqueSpec| tables::UniqueSpec {
+        name: unique.name.clone(),
+        columns: unique.columns.clone(),
+    };
     Ok(TableSpec {
         database: database.to_owned(),
         schema: PUBLIC_SCHEMA.to_owned(),

@@ -11,8 +11,8 @@ use rustydb_contract_core::errors::{
     TRANSACTION_READ_ONLY, UNAVAILABLE, WRITE_CONFLICT,
 };
 use rustydb_contract_database::errors::{
-    COLUMN_NOT_FOUND, DATABASE_EXISTS, DATABASE_PROTECTED, DEPENDENT_OBJECTS, INVALID_DEFINITION, INVALID_VALUE,
-    NOT_NULL_VIOLATION, ROW_NOT_FOUND, TABLE_EXISTS, TABLE_NOT_FOUND, UNIQUE_VIOLATION,
+    COLUMN_NOT_FOUND, DATABASE_EXISTS, DATABASE_PROTECTED, DEPENDENT_OBJECTS, INVALID_DEFINITION,
+    INVALID_VALUE, NOT_NULL_VIOLATION, ROW_NOT_FOUND, TABLE_EXISTS, TABLE_NOT_FOUND, UNIQUE_VIOLATION,
 };
 use rustydb_contract_sql::Position;
 use rustydb_contract_sql::errors::{
@@ -58,7 +58,9 @@ pub(super) fn table_error(error: TableError) -> ServiceError {
         }
         TableError::TransactionNotActive { .. } => &TRANSACTION_NOT_ACTIVE,
         TableError::TooManyTransactions { .. } => &TOO_MANY_TRANSACTIONS,
-        TableError::InvalidIdleTimeout { .. } => return invalid_argument("idle_timeout_ms", error.to_string()),
+        TableError::InvalidIdleTimeout { .. } => {
+            return invalid_argument("idle_timeout_ms", error.to_string());
+        }
         TableError::TransactionTooLarge { .. } => &STORAGE_FAILURE,
         TableError::Store(store) => return store_error(store),
         _ => return internal(&error),
@@ -68,9 +70,10 @@ pub(super) fn table_error(error: TableError) -> ServiceError {
 
 fn store_error(error: &StoreError) -> ServiceError {
     match error {
-        StoreError::Conflict { .. } => {
-            ServiceError::new(&WRITE_CONFLICT, "another transaction changed the same data first; try again")
-        }
+        StoreError::Conflict { .. } => ServiceError::new(
+            &WRITE_CONFLICT,
+            "another transaction changed the same data first; try again",
+        ),
         StoreError::Poisoned { .. } | StoreError::Io(_) | StoreError::TooLarge { .. } => {
             ServiceError::new(&STORAGE_FAILURE, error.to_string())
         }
@@ -127,7 +130,10 @@ fn positioned(desc: &'static ErrorDesc, message: String, at: Place) -> ServiceEr
         return error;
     }
     let bounded = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-    error.with_details(Position { line: bounded(at.line), column: bounded(at.column) })
+    error.with_details(Position {
+        line: bounded(at.line),
+        column: bounded(at.column),
+    })
 }
 
 /// SQL that the engine understands and this place does not take.
@@ -140,7 +146,9 @@ pub(super) fn syntax(message: impl Into<String>, at: Place) -> ServiceError {
 }
 
 pub(super) fn database_not_found(name: &str) -> ServiceError {
-    table_error(TableError::DatabaseNotFound { name: name.to_owned() })
+    table_error(TableError::DatabaseNotFound {
+        name: name.to_owned(),
+    })
 }
 
 /// A value that is not of its column's type; `path` says where in the input it is.
@@ -177,7 +185,10 @@ pub(super) fn declared(context: &CallContext) -> impl Fn(ServiceError) -> Servic
     let operation: &'static OperationDesc = context.operation;
     move |error| {
         let declares = |code: &str| operation.errors.iter().any(|known| known.code == code);
-        let common = rustydb_contract_core::MODULE.errors.iter().any(|known| known.code == error.code());
+        let common = rustydb_contract_core::MODULE
+            .errors
+            .iter()
+            .any(|known| known.code == error.code());
         if common || declares(error.code()) {
             return error;
         }

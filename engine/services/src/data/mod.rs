@@ -61,7 +61,15 @@ impl DataEngine {
     pub fn new(tables: Tables, sql: SqlEngine, clock: Arc<dyn Clock>) -> DataEngine {
         let transactions = Arc::new(TransactionRegistry::new(tables.clone()));
         let sweep = Sweep::start(&transactions);
-        DataEngine { inner: Arc::new(Inner { tables, sql, clock, transactions, sweep }) }
+        DataEngine {
+            inner: Arc::new(Inner {
+                tables,
+                sql,
+                clock,
+                transactions,
+                sweep,
+            }),
+        }
     }
 
     /// Ends background work; to be called once no call is under way. Open transactions are never committed.

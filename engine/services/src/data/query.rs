@@ -18,8 +18,19 @@ impl QueryService for DataEngine {
         let explained = self.answer(context, &place, Access::Read, |scope| async move {
             let ctx = ExecContext::new(&scope.database).with_params(params.to_vec());
             let reader = scope.reader();
-            let plan = self.inner.sql.explain(&reader, &ctx, statement, false).await.map_err(statement_error)?;
-            Ok((scope, QueryPlan { logical_plan: plan.logical, physical_plan: plan.physical }))
+            let plan = self
+                .inner
+                .sql
+                .explain(&reader, &ctx, statement, false)
+                .await
+                .map_err(statement_error)?;
+            Ok((
+                scope,
+                QueryPlan {
+                    logical_plan: plan.logical,
+                    physical_plan: plan.physical,
+                },
+            ))
         });
         explained.await.map_err(declared(context))
     }

@@ -1,11 +1,11 @@
 //! Reading rows: one by its key, pages, counts and aggregates.
 
 use rustydb_contract::{CallContext, Json, Map, ServiceError, ServiceResult};
-use rustydb_contract_core::errors::INTERNAL;
 use rustydb_contract_database::errors::ROW_NOT_FOUND;
 use rustydb_contract_database::{
     AggregateFunction, AggregateGroup, AggregateGroups, AggregateValue, DatabaseAggregateRowsInput,
-    DatabaseCountRowsInput, DatabaseGetRowInput, DatabaseQueryRowsInput, Filter, Row, RowCount, RowData, RowPage,
+    DatabaseCountRowsInput, DatabaseGetRowInput, DatabaseQueryRowsInput, Filter, Row, RowCount, RowData,
+    RowPage,
 };
 use rustydb_sql::rows::{self, AggregateQuery, OrderColumn, RowCursor, RowFilter, RowQuery};
 use rustydb_sql::{ExecContext, StatementResult};
@@ -28,11 +28,20 @@ const CURSOR_KEY_BYTES_MAX: usize = 12_000;
 
 impl DataEngine {
     /// The hot path: no planner, no other thread, no look at the database unless the table is missing.
-    pub(super) async fn find_row(&self, context: &CallContext, input: DatabaseGetRowInput) -> ServiceResult<Row> {
+    pub(super) async fn find_row(
+        &self,
+        context: &CallContext,
+        input: DatabaseGetRowInput,
+    ) -> ServiceResult<Row> {
         match input.transaction_id {
             None => {
                 let txn = self.inner.tables.begin_read_only().map_err(table_error)?;
-                one_row(&txn.reader(), input.database.as_deref().unwrap_or(MAIN_DATABASE), &input.name, &input.id)
+                one_row(
+                    &txn.reader(),
+                    input.database.as_deref().unwrap_or(MAIN_DATABASE),
+                    &input.name,
+                    &input.id,
+                )
             }
             Some(id) => {
                 let lease = self.lease(context, id).await?;
@@ -61,22 +70,34 @@ impl DataEngine {
             }
             let list = list_name(&table, &order_by, input.filter.as_ref());
             let after = paging::after(&list, input.after.clone())?;
+            let order = order_by.len();
             let query = RowQuery {
                 filter: filter(input.filter.as_ref())?,
                 order_by,
                 columns: input.columns.clone().unwrap_or_default(),
                 limit: paging::page_items(input.limit),
-                after: after.as_deref().map(cursor_of).transpose()?,
+                after: after
+                    .as_deref()
+                    .map(|place| cursor_of(place, order))
+                    .transpose()?,
             };
             let ctx = ExecContext::new(&scope.database);
-            let page =
-                self.inner.sql.query_rows(&reader, &ctx, &table, &query).await.map_err(statement_error)?;
-            let next = page.next.as_ref().map(|next| place_of(next)).transpose()?;
+            let page = self
+                .inner
+                .sql
+                .query_rows(&reader, &ctx, &table, &query)
+                .await
+                .map_err(statement_error)?;
+            let next = page.next.as_ref().map(place_of).transpose()?;
             let next = next.map(|place| paging::cursor(&list, &place));
             let columns = &page.columns;
             let row = |(id, values): (String, Vec<Json>)| Row {
                 id,
-                data: columns.iter().map(|column| column.name.clone()).zip(values).collect(),
+                data: columns
+                    .iter()
+                    .map(|column| column.name.clone())
+                    .zip(values)
+                    .collect(),
             };
             let rows = page.ids.into_iter().zip(page.rows).map(row).collect();
             Ok((scope, RowPage { rows, next }))
@@ -96,7 +117,11 @@ impl DataEngine {
             let table = table(&reader, &scope.database, &input.name)?;
             let filter = filter(input.filter.as_ref())?;
             let ctx = ExecContext::new(&scope.database);
-            let counted = self.inner.sql.count_rows(&reader, &ctx, &table, filter.as_ref()).await;
+            let counted = self
+                .inner
+                .sql
+                .count_rows(&reader, &ctx, &table, filter.as_ref())
+                .await;
             let count = counted.map_err(statement_error)?;
             Ok((scope, RowCount { count }))
         })
@@ -119,7 +144,8 @@ impl DataEngine {
             let computed = self.inner.sql.aggregate_rows(&reader, &ctx, &table, &query).await;
             let result = computed.map_err(statement_error)?;
             if result.truncated {
-                let message = format!("limit: there are more than {limit} groups; raise it, filter, or group by less");
+                let message =
+                    format!("limit: there are more than {limit} groups; raise it, filter, or group by less");
                 return Err(invalid_argument("limit", message));
             }
             Ok((scope, groups(input, result)))
@@ -146,7 +172,10 @@ fn one_row(reader: &TxnReader, database: &str, name: &str, id: &str) -> ServiceR
 }
 
 pub(super) fn row_not_found(table: &TableDef, id: &str) -> ServiceError {
-    ServiceError::new(&ROW_NOT_FOUND, format!("table \"{}\" has no row with the id {id:?}", table.name))
+    ServiceError::new(
+        &ROW_NOT_FOUND,
+        format!("table \"{}\" has no row with the id {id:?}", table.name),
+    )
 }
 
 pub(super) fn filter(filter: Option<&Filter>) -> ServiceResult<Option<RowFilter>> {
@@ -164,9 +193,15 @@ fn order(table: &TableDef, names: &[String]) -> ServiceResult<Vec<OrderColumn>> 
         };
         column_index(table, column, &path)?;
         if order.iter().any(|earlier| earlier.column == column) {
-            return Err(invalid_argument(&path, format!("{path}: column \"{column}\" is ordered by already")));
+            return Err(invalid_argument(
+                &path,
+                format!("{path}: column \"{column}\" is ordered by already"),
+            ));
         }
-        order.push(OrderColumn { column: column.to_owned(), descending });
+        order.push(OrderColumn {
+            column: column.to_owned(),
+            descending,
+        });
     }
     Ok(order)
 }
@@ -175,15 +210,21 @@ fn distinct(names: &[String], field: &str) -> ServiceResult<()> {
     for (at, name) in names.iter().enumerate() {
         if names[..at].contains(name) {
             let path = format!("{field}.{at}");
-            return Err(invalid_argument(&path, format!("{path}: \"{name}\" is named already; name it once")));
+            return Err(invalid_argument(
+                &path,
+                format!("{path}: \"{name}\" is named already; name it once"),
+            ));
         }
     }
     Ok(())
 }
 
 /// What a cursor is good for: this table as it is defined now, this order, this filter.
-fn list_name(table: &TableDef, order: &[OrderColumn], filter: Option<&Filter>) -> String {
-    let order: Vec<(&str, bool)> = order.iter().map(|column| (column.column.as_str(), column.descending)).collect();
+pub(super) fn list_name(table: &TableDef, order: &[OrderColumn], filter: Option<&Filter>) -> String {
+    let order: Vec<(&str, bool)> = order
+        .iter()
+        .map(|column| (column.column.as_str(), column.descending))
+        .collect();
     json!(["rows", table.id.0, table.schema_version, order, filter]).to_string()
 }
 
@@ -202,15 +243,26 @@ fn place_of(cursor: &RowCursor) -> ServiceResult<String> {
     Ok(place)
 }
 
-fn cursor_of(place: &str) -> ServiceResult<RowCursor> {
+/// `order` is the number of columns that the order has.
+fn cursor_of(place: &str, order: usize) -> ServiceResult<RowCursor> {
     let read = || {
         let (values, key): (Vec<Json>, String) = serde_json::from_str(place).ok()?;
         let byte = |at: usize| u8::from_str_radix(key.get(at..at + 2)?, 16).ok();
         let key = (0..key.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?;
-        Some(RowCursor { values, key: RowKey(key) })
+        (values.len() == order).then_some(RowCursor {
+            values,
+            key: RowKey(key),
+        })
     };
-    // Its check says that it is ours.
-    read().ok_or_else(|| ServiceError::new(&INTERNAL, "a cursor of rows does not decode"))
+    read().ok_or_else(|| foreign_cursor("rows"))
+}
+
+/// The check of a cursor is no secret: somebody may have made one up.
+pub(super) fn foreign_cursor(list: &str) -> ServiceError {
+    invalid_argument(
+        "after",
+        format!("after: not a cursor of this list of {list}; give the `next` of its page before"),
+    )
 }
 
 fn aggregate_query(table: &TableDef, input: &DatabaseAggregateRowsInput) -> ServiceResult<AggregateQuery> {
@@ -230,14 +282,20 @@ fn aggregate_query(table: &TableDef, input: &DatabaseAggregateRowsInput) -> Serv
             AggregateFunction::Max => rows::AggregateFunction::Max,
             AggregateFunction::Unrecognized(name) => {
                 let path = format!("aggregates.{at}.function");
-                return Err(invalid_argument(&path, format!("{path}: there is no function {name}")));
+                return Err(invalid_argument(
+                    &path,
+                    format!("{path}: there is no function {name}"),
+                ));
             }
         };
         let path = format!("aggregates.{at}.field");
         let column = if aggregate.field == "*" && table.column_index("*").is_none() {
             if function != rows::AggregateFunction::Count {
                 let name = aggregate.function.as_str();
-                return Err(invalid_argument(&path, format!("{path}: {name} takes a column; only COUNT takes *")));
+                return Err(invalid_argument(
+                    &path,
+                    format!("{path}: {name} takes a column; only COUNT takes *"),
+                ));
             }
             None
         } else {
@@ -245,10 +303,26 @@ fn aggregate_query(table: &TableDef, input: &DatabaseAggregateRowsInput) -> Serv
             Some(aggregate.field.clone())
         };
         // A name that no column can have: the marker is refused in definitions' text.
-        aggregates.push(rows::Aggregate { function, column, alias: format!("\u{1}{at}:aggregate") });
+        aggregates.push(rows::Aggregate {
+            function,
+            column,
+            alias: format!("\u{1}{at}:aggregate"),
+        });
     }
-    let order_by = group_by.iter().map(|column| OrderColumn { column: column.clone(), descending: false }).collect();
-    Ok(AggregateQuery { filter: filter(input.filter.as_ref())?, group_by, aggregates, having: None, order_by })
+    let order_by = group_by
+        .iter()
+        .map(|column| OrderColumn {
+            column: column.clone(),
+            descending: false,
+        })
+        .collect();
+    Ok(AggregateQuery {
+        filter: filter(input.filter.as_ref())?,
+        group_by,
+        aggregates,
+        having: None,
+        order_by,
+    })
 }
 
 /// A row of the result has the group's columns first, then what was computed, in the order asked.
@@ -263,7 +337,12 @@ fn groups(input: &DatabaseAggregateRowsInput, result: StatementResult) -> Aggreg
             field: aggregate.field.clone(),
             value,
         };
-        AggregateGroup { key, results: input.aggregates.iter().zip(values).map(value).collect() }
+        AggregateGroup {
+            key,
+            results: input.aggregates.iter().zip(values).map(value).collect(),
+        }
     };
-    AggregateGroups { groups: result.rows.into_iter().map(group).collect() }
+    AggregateGroups {
+        groups: result.rows.into_iter().map(group).collect(),
+    }
 }

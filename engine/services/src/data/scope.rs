@@ -34,7 +34,10 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(database: Option<String>, transaction_id: Option<Id64>) -> Place {
-        Place { database, transaction_id }
+        Place {
+            database,
+            transaction_id,
+        }
     }
 }
 
@@ -57,7 +60,10 @@ pub(super) struct Scope {
 enum Holder {
     Own(Txn),
     /// With the point that a call which does not come to its end returns to.
-    Lease { lease: TxnLease, start: Mark },
+    Lease {
+        lease: TxnLease,
+        start: Mark,
+    },
 }
 
 const HELD: &str = "a scope holds its transaction until it is finished";
@@ -170,10 +176,17 @@ impl DataEngine {
         F: FnMut(Scope) -> W,
         W: Future<Output = ServiceResult<(Scope, T)>>,
     {
-        self.run(context, place, access, work).await.map(|(answer, _)| answer)
+        self.run(context, place, access, work)
+            .await
+            .map(|(answer, _)| answer)
     }
 
-    pub(super) async fn scope(&self, context: &CallContext, place: &Place, access: Access) -> ServiceResult<Scope> {
+    pub(super) async fn scope(
+        &self,
+        context: &CallContext,
+        place: &Place,
+        access: Access,
+    ) -> ServiceResult<Scope> {
         let scope = match place.transaction_id {
             None => {
                 let txn = match access {
@@ -181,7 +194,11 @@ impl DataEngine {
                     Access::Write => self.inner.tables.begin(),
                 };
                 let database = place.database.clone().unwrap_or_else(|| MAIN_DATABASE.to_owned());
-                Scope { holder: Some(Holder::Own(txn.map_err(table_error)?)), database, discarded: false }
+                Scope {
+                    holder: Some(Holder::Own(txn.map_err(table_error)?)),
+                    database,
+                    discarded: false,
+                }
             }
             Some(id) => {
                 let lease = self.lease(context, id).await?;
@@ -193,7 +210,11 @@ impl DataEngine {
                 }
                 let database = place.database.clone().unwrap_or_else(|| lease.database());
                 let start = lease.mark();
-                Scope { holder: Some(Holder::Lease { lease, start }), database, discarded: false }
+                Scope {
+                    holder: Some(Holder::Lease { lease, start }),
+                    database,
+                    discarded: false,
+                }
             }
         };
         match Txn::database(&scope, &scope.database).map_err(table_error)? {
@@ -205,6 +226,10 @@ impl DataEngine {
     /// The caller's transaction, once its turn has come.
     pub(super) async fn lease(&self, context: &CallContext, id: Id64) -> ServiceResult<TxnLease> {
         let owner = &context.principal().user_id;
-        self.inner.transactions.lease(id.0, owner).await.map_err(table_error)
+        self.inner
+            .transactions
+            .lease(id.0, owner)
+            .await
+            .map_err(table_error)
     }
 }

@@ -7,9 +7,9 @@ use rustydb_contract_core::errors::DEADLINE_EXCEEDED;
 use rustydb_contract_database::View;
 use rustydb_contract_sql::errors::{DUPLICATE_COLUMN_NAME, RESULT_TOO_LARGE};
 use rustydb_contract_sql::{
-    BatchResult, QueryResult, ResultColumn, RowFormat, SqlCreateViewInput, SqlDropViewInput, SqlExecuteBatchInput,
-    SqlExecuteQueryInput, SqlExecuteUnionInput, SqlService, SqlTruncateTableInput, StatementError, StatementOutcome,
-    TruncatedTable,
+    BatchResult, QueryResult, ResultColumn, RowFormat, SqlCreateViewInput, SqlDropViewInput,
+    SqlExecuteBatchInput, SqlExecuteQueryInput, SqlExecuteUnionInput, SqlService, SqlTruncateTableInput,
+    StatementError, StatementOutcome, TruncatedTable,
 };
 use rustydb_sql::classify::{StatementClass, classify};
 use rustydb_sql::parse::ParsedStatement;
@@ -20,7 +20,9 @@ use rustydb_store::tables::PUBLIC_SCHEMA;
 use super::DataEngine;
 use super::classifier::single;
 use super::definitions::{described_view, table};
-use super::errors::{declared, in_part, invalid_argument, parse_error, statement_error, table_error, unsupported};
+use super::errors::{
+    declared, in_part, invalid_argument, parse_error, statement_error, table_error, unsupported,
+};
 use super::scope::{Access, Place, Scope};
 
 /// Time for a statement whose caller names none.
@@ -39,27 +41,45 @@ impl SqlService for DataEngine {
         let name = &input.name;
         let dropped = self.answer(context, &place, Access::Write, |mut scope| async move {
             let database = scope.database.clone();
-            scope.drop_view(&database, PUBLIC_SCHEMA, name).map_err(table_error)?;
+            scope
+                .drop_view(&database, PUBLIC_SCHEMA, name)
+                .map_err(table_error)?;
             Ok((scope, Empty {}))
         });
         dropped.await.map_err(declared(context))
     }
 
-    async fn execute_batch(&self, context: &CallContext, input: SqlExecuteBatchInput) -> ServiceResult<BatchResult> {
+    async fn execute_batch(
+        &self,
+        context: &CallContext,
+        input: SqlExecuteBatchInput,
+    ) -> ServiceResult<BatchResult> {
         self.batch(context, input).await.map_err(declared(context))
     }
 
-    async fn execute_query(&self, context: &CallContext, input: SqlExecuteQueryInput) -> ServiceResult<QueryResult> {
+    async fn execute_query(
+        &self,
+        context: &CallContext,
+        input: SqlExecuteQueryInput,
+    ) -> ServiceResult<QueryResult> {
         let timeout_ms = input.timeout.unwrap_or(TIMEOUT_MS_DEFAULT);
-        let executed = tokio::time::timeout(Duration::from_millis(timeout_ms), self.one_statement(context, input));
+        let executed = tokio::time::timeout(
+            Duration::from_millis(timeout_ms),
+            self.one_statement(context, input),
+        );
         let result = executed.await.unwrap_or_else(|_| {
-            let message = format!("the statement was given up after {timeout_ms} ms; raise `timeout`, or ask for less");
+            let message =
+                format!("the statement was given up after {timeout_ms} ms; raise `timeout`, or ask for less");
             Err(ServiceError::new(&DEADLINE_EXCEEDED, message))
         });
         result.map_err(declared(context))
     }
 
-    async fn execute_union(&self, context: &CallContext, input: SqlExecuteUnionInput) -> ServiceResult<QueryResult> {
+    async fn execute_union(
+        &self,
+        context: &CallContext,
+        input: SqlExecuteUnionInput,
+    ) -> ServiceResult<QueryResult> {
         self.union(context, input).await.map_err(declared(context))
     }
 
@@ -73,7 +93,9 @@ impl SqlService for DataEngine {
         let truncated = self.answer(context, &place, Access::Write, |mut scope| async move {
             let database = scope.database.clone();
             table(&scope.reader(), &database, name)?;
-            let rows_removed = scope.truncate_table(&database, PUBLIC_SCHEMA, name).map_err(table_error)?;
+            let rows_removed = scope
+                .truncate_table(&database, PUBLIC_SCHEMA, name)
+                .map_err(table_error)?;
             Ok((scope, TruncatedTable { rows_removed }))
         });
         truncated.await.map_err(declared(context))
@@ -81,16 +103,25 @@ impl SqlService for DataEngine {
 }
 
 impl DataEngine {
-    async fn one_statement(&self, context: &CallContext, input: SqlExecuteQueryInput) -> ServiceResult<QueryResult> {
+    async fn one_statement(
+        &self,
+        context: &CallContext,
+        input: SqlExecuteQueryInput,
+    ) -> ServiceResult<QueryResult> {
         let statement = single(&input.sql)?;
         let format = Format::of(input.format.as_ref())?;
         let place = Place::new(input.database, input.transaction_id);
         let (statement, params, limit) = (&statement, &input.params, input.limit);
-        self.answer(context, &place, access(std::slice::from_ref(statement)), |mut scope| async move {
-            let ctx = exec_context(&scope, params.as_deref(), limit);
-            let result = self.statement(&mut scope, &ctx, statement, format).await?;
-            Ok((scope, result))
-        })
+        self.answer(
+            context,
+            &place,
+            access(std::slice::from_ref(statement)),
+            |mut scope| async move {
+                let ctx = exec_context(&scope, params.as_deref(), limit);
+                let result = self.statement(&mut scope, &ctx, statement, format).await?;
+                Ok((scope, result))
+            },
+        )
         .await
     }
 
@@ -103,7 +134,12 @@ impl DataEngine {
         format: Format,
     ) -> ServiceResult<QueryResult> {
         let begun_us = self.inner.clock.now_mono_us();
-        let result = self.inner.sql.execute(scope, ctx, statement).await.map_err(statement_error)?;
+        let result = self
+            .inner
+            .sql
+            .execute(scope, ctx, statement)
+            .await
+            .map_err(statement_error)?;
         self.shown(result, format, begun_us)
     }
 
@@ -121,7 +157,10 @@ impl DataEngine {
                 result.rows.into_iter().map(object).collect()
             }
         };
-        let column = |column: rustydb_sql::Column| ResultColumn { name: column.name, r#type: column.type_name };
+        let column = |column: rustydb_sql::Column| ResultColumn {
+            name: column.name,
+            r#type: column.type_name,
+        };
         Ok(QueryResult {
             columns: result.columns.into_iter().map(column).collect(),
             rows,
@@ -168,17 +207,34 @@ impl DataEngine {
             // A database that is not there is no statement's fault.
             drop(self.scope(context, &place, Access::Read).await?);
             for statement in &statements {
-                let outcome = self.answer(context, &place, access(std::slice::from_ref(statement)), |mut scope| async move {
-                    let ctx = exec_context(&scope, None, None);
-                    let result = self.statement(&mut scope, &ctx, statement, Format::Objects).await?;
-                    Ok((scope, result))
-                });
+                let outcome = self.answer(
+                    context,
+                    &place,
+                    access(std::slice::from_ref(statement)),
+                    |mut scope| async move {
+                        let ctx = exec_context(&scope, None, None);
+                        let result = self
+                            .statement(&mut scope, &ctx, statement, Format::Objects)
+                            .await?;
+                        Ok((scope, result))
+                    },
+                );
                 outcomes.note(outcome.await);
             }
         }
         let committed = own && !(atomic && outcomes.failed > 0);
-        let Outcomes { list, succeeded, failed, .. } = outcomes;
-        Ok(BatchResult { outcomes: list, succeeded, failed, committed })
+        let Outcomes {
+            list,
+            succeeded,
+            failed,
+            ..
+        } = outcomes;
+        Ok(BatchResult {
+            outcomes: list,
+            succeeded,
+            failed,
+            committed,
+        })
     }
 
     async fn union(&self, context: &CallContext, input: SqlExecuteUnionInput) -> ServiceResult<QueryResult> {
@@ -194,7 +250,11 @@ impl DataEngine {
             let ctx = exec_context(&scope, input.params.as_deref(), input.limit);
             let begun_us = self.inner.clock.now_mono_us();
             let reader = scope.reader();
-            let combined = self.inner.sql.union(&reader, &ctx, &input.queries, input.all.unwrap_or(false)).await;
+            let combined = self
+                .inner
+                .sql
+                .union(&reader, &ctx, &input.queries, input.all.unwrap_or(false))
+                .await;
             let result = self.shown(combined.map_err(statement_error)?, format, begun_us)?;
             Ok((scope, result))
         })
@@ -207,7 +267,10 @@ impl DataEngine {
         let input = &input;
         self.answer(context, &place, Access::Write, |mut scope| async move {
             let ctx = ExecContext::new(&scope.database);
-            let spec = self.inner.sql.view_spec_of(&scope.reader(), &ctx, &input.name, &input.query);
+            let spec = self
+                .inner
+                .sql
+                .view_spec_of(&scope.reader(), &ctx, &input.name, &input.query);
             let made = scope
                 .create_view(spec.map_err(statement_error)?, input.replace.unwrap_or(false))
                 .map_err(table_error)?;
@@ -229,9 +292,10 @@ impl Format {
         match given {
             None | Some(RowFormat::Objects) => Ok(Format::Objects),
             Some(RowFormat::Arrays) => Ok(Format::Arrays),
-            Some(RowFormat::Unrecognized(name)) => {
-                Err(invalid_argument("format", format!("format: there is no {name:?}; give objects or arrays")))
-            }
+            Some(RowFormat::Unrecognized(name)) => Err(invalid_argument(
+                "format",
+                format!("format: there is no {name:?}; give objects or arrays"),
+            )),
         }
     }
 }
@@ -253,25 +317,41 @@ impl Outcomes {
             if self.rows <= BATCH_ROWS_MAX {
                 return Ok(result);
             }
-            let message = format!("the results of a batch have at most {BATCH_ROWS_MAX} rows together; select fewer");
+            let message =
+                format!("the results of a batch have at most {BATCH_ROWS_MAX} rows together; select fewer");
             Err(ServiceError::new(&RESULT_TOO_LARGE, message))
         });
         self.list.push(match outcome {
             Ok(result) => {
                 self.succeeded += 1;
-                StatementOutcome { index, result: Some(result), error: None }
+                StatementOutcome {
+                    index,
+                    result: Some(result),
+                    error: None,
+                }
             }
             Err(error) => {
                 self.failed += 1;
-                let error = StatementError { code: error.code().to_owned(), message: error.message().to_owned() };
-                StatementOutcome { index, result: None, error: Some(error) }
+                let error = StatementError {
+                    code: error.code().to_owned(),
+                    message: error.message().to_owned(),
+                };
+                StatementOutcome {
+                    index,
+                    result: None,
+                    error: Some(error),
+                }
             }
         });
     }
 
     fn not_reached(&mut self) {
         let index = self.index();
-        self.list.push(StatementOutcome { index, result: None, error: None });
+        self.list.push(StatementOutcome {
+            index,
+            result: None,
+            error: None,
+        });
     }
 
     fn index(&self) -> u32 {
@@ -282,7 +362,11 @@ impl Outcomes {
 /// What the statements need together; plans and queries change nothing.
 fn access(statements: &[ParsedStatement]) -> Access {
     let reads = |statement: &ParsedStatement| classify(statement.ast()) == StatementClass::Read;
-    if statements.iter().all(reads) { Access::Read } else { Access::Write }
+    if statements.iter().all(reads) {
+        Access::Read
+    } else {
+        Access::Write
+    }
 }
 
 fn exec_context(scope: &Scope, params: Option<&[Json]>, limit: Option<u32>) -> ExecContext {
@@ -297,8 +381,16 @@ fn require_query(statement: &ParsedStatement, why: &str) -> ServiceResult<()> {
     if statement.is_query() {
         return Ok(());
     }
-    let word = statement.text().split_whitespace().next().unwrap_or_default().to_uppercase();
-    Err(unsupported(format!("{why}, not by {word}; write a SELECT"), statement.start()))
+    let word = statement
+        .text()
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_uppercase();
+    Err(unsupported(
+        format!("{why}, not by {word}; write a SELECT"),
+        statement.start(),
+    ))
 }
 
 fn distinct(names: &[&str]) -> ServiceResult<()> {
@@ -307,7 +399,9 @@ fn distinct(names: &[&str]) -> ServiceResult<()> {
         None => Ok(()),
         Some(name) => Err(ServiceError::new(
             &DUPLICATE_COLUMN_NAME,
-            format!("the result has several columns named \"{name}\"; alias them, or ask for the format `arrays`"),
+            format!(
+                "the result has several columns named \"{name}\"; alias them, or ask for the format `arrays`"
+            ),
         )),
     }
 }

@@ -19,7 +19,9 @@ impl Sweep {
         let task = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP_INTERVAL).await;
-                let Some(transactions) = transactions.upgrade() else { return };
+                let Some(transactions) = transactions.upgrade() else {
+                    return;
+                };
                 for id in transactions.sweep() {
                     tracing::info!(transaction_id = id, "rolled back an idle transaction");
                 }

@@ -1,6 +1,8 @@
 //! The `transactions` module: transactions that span calls.
 
-use rustydb_contract::{CallContext, Cursor, Empty, Id64, Lsn, ServiceError, ServiceResult, Timestamp, async_trait};
+use rustydb_contract::{
+    CallContext, Cursor, Empty, Id64, Lsn, ServiceError, ServiceResult, Timestamp, async_trait,
+};
 use rustydb_contract_transactions::errors::UNSUPPORTED_ISOLATION_LEVEL;
 use rustydb_contract_transactions::{
     CommittedTransaction, ExecutedOperations, IsolationLevel, RowOperation, RowOperationResult, TableChange,
@@ -13,6 +15,7 @@ use rustydb_store::transactions::{BeginOptions, TransactionInfo};
 
 use super::DataEngine;
 use super::errors::{declared, in_part, table_error};
+use super::reads::foreign_cursor;
 use super::scope::{Access, Place, Scope};
 use super::writes::{change_row, remove_row};
 use crate::identity::blocking::blocking;
@@ -25,11 +28,18 @@ const TRANSACTIONS: &str = "transactions";
 
 #[async_trait]
 impl TransactionsService for DataEngine {
-    async fn begin(&self, context: &CallContext, input: TransactionsBeginInput) -> ServiceResult<Transaction> {
+    async fn begin(
+        &self,
+        context: &CallContext,
+        input: TransactionsBeginInput,
+    ) -> ServiceResult<Transaction> {
         match input.isolation_level {
             None | Some(IsolationLevel::Snapshot) => {}
             Some(other) => {
-                let message = format!("isolation level `{}` is not done here; begin with `snapshot`", other.as_str());
+                let message = format!(
+                    "isolation level `{}` is not done here; begin with `snapshot`",
+                    other.as_str()
+                );
                 return Err(ServiceError::new(&UNSUPPORTED_ISOLATION_LEVEL, message));
             }
         }
@@ -39,7 +49,12 @@ impl TransactionsService for DataEngine {
             owner_name: caller.username.clone(),
             database: input.database.unwrap_or_else(|| MAIN_DATABASE.to_owned()),
             read_only: input.read_only.unwrap_or(false),
-            idle_timeout_us: Some(input.idle_timeout_ms.unwrap_or(IDLE_TIMEOUT_MS_DEFAULT).saturating_mul(1_000)),
+            idle_timeout_us: Some(
+                input
+                    .idle_timeout_ms
+                    .unwrap_or(IDLE_TIMEOUT_MS_DEFAULT)
+                    .saturating_mul(1_000),
+            ),
         };
         let begun = self.inner.transactions.begin(options).map_err(table_error);
         begun.map(described).map_err(declared(context))
@@ -70,7 +85,10 @@ impl TransactionsService for DataEngine {
             let mut results = Vec::with_capacity(operations.len());
             for (at, operation) in operations.iter().enumerate() {
                 let path = format!("operations.{at}");
-                let done = self.operation(scope, operation).await.map_err(|error| in_part(&path, &error))?;
+                let done = self
+                    .operation(scope, operation)
+                    .await
+                    .map_err(|error| in_part(&path, &error))?;
                 scope = done.0;
                 results.push(done.1);
             }
@@ -78,12 +96,20 @@ impl TransactionsService for DataEngine {
         });
         let (results, seq) = executed.await.map_err(declared(context))?;
         let rows_changed = results.iter().map(|result| result.rows_affected).sum();
-        Ok(ExecutedOperations { results, rows_changed, lsn: seq.map(|seq| Lsn(seq.0)) })
+        Ok(ExecutedOperations {
+            results,
+            rows_changed,
+            lsn: seq.map(|seq| Lsn(seq.0)),
+        })
     }
 
     async fn get(&self, context: &CallContext, input: TransactionsGetInput) -> ServiceResult<Transaction> {
         let owner = &context.principal().user_id;
-        self.inner.transactions.info(input.id.0, owner).map(described).map_err(table_error)
+        self.inner
+            .transactions
+            .info(input.id.0, owner)
+            .map(described)
+            .map_err(table_error)
     }
 
     async fn list_active(
@@ -91,10 +117,9 @@ impl TransactionsService for DataEngine {
         _: &CallContext,
         input: TransactionsListActiveInput,
     ) -> ServiceResult<TransactionList> {
-        let after: Option<u64> = match paging::after(TRANSACTIONS, input.after)? {
-            None => None,
-            Some(id) => Some(id.parse().expect("a cursor of this list that passed its check has a number")),
-        };
+        let after = paging::after(TRANSACTIONS, input.after)?
+            .map(|id| id.parse::<u64>().map_err(|_| foreign_cursor(TRANSACTIONS)))
+            .transpose()?;
         let items_max = paging::page_items(input.limit);
         // None that has ended is shown.
         self.inner.transactions.sweep();
@@ -102,10 +127,17 @@ impl TransactionsService for DataEngine {
         open.retain(|transaction| after.is_none_or(|after| transaction.id > after));
         let next = (open.len() > items_max).then(|| last_of(&open[..items_max]));
         open.truncate(items_max);
-        Ok(TransactionList { transactions: open.into_iter().map(described).collect(), next })
+        Ok(TransactionList {
+            transactions: open.into_iter().map(described).collect(),
+            next,
+        })
     }
 
-    async fn rollback(&self, context: &CallContext, input: TransactionsRollbackInput) -> ServiceResult<Empty> {
+    async fn rollback(
+        &self,
+        context: &CallContext,
+        input: TransactionsRollbackInput,
+    ) -> ServiceResult<Empty> {
         let lease = self.lease(context, input.id).await?;
         // Freeing a large write set takes its time.
         blocking(move || lease.rollback().map_err(table_error)).await?;
@@ -130,7 +162,13 @@ impl DataEngine {
                 (scope, vec![delete.id.clone()])
             }
         };
-        Ok((scope, RowOperationResult { rows_affected: ids.len() as u64, ids }))
+        Ok((
+            scope,
+            RowOperationResult {
+                rows_affected: ids.len() as u64,
+                ids,
+            },
+        ))
     }
 }
 

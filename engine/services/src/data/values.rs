@@ -15,12 +15,24 @@ const NAMES_SHOWN_MAX: usize = 8;
 /// Place of a column.
 pub(super) fn column_index(table: &TableDef, name: &str, path: &str) -> ServiceResult<usize> {
     table.column_index(name).ok_or_else(|| {
-        let known: Vec<&str> =
-            table.columns.iter().take(NAMES_SHOWN_MAX).map(|column| column.name.as_str()).collect();
-        let rest = if table.columns.len() > NAMES_SHOWN_MAX { " and others" } else { "" };
+        let known: Vec<&str> = table
+            .columns
+            .iter()
+            .take(NAMES_SHOWN_MAX)
+            .map(|column| column.name.as_str())
+            .collect();
+        let rest = if table.columns.len() > NAMES_SHOWN_MAX {
+            " and others"
+        } else {
+            ""
+        };
         ServiceError::new(
             &COLUMN_NOT_FOUND,
-            format!("{path}: table \"{}\" has no column \"{name}\"; it has {}{rest}", table.name, known.join(", ")),
+            format!(
+                "{path}: table \"{}\" has no column \"{name}\"; it has {}{rest}",
+                table.name,
+                known.join(", ")
+            ),
         )
     })
 }
@@ -51,5 +63,8 @@ pub(super) fn shown(table: &TableDef, key: &RowKey, row: &[Datum]) -> ServiceRes
     for (column, datum) in table.columns.iter().zip(row) {
         data.insert(column.name.clone(), datum_to_json(datum, column.data_type));
     }
-    Ok(Row { id: row_id(table, key)?, data })
+    Ok(Row {
+        id: row_id(table, key)?,
+        data,
+    })
 }

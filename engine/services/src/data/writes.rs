@@ -59,16 +59,29 @@ impl DataEngine {
                 row[index] = datum;
                 given[index] = true;
             }
-            if table.columns.iter().zip(&given).any(|(column, given)| !given && column.default.is_some()) {
+            if table
+                .columns
+                .iter()
+                .zip(&given)
+                .any(|(column, given)| !given && column.default.is_some())
+            {
                 incomplete.push(number);
-                objects.push(data.iter().map(|(name, value)| (name.clone(), value.clone())).collect());
+                objects.push(
+                    data.iter()
+                        .map(|(name, value)| (name.clone(), value.clone()))
+                        .collect(),
+                );
             }
             whole.push(row);
         }
         if !incomplete.is_empty() {
             let ctx = ExecContext::new(&scope.database);
             let reader = scope.reader();
-            let completed = self.inner.sql.rows_from_json(&reader, &ctx, table, &objects).await;
+            let completed = self
+                .inner
+                .sql
+                .rows_from_json(&reader, &ctx, table, &objects)
+                .await;
             for (number, row) in incomplete.into_iter().zip(completed.map_err(statement_error)?) {
                 whole[number] = row;
             }
@@ -111,18 +124,30 @@ impl DataEngine {
     ) -> ServiceResult<(Scope, u64)> {
         let table = table(&scope.reader(), &scope.database, name)?;
         let keys = self.matching(&scope, &table, filter).await?;
-        change(scope, keys.len(), move |txn| txn.delete_many(&table, &keys).map_err(table_error)).await
+        change(scope, keys.len(), move |txn| {
+            txn.delete_many(&table, &keys).map_err(table_error)
+        })
+        .await
     }
 
-    async fn matching(&self, scope: &Scope, table: &Arc<TableDef>, filter: &Filter) -> ServiceResult<Vec<RowKey>> {
+    async fn matching(
+        &self,
+        scope: &Scope,
+        table: &Arc<TableDef>,
+        filter: &Filter,
+    ) -> ServiceResult<Vec<RowKey>> {
         let filter = row_filter(filter, "filter")?;
         let ctx = ExecContext::new(&scope.database);
         let reader = scope.reader();
-        let found =
-            self.inner.sql.matching_keys(&reader, &ctx, table, Some(&filter), MATCHED_ROWS_MAX + 1).await;
+        let found = self
+            .inner
+            .sql
+            .matching_keys(&reader, &ctx, table, Some(&filter), MATCHED_ROWS_MAX + 1)
+            .await;
         let keys = found.map_err(statement_error)?;
         if keys.len() > MATCHED_ROWS_MAX {
-            let message = format!("filter: more than {MATCHED_ROWS_MAX} rows match; change them in several calls");
+            let message =
+                format!("filter: more than {MATCHED_ROWS_MAX} rows match; change them in several calls");
             return Err(invalid_argument("filter", message));
         }
         Ok(keys)
@@ -143,7 +168,10 @@ impl DataEngine {
             .map_err(|error| in_part("values", &error))?;
         let row = rows.pop().expect("one row for each object");
         let found = match conflict.key_of(&scope, &table, &row)? {
-            Some(key) => scope.get(&table, &key).map_err(table_error)?.map(|row| (key, row)),
+            Some(key) => scope
+                .get(&table, &key)
+                .map_err(table_error)?
+                .map(|row| (key, row)),
             None => None,
         };
         let created = found.is_none();
@@ -164,8 +192,10 @@ pub(super) fn change_row(scope: &mut Scope, name: &str, id: &str, values: &RowDa
     let table = table(&scope.reader(), &scope.database, name)?;
     let key = row_key(&table, id)?;
     let values = cells(&table, values, "values")?;
-    let mut row =
-        scope.get(&table, &key).map_err(table_error)?.ok_or_else(|| row_not_found(&table, id))?;
+    let mut row = scope
+        .get(&table, &key)
+        .map_err(table_error)?
+        .ok_or_else(|| row_not_found(&table, id))?;
     set(&mut row, &values);
     let key = scope.update(&table, &key, row.clone()).map_err(table_error)?;
     shown(&table, &key, &row)
@@ -174,7 +204,11 @@ pub(super) fn change_row(scope: &mut Scope, name: &str, id: &str, values: &RowDa
 pub(super) fn remove_row(scope: &mut Scope, name: &str, id: &str) -> ServiceResult<()> {
     let table = table(&scope.reader(), &scope.database, name)?;
     let key = row_key(&table, id)?;
-    if scope.delete(&table, &key).map_err(table_error)? { Ok(()) } else { Err(row_not_found(&table, id)) }
+    if scope.delete(&table, &key).map_err(table_error)? {
+        Ok(())
+    } else {
+        Err(row_not_found(&table, id))
+    }
 }
 
 fn set(row: &mut types::Row, values: &[(usize, Datum)]) {
@@ -184,7 +218,11 @@ fn set(row: &mut types::Row, values: &[(usize, Datum)]) {
 }
 
 fn row_path(path: &str, number: usize) -> String {
-    if path.is_empty() { number.to_string() } else { format!("{path}.{number}") }
+    if path.is_empty() {
+        number.to_string()
+    } else {
+        format!("{path}.{number}")
+    }
 }
 
 /// Changes rows here or, when they are many, on a blocking thread.
@@ -245,12 +283,18 @@ impl Conflict {
 
     /// Key of the row that has the same values.
     fn key_of(&self, txn: &Txn, table: &TableDef, row: &types::Row) -> ServiceResult<Option<RowKey>> {
-        let values = |places: &[usize]| places.iter().map(|&place| row[place].clone()).collect::<Vec<Datum>>();
+        let values = |places: &[usize]| {
+            places
+                .iter()
+                .map(|&place| row[place].clone())
+                .collect::<Vec<Datum>>()
+        };
         match self {
             Conflict::PrimaryKey => Ok(primary_key(table, &values(&table.primary_key))),
             Conflict::Unique(place) => {
                 let unique = &table.unique[*place];
-                txn.find_unique(table, unique, &values(&unique.columns)).map_err(table_error)
+                txn.find_unique(table, unique, &values(&unique.columns))
+                    .map_err(table_error)
             }
         }
     }

@@ -1,1 +1,12 @@
 //! Every operation through its service trait, on an in-memory store and a clock that stands still.
+#![allow(clippy::unwrap_used)]
+
+mod concurrency;
+mod cursors;
+mod examples;
+mod measures;
+mod refusals;
+mod rows;
+mod statements;
+mod support;
+mod transactions;
