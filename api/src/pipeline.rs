@@ -186,13 +186,16 @@ impl Pipeline {
     fn statement_permissions(&self, fields: &[&str], input: &Value) -> ServiceResult<Permissions> {
         let mut needed = Permissions::NONE;
         for field in fields {
-            let texts: Vec<&str> = match input.get(field) {
-                Some(Value::String(text)) => vec![text],
-                Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
-                _ => Vec::new(),
-            };
-            for text in texts {
-                needed = needed.union(self.classifier.permissions(text)?);
+            match input.get(field) {
+                Some(Value::String(text)) => needed = needed.union(self.classifier.permissions(text)?),
+                Some(Value::Array(items)) => {
+                    for (at, text) in items.iter().filter_map(Value::as_str).enumerate() {
+                        let permissions = self.classifier.permissions(text);
+                        needed = needed
+                            .union(permissions.map_err(|error| error.in_part(&format!("{field}.{at}")))?);
+                    }
+                }
+                _ => {}
             }
         }
         Ok(needed)

@@ -280,11 +280,12 @@ pub fn public_names(model: &Model) -> BTreeMap<String, String> {
     add("field", &names.fields);
     add("value", &names.values);
     add("error", &names.errors);
-    add("items", &names.iterators);
-    for (id, method) in &names.methods {
-        let module = id.split('.').next().and_then(|module| names.modules.get(module));
-        let module = module.map_or("", String::as_str);
-        public.insert(format!("operation {id}"), format!("{module}.{method}"));
+    for (kind, methods) in [("operation", &names.methods), ("items", &names.iterators)] {
+        for (id, method) in methods {
+            let module = id.split('.').next().and_then(|module| names.modules.get(module));
+            let module = module.map_or("", String::as_str);
+            public.insert(format!("{kind} {id}"), format!("{module}.{method}"));
+        }
     }
     for (name, class) in &names.types {
         // Inputs of operations are parameters; they have no class.

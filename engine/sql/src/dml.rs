@@ -177,7 +177,7 @@ impl SqlEngine {
             finder.query.clone(),
             locator,
         )?;
-        self.batches(&state, ctx, &plan, locator).await
+        self.batches(state, ctx, plan, locator).await
     }
 
     /// The rows as they are to be, with the keys that they have now.

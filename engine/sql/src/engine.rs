@@ -15,6 +15,7 @@ use crate::error::{Result, SqlError};
 use crate::parse::ParsedStatement;
 use crate::refuse::refuse_unsupported;
 use crate::session::Session;
+use crate::workers::Workers;
 
 /// Rows of a result when the caller names no limit.
 pub const ROWS_DEFAULT: usize = 10_000;
@@ -129,6 +130,7 @@ impl StatementResult {
 /// Plans and runs statements. Shared by all sessions; holds no data.
 pub struct SqlEngine {
     pub(crate) session: Session,
+    pub(crate) workers: Workers,
     pub(crate) config: SqlConfig,
 }
 
@@ -136,6 +138,7 @@ impl SqlEngine {
     pub fn new(config: SqlConfig) -> Result<SqlEngine> {
         Ok(SqlEngine {
             session: Session::new()?,
+            workers: Workers::new()?,
             config,
         })
     }

@@ -17,6 +17,7 @@ use crate::failure::from_datafusion;
 use crate::parse::ParsedStatement;
 use crate::refuse::refuse_unsupported;
 use crate::rewrite;
+use crate::yielding::stoppable;
 
 /// One operator of a physical plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,16 +52,6 @@ impl SqlEngine {
         statement: &ParsedStatement,
         analyze: bool,
     ) -> Result<Explanation> {
-        crate::stack::deep_polls(self.explain_here(reader, ctx, statement, analyze)).await
-    }
-
-    async fn explain_here(
-        &self,
-        reader: &TxnReader,
-        ctx: &ExecContext,
-        statement: &ParsedStatement,
-        analyze: bool,
-    ) -> Result<Explanation> {
         refuse_unsupported(statement)?;
         let locator = Some(statement.locator());
         if analyze && !matches!(statement.ast(), Statement::Query(_)) {
@@ -73,36 +64,21 @@ impl SqlEngine {
         }
         let state = self.session.state();
         let plan = self.explained_plan(reader, ctx, statement, &state)?;
-        let plan = state
-            .optimize(&plan)
-            .map_err(|error| from_datafusion(error, locator))?;
-        let failed = |error| from_datafusion(error, locator);
-        let physical = state
-            .query_planner()
-            .create_physical_plan(&plan, &state)
-            .await
-            .map_err(failed)?;
-        if analyze {
-            let task = self.session.task(&state, self.memory_bytes(ctx));
-            let mut stream = execute_stream(Arc::clone(&physical), task).map_err(failed)?;
-            while let Some(batch) = stream.next().await {
-                batch.map_err(failed)?;
+        let task = self.session.task(&state, self.memory_bytes(ctx));
+        let run = |interrupt| async move {
+            let plan = state.optimize(&plan)?;
+            let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
+            let physical = stoppable(physical, &interrupt)?;
+            if analyze {
+                let mut stream = execute_stream(Arc::clone(&physical), task)?;
+                while let Some(batch) = stream.next().await {
+                    batch?;
+                }
             }
-        }
-        let shown = if analyze {
-            DisplayableExecutionPlan::with_metrics(physical.as_ref())
-                .indent(false)
-                .to_string()
-        } else {
-            DisplayableExecutionPlan::new(physical.as_ref())
-                .indent(false)
-                .to_string()
+            Ok(explanation(&plan, &physical, analyze))
         };
-        Ok(Explanation {
-            logical: clean(&plan.display_indent().to_string()),
-            physical: clean(&shown),
-            root: node(&physical, analyze),
-        })
+        let outcome = self.workers.run(run).await;
+        outcome.map_err(|error| from_datafusion(error, locator))
     }
 
     fn explained_plan(
@@ -183,6 +159,19 @@ impl SqlEngine {
             rows: explanation.physical.lines().map(line).collect(),
             ..StatementResult::default()
         })
+    }
+}
+
+fn explanation(plan: &LogicalPlan, physical: &Arc<dyn ExecutionPlan>, analyzed: bool) -> Explanation {
+    let shown = if analyzed {
+        DisplayableExecutionPlan::with_metrics(physical.as_ref())
+    } else {
+        DisplayableExecutionPlan::new(physical.as_ref())
+    };
+    Explanation {
+        logical: clean(&plan.display_indent().to_string()),
+        physical: clean(&shown.indent(false).to_string()),
+        root: node(physical, analyzed),
     }
 }
 

@@ -142,7 +142,7 @@ impl SqlEngine {
         }
         let columns = &columns[..found];
         let mut rows: Vec<Row> = Vec::new();
-        for batch in self.batches(&state, ctx, &plan, Some(locator)).await? {
+        for batch in self.batches(state, ctx, plan, Some(locator)).await? {
             let start = rows.len();
             rows.resize_with(start + batch.num_rows(), || Vec::with_capacity(columns.len()));
             let schema = batch.schema();
@@ -194,7 +194,7 @@ impl SqlEngine {
                 None,
             ))));
             let plan = self.plan_over(&state, reader, ctx, None, query, locator)?;
-            let batches = self.batches(&state, ctx, &plan, locator).await?;
+            let batches = self.batches(state.clone(), ctx, plan, locator).await?;
             let batch = batches
                 .iter()
                 .find(|batch| batch.num_rows() == 1)
@@ -258,7 +258,7 @@ impl SqlEngine {
         let query = rewrite::query(SetExpr::Select(Box::new(rewrite::select(items, from, None))));
         let plan = self.plan_over(&state, reader, ctx, None, query, None)?;
         let mut next = 0;
-        for batch in self.batches(&state, ctx, &plan, None).await? {
+        for batch in self.batches(state, ctx, plan, None).await? {
             let schema = batch.schema();
             for (place, (index, _)) in computed.iter().enumerate() {
                 let values = assign(

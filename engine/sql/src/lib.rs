@@ -57,6 +57,7 @@ mod session;
 mod stack;
 mod sums;
 mod union;
+mod workers;
 mod yielding;
 
 pub use columns::Column;

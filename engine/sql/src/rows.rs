@@ -216,7 +216,7 @@ impl SqlEngine {
             .and_then(LogicalPlanBuilder::build)
             .map_err(|error| from_datafusion(error, None))?;
         let state = self.session.state();
-        let batches = self.batches(&state, ctx, &plan, None).await?;
+        let batches = self.batches(state, ctx, plan, None).await?;
         let mut page = RowPage {
             columns: wanted
                 .iter()
@@ -277,7 +277,7 @@ impl SqlEngine {
             .and_then(LogicalPlanBuilder::build)
             .map_err(|error| from_datafusion(error, None))?;
         let state = self.session.state();
-        let result = self.rows(&state, ctx, &plan, None).await?;
+        let result = self.rows(state, ctx, plan, None).await?;
         let count = result.rows.first().and_then(|row| row.first());
         count
             .and_then(Json::as_u64)
@@ -294,7 +294,7 @@ impl SqlEngine {
     ) -> Result<StatementResult> {
         let plan = aggregate_plan(table, reader, query)?;
         let state = self.session.state();
-        self.rows(&state, ctx, &plan, None).await
+        self.rows(state, ctx, plan, None).await
     }
 
     /// Keys of the rows that match, in key order; at most `rows_max`.
@@ -314,7 +314,7 @@ impl SqlEngine {
             .map_err(|error| from_datafusion(error, None))?;
         let state = self.session.state();
         let mut keys = Vec::new();
-        for batch in self.batches(&state, ctx, &plan, None).await? {
+        for batch in self.batches(state, ctx, plan, None).await? {
             let column = batch.column(0).as_binary::<i32>();
             keys.extend((0..batch.num_rows()).map(|row| RowKey(column.value(row).to_vec())));
         }

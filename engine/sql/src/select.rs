@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::execution::SessionState;
+use datafusion::common::Result as DfResult;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::sqlparser::ast::Query;
@@ -19,9 +20,10 @@ use crate::engine::{ExecContext, SqlEngine, StatementResult};
 use crate::error::{Result, SqlError};
 use crate::failure::from_datafusion;
 use crate::parse::Locator;
-use crate::planner::Scope;
+use crate::planner::{Scope, external};
 use crate::rewrite::visible;
-use crate::stack::deep_polls;
+use crate::workers::Interrupt;
+use crate::yielding::stoppable;
 
 /// JSON rows take more memory than Arrow's; what a value costs beside its text.
 const JSON_VALUE_BYTES: usize = 48;
@@ -41,111 +43,48 @@ impl SqlEngine {
             .plan(query)
             .map_err(|error| from_datafusion(error, locator))?;
         drop(scope);
-        self.rows(&state, ctx, &plan, locator).await
+        self.rows(state, ctx, plan, locator).await
     }
 
     /// Runs a plan and collects its rows as JSON, up to the limits.
     pub(crate) async fn rows(
         &self,
-        state: &SessionState,
+        state: SessionState,
         ctx: &ExecContext,
-        plan: &LogicalPlan,
+        plan: LogicalPlan,
         locator: Option<Locator<'_>>,
     ) -> Result<StatementResult> {
-        deep_polls(self.rows_here(state, ctx, plan, locator)).await
-    }
-
-    async fn rows_here(
-        &self,
-        state: &SessionState,
-        ctx: &ExecContext,
-        plan: &LogicalPlan,
-        locator: Option<Locator<'_>>,
-    ) -> Result<StatementResult> {
-        let failed = |error| from_datafusion(error, locator);
-        let physical = state.create_physical_plan(plan).await.map_err(failed)?;
-        let columns = columns_of(&physical.schema());
-        let memory_bytes = self.memory_bytes(ctx);
-        let task = self.session.task(state, memory_bytes);
-        let mut stream = execute_stream(physical, task).map_err(failed)?;
-        let rows_max = self.rows_max(ctx)?;
-        let mut result = StatementResult {
-            command: "SELECT",
-            columns,
-            ..StatementResult::default()
+        let limits = ResultLimits {
+            rows: self.rows_max(ctx)?,
+            rows_largest: self.config.rows_max,
+            cut: ctx.row_limit.is_some(),
+            memory_bytes: self.memory_bytes(ctx),
         };
-        let mut bytes = 0;
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(|error| memory_named(failed(error), memory_bytes))?;
-            let left = rows_max - result.rows.len();
-            if batch.num_rows() > left && ctx.row_limit.is_none() {
-                return Err(SqlError::ResultTooLarge {
-                    what: "the number of rows of the result".to_owned(),
-                    max: rows_max as u64,
-                    unit: "rows",
-                    remedy: format!("add LIMIT, or give a row limit of up to {}", self.config.rows_max),
-                });
-            }
-            let taken = batch.slice(0, batch.num_rows().min(left));
-            bytes += taken
-                .get_array_memory_size()
-                .min(taken.num_rows().saturating_mul(1 << 16))
-                + taken.num_rows() * taken.num_columns() * JSON_VALUE_BYTES;
-            if bytes > memory_bytes {
-                return Err(SqlError::ResultTooLarge {
-                    what: "the memory of the result".to_owned(),
-                    max: memory_bytes as u64,
-                    unit: "bytes",
-                    remedy: "select fewer rows or columns".to_owned(),
-                });
-            }
-            append(&mut result.rows, &taken)?;
-            if batch.num_rows() > left {
-                result.truncated = true;
-                break;
-            }
-        }
-        Ok(result)
+        let task = self.session.task(&state, limits.memory_bytes);
+        let run = |interrupt| async move {
+            let stream = stream(&state, &plan, task, &interrupt).await?;
+            collect_rows(stream, &limits).await
+        };
+        let outcome = self.workers.run(run).await;
+        outcome.map_err(|error| memory_named(from_datafusion(error, locator), limits.memory_bytes))
     }
 
-    /// Runs a plan and collects its batches, for statements that change rows. `rows_max` bounds them.
+    /// Runs a plan and collects its batches, for statements that change rows and reads of our own.
     pub(crate) async fn batches(
         &self,
-        state: &SessionState,
+        state: SessionState,
         ctx: &ExecContext,
-        plan: &LogicalPlan,
+        plan: LogicalPlan,
         locator: Option<Locator<'_>>,
     ) -> Result<Vec<RecordBatch>> {
-        deep_polls(self.batches_here(state, ctx, plan, locator)).await
-    }
-
-    async fn batches_here(
-        &self,
-        state: &SessionState,
-        ctx: &ExecContext,
-        plan: &LogicalPlan,
-        locator: Option<Locator<'_>>,
-    ) -> Result<Vec<RecordBatch>> {
-        let failed = |error| from_datafusion(error, locator);
-        let physical = state.create_physical_plan(plan).await.map_err(failed)?;
         let memory_bytes = self.memory_bytes(ctx);
-        let task = self.session.task(state, memory_bytes);
-        let mut stream = execute_stream(physical, task).map_err(failed)?;
-        let (mut batches, mut bytes) = (Vec::new(), 0);
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(|error| memory_named(failed(error), memory_bytes))?;
-            bytes += batch.get_array_memory_size();
-            if bytes > memory_bytes {
-                return Err(SqlError::ResultTooLarge {
-                    what: "the memory of the changed rows".to_owned(),
-                    max: memory_bytes as u64,
-                    unit: "bytes",
-                    remedy: "change fewer rows at once".to_owned(),
-                });
-            }
-            batches.push(batch);
-        }
-        Ok(batches)
+        let task = self.session.task(&state, memory_bytes);
+        let run = |interrupt| async move {
+            let stream = stream(&state, &plan, task, &interrupt).await?;
+            collect_batches(stream, memory_bytes).await
+        };
+        let outcome = self.workers.run(run).await;
+        outcome.map_err(|error| memory_named(from_datafusion(error, locator), memory_bytes))
     }
 
     /// The plan of a prepared query over [`crate::planner::TARGET`].
@@ -177,6 +116,92 @@ impl SqlEngine {
             }),
         }
     }
+}
+
+/// What a result may take.
+#[derive(Clone, Copy)]
+struct ResultLimits {
+    rows: usize,
+    /// The largest `rows` that a caller may name.
+    rows_largest: usize,
+    /// Whether rows beyond `rows` are cut off, instead of making an error.
+    cut: bool,
+    memory_bytes: usize,
+}
+
+/// Begins to run a plan.
+async fn stream(
+    state: &SessionState,
+    plan: &LogicalPlan,
+    task: Arc<TaskContext>,
+    interrupt: &Interrupt,
+) -> DfResult<SendableRecordBatchStream> {
+    let physical = state.create_physical_plan(plan).await?;
+    execute_stream(stoppable(physical, interrupt)?, task)
+}
+
+async fn collect_rows(
+    mut stream: SendableRecordBatchStream,
+    limits: &ResultLimits,
+) -> DfResult<StatementResult> {
+    let mut result = StatementResult {
+        command: "SELECT",
+        columns: columns_of(&stream.schema()),
+        ..StatementResult::default()
+    };
+    let mut bytes = 0;
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        let left = limits.rows - result.rows.len();
+        if batch.num_rows() > left && !limits.cut {
+            return Err(external(SqlError::ResultTooLarge {
+                what: "the number of rows of the result".to_owned(),
+                max: limits.rows as u64,
+                unit: "rows",
+                remedy: format!("add LIMIT, or give a row limit of up to {}", limits.rows_largest),
+            }));
+        }
+        let taken = batch.slice(0, batch.num_rows().min(left));
+        bytes += taken
+            .get_array_memory_size()
+            .min(taken.num_rows().saturating_mul(1 << 16))
+            + taken.num_rows() * taken.num_columns() * JSON_VALUE_BYTES;
+        if bytes > limits.memory_bytes {
+            return Err(external(SqlError::ResultTooLarge {
+                what: "the memory of the result".to_owned(),
+                max: limits.memory_bytes as u64,
+                unit: "bytes",
+                remedy: "select fewer rows or columns".to_owned(),
+            }));
+        }
+        append(&mut result.rows, &taken).map_err(external)?;
+        if batch.num_rows() > left {
+            result.truncated = true;
+            break;
+        }
+    }
+    Ok(result)
+}
+
+async fn collect_batches(
+    mut stream: SendableRecordBatchStream,
+    memory_bytes: usize,
+) -> DfResult<Vec<RecordBatch>> {
+    let (mut batches, mut bytes) = (Vec::new(), 0);
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        bytes += batch.get_array_memory_size();
+        if bytes > memory_bytes {
+            return Err(external(SqlError::ResultTooLarge {
+                what: "the memory of the changed rows".to_owned(),
+                max: memory_bytes as u64,
+                unit: "bytes",
+                remedy: "change fewer rows at once".to_owned(),
+            }));
+        }
+        batches.push(batch);
+    }
+    Ok(batches)
 }
 
 fn memory_named(error: SqlError, memory_bytes: usize) -> SqlError {

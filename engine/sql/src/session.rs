@@ -10,14 +10,11 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{FunctionRegistry, TaskContext};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::Analyzer;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use crate::error::{Result, SqlError};
 use crate::functions::own_functions;
 use crate::rules::{CheckedIntegers, UuidLiterals};
-use crate::yielding::YieldingJoins;
 
 /// One scan feeds one pipeline: several statements share the cores, not parts of one.
 const PARTITIONS: usize = 1;
@@ -45,14 +42,11 @@ impl Session {
         let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(UuidLiterals)];
         rules.extend(Analyzer::new().rules);
         rules.push(Arc::new(CheckedIntegers));
-        let mut physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = PhysicalOptimizer::new().rules;
-        physical.push(Arc::new(YieldingJoins));
         let mut base = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .with_analyzer_rules(rules)
-            .with_physical_optimizer_rules(physical)
             .build();
         for function in own_functions() {
             base.register_udf(function).map_err(internal)?;

@@ -6,12 +6,15 @@
 //! the same way, but not all, such as naming an expression. So planning and running always have room; preparing
 //! has it for long statements only, since taking stack costs more than a short walk.
 //!
-//! On a thread whose stack is larger than what must be left, nothing is taken.
+//! On a thread whose stack is larger than what must be left, nothing is taken. Those of
+//! [`Workers`](crate::workers::Workers) are.
 
 /// Stack that must be left for a deep tree: several KiB for each level.
 const LEFT_BYTES_MIN: usize = 8 << 20;
 /// Size of the piece that is taken when there is less.
 const PIECE_BYTES: usize = 16 << 20;
+/// Stack of a thread that never takes a piece.
+pub(crate) const THREAD_STACK_BYTES: usize = LEFT_BYTES_MIN + PIECE_BYTES;
 
 /// Runs `walk`, with enough stack for the deepest tree that parses when the tree may be `long`.
 pub(crate) fn deep<R>(long: bool, walk: impl FnOnce() -> R) -> R {
@@ -20,10 +23,4 @@ pub(crate) fn deep<R>(long: bool, walk: impl FnOnce() -> R) -> R {
     } else {
         walk()
     }
-}
-
-/// The future, each of its polls run with room.
-pub(crate) async fn deep_polls<F: Future>(future: F) -> F::Output {
-    let mut future = Box::pin(future);
-    std::future::poll_fn(|cx| deep(true, || future.as_mut().poll(cx))).await
 }

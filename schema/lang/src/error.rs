@@ -62,6 +62,12 @@ impl ServiceError {
         self
     }
 
+    /// The same error, its message led by the part of the input that it is about, such as `statements.1`.
+    pub fn in_part(mut self, path: &str) -> ServiceError {
+        self.0.message = format!("{path}: {}", self.0.message);
+        self
+    }
+
     pub fn with_retry_after_seconds(mut self, seconds: u64) -> ServiceError {
         self.0.retry_after_seconds = Some(seconds);
         self

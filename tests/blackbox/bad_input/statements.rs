@@ -90,6 +90,21 @@ async fn bad_input_hostile_sql_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_input_the_statement_of_a_batch_that_cannot_be_read_is_named() {
+    let world = World::with_keys().await;
+    let operation = contract::operation("sql.execute_batch");
+    let input = json!({"statements": ["SELECT 1", "SELEC 1"]});
+    for wire in WIRES {
+        let answer = wire
+            .call(&world, operation, &input, &world.credential("admin"))
+            .await;
+        let error = answer.unwrap_err();
+        assert_eq!(error.code, "SYNTAX_ERROR", "{wire:?}");
+        assert!(error.message.starts_with("statements.1: "), "{wire:?}: {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_a_name_that_is_taken_changes_nothing() {
     let world = World::with_keys().await;
     let made = [

@@ -17,20 +17,28 @@ const NOT_COPIED: [&str; 8] = [
     ".pytest_cache",
 ];
 
+const MANIFEST: &str = "Cargo.toml";
+
 pub struct Copy {
     pub root: PathBuf,
-    /// Where the copy compiles, apart from the project: binaries of the same name would replace those under test.
+    /// Where the copy's binaries are, apart from the project's: of the same name, they would replace those under test.
     pub target: PathBuf,
+    /// Where the copy compiles: with the project, so that what both depend on is compiled once.
+    pub build: PathBuf,
 }
 
 impl Copy {
     pub fn of(project: &Path) -> Copy {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guide");
+        let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let build = temporary.parent().expect("it lies in the build directory");
+        let folder = temporary.join("guide");
         let copy = Copy {
             root: folder.join("project"),
             target: folder.join("target"),
+            build: build.to_owned(),
         };
         equalise(project, &copy.root);
+        copy.write(MANIFEST, &as_another_version(&copy.read(MANIFEST)));
         copy
     }
 
@@ -45,6 +53,16 @@ impl Copy {
     }
 }
 
+/// The workspace's manifest with a version of the copy's own. Cargo tells packages that compile in one place apart by
+/// name and version, not by where the workspace lies.
+fn as_another_version(manifest: &str) -> String {
+    let (before, package) = manifest
+        .split_once("[workspace.package]\nversion = \"")
+        .expect("the version comes first");
+    let (version, after) = package.split_once('"').expect("the version ends");
+    format!("{before}[workspace.package]\nversion = \"{version}+guide\"{after}")
+}
+
 /// Makes `to` equal to `from`. A file that is the same is left alone, so that compilers see no change.
 fn equalise(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -57,7 +75,7 @@ fn equalise(from: &Path, to: &Path) {
         }
         let (source, copy) = (entry.path(), to.join(&name));
         names.insert(name);
-        if entry.file_type().unwrap().is_dir() {
+        if source.is_dir() {
             equalise(&source, &copy);
         } else {
             let bytes = fs::read(&source).unwrap();

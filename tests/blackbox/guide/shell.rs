@@ -35,6 +35,7 @@ impl<'a> Shell<'a> {
             .args(["-c", text])
             .current_dir(self.copy.root.join(folder))
             .env("CARGO_TARGET_DIR", &self.copy.target)
+            .env("CARGO_BUILD_BUILD_DIR", &self.copy.build)
             .env("CARGO_TERM_COLOR", "never")
             .env("PYTHON", tools::python().get_program())
             // What the commands make with mktemp ends with the test.

@@ -161,3 +161,44 @@ async fn server_answers_head_and_looks_past_headers_it_does_not_know() {
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("healthy")));
     assert_eq!(answer.headers["content-type"], "application/json");
 }
+
+/// Joins whose sides end at once and whose product does not: between two rows of its input one works for hours, with
+/// many rows to show for it or with none, and that may keep nobody waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_gives_up_a_join_without_end_and_answers_others_meanwhile() {
+    let world = World::with_keys().await;
+    let admin = world.credential("admin");
+    let join = |condition: &str| {
+        format!(
+            "SELECT count(*) AS n FROM generate_series(1, 1000000) AS a \
+             CROSS JOIN generate_series(1, 1000000) AS b WHERE {condition}"
+        )
+    };
+    let conditions = ["(a.value * b.value) % 7 = 3", "a.value * b.value = -1"];
+    let query = admin.on(world.http.post(format!("{}/api/v1/sql/query", world.base_url())));
+    let joins: Vec<_> = (0..8)
+        .map(|count| {
+            let join = join(conditions[count % conditions.len()]);
+            let query = query.try_clone().expect("a request without a body");
+            tokio::spawn(send(query.json(&json!({"sql": join, "timeout": 2000}))))
+        })
+        .collect();
+    let begun = Instant::now();
+    while !joins.iter().all(tokio::task::JoinHandle::is_finished) {
+        let alive = world
+            .http
+            .get(format!("{}/api/v1/health/liveness", world.base_url()));
+        let answer = tokio::time::timeout(Duration::from_secs(10), send(alive)).await;
+        assert_eq!(answer.expect("the server answers others").status, 200);
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "the joins are not given up"
+        );
+    }
+    for join in joins {
+        assert_eq!(problem(&join.await.unwrap()).code, "DEADLINE_EXCEEDED");
+    }
+    // Their threads are free again.
+    let short = "SELECT count(*) AS n FROM generate_series(1, 10) AS a";
+    assert_eq!(send(query.json(&json!({"sql": short}))).await.status, 200);
+}

@@ -156,15 +156,6 @@ pub(super) fn invalid_value(path: &str, column: &str, error: &CastError) -> Serv
     ServiceError::new(&INVALID_VALUE, format!("{path}: {error} (column \"{column}\")"))
 }
 
-/// The same error, saying which part of the input it is about.
-pub(super) fn in_part(path: &str, error: &ServiceError) -> ServiceError {
-    let named = ServiceError::new(error.desc(), format!("{path}: {}", error.message()));
-    match error.details() {
-        Some(details) => named.with_details(details),
-        None => named,
-    }
-}
-
 /// What an operation that does not declare a code answers instead, best first.
 static STAND_INS: &[(&str, &[&ErrorDesc])] = &[
     ("COLUMN_NOT_FOUND", &[&INVALID_QUERY, &INVALID_DEFINITION]),

@@ -20,9 +20,7 @@ use rustydb_store::tables::PUBLIC_SCHEMA;
 use super::DataEngine;
 use super::classifier::single;
 use super::definitions::{described_view, table};
-use super::errors::{
-    declared, in_part, invalid_argument, parse_error, statement_error, table_error, unsupported,
-};
+use super::errors::{declared, invalid_argument, parse_error, statement_error, table_error, unsupported};
 use super::scope::{Access, Place, Scope};
 
 /// Time for a statement whose caller names none.
@@ -175,8 +173,8 @@ impl DataEngine {
         let mut statements = Vec::with_capacity(input.statements.len());
         for (at, text) in input.statements.iter().enumerate() {
             let path = format!("statements.{at}");
-            let statement = single(text).map_err(|error| in_part(&path, &error))?;
-            refuse_unsupported(&statement).map_err(|error| in_part(&path, &parse_error(error)))?;
+            let statement = single(text).map_err(|error| error.in_part(&path))?;
+            refuse_unsupported(&statement).map_err(|error| parse_error(error).in_part(&path))?;
             statements.push(statement);
         }
         let own = input.transaction_id.is_none();
@@ -240,8 +238,8 @@ impl DataEngine {
     async fn union(&self, context: &CallContext, input: SqlExecuteUnionInput) -> ServiceResult<QueryResult> {
         for (at, text) in input.queries.iter().enumerate() {
             let path = format!("queries.{at}");
-            let statement = single(text).map_err(|error| in_part(&path, &error))?;
-            require_query(&statement, "a union combines queries").map_err(|error| in_part(&path, &error))?;
+            let statement = single(text).map_err(|error| error.in_part(&path))?;
+            require_query(&statement, "a union combines queries").map_err(|error| error.in_part(&path))?;
         }
         let format = Format::of(input.format.as_ref())?;
         let place = Place::new(input.database.clone(), input.transaction_id);

@@ -14,7 +14,7 @@ use rustydb_store::tables::{MAIN_DATABASE, TableChanges};
 use rustydb_store::transactions::{BeginOptions, TransactionInfo};
 
 use super::DataEngine;
-use super::errors::{declared, in_part, table_error};
+use super::errors::{declared, table_error};
 use super::reads::foreign_cursor;
 use super::scope::{Access, Place, Scope};
 use super::writes::{change_row, remove_row};
@@ -88,7 +88,7 @@ impl TransactionsService for DataEngine {
                 let done = self
                     .operation(scope, operation)
                     .await
-                    .map_err(|error| in_part(&path, &error))?;
+                    .map_err(|error| error.in_part(&path))?;
                 scope = done.0;
                 results.push(done.1);
             }

@@ -12,7 +12,7 @@ use rustydb_store::types::{self, Datum, RowKey, TableDef};
 
 use super::DataEngine;
 use super::definitions::table;
-use super::errors::{in_part, invalid_argument, statement_error, table_error};
+use super::errors::{invalid_argument, statement_error, table_error};
 use super::filter::row_filter;
 use super::reads::row_not_found;
 use super::scope::Scope;
@@ -165,7 +165,7 @@ impl DataEngine {
         let mut rows = self
             .whole_rows(&scope, &table, std::slice::from_ref(&input.values), "")
             .await
-            .map_err(|error| in_part("values", &error))?;
+            .map_err(|error| error.in_part("values"))?;
         let row = rows.pop().expect("one row for each object");
         let found = match conflict.key_of(&scope, &table, &row)? {
             Some(key) => scope
