@@ -9,19 +9,6 @@ use crate::harness::server::ADMIN_PASSWORD;
 use crate::harness::tools::{self, run};
 use crate::harness::world::World;
 
-const CHROMIUM: &str = "/usr/bin/chromium";
-
-/// The browser; installed when it is missing.
-fn chromium() -> &'static str {
-    if !Path::new(CHROMIUM).exists() {
-        run(Command::new("apt-get").args(["update", "-qq"]));
-        run(Command::new("apt-get")
-            .args(["install", "-y", "-qq", "chromium"])
-            .env("DEBIAN_FRONTEND", "noninteractive"));
-    }
-    CHROMIUM
-}
-
 /// Runs one of the scenarios of tests/tools/browser.mjs as the administrator.
 async fn scenario(name: &'static str, title: &'static str) {
     let world = World::with_keys().await;
@@ -40,7 +27,7 @@ async fn scenario(name: &'static str, title: &'static str) {
     let mut command = Command::new("node");
     command
         .arg(tools::checkers().join("browser.mjs"))
-        .args([name, world.base_url(), chromium()])
+        .args([name, world.base_url(), tools::chromium()])
         .arg(profile.path())
         .arg(shots.join(format!("{name}.png")))
         .env("API_KEY", key)

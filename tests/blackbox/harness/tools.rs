@@ -1,4 +1,4 @@
-//! What the tests install from the project's lock files, once a process: the clients' and checkers' packages.
+//! What the tests install from the project's lock files, once a process: the clients' and checkers' packages, a browser.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,25 @@ static CHECKERS: LazyLock<PathBuf> = LazyLock::new(|| {
     install_node(&folder);
     folder
 });
+
+/// Debian's Chromium.
+static CHROMIUM: LazyLock<&str> = LazyLock::new(|| {
+    const PATH: &str = "/usr/bin/chromium";
+    // Not the scratch folder's lock alone: something else on a new machine may be installing packages as well.
+    const WAIT_FOR_OTHERS: &str = "DPkg::Lock::Timeout=300";
+    let _alone = alone("chromium");
+    if !Path::new(PATH).exists() {
+        run(Command::new("apt-get").args(["update", "-qq", "-o", WAIT_FOR_OTHERS]));
+        run(Command::new("apt-get")
+            .args(["install", "-y", "-qq", "-o", WAIT_FOR_OTHERS, "chromium"])
+            .env("DEBIAN_FRONTEND", "noninteractive"));
+    }
+    PATH
+});
+
+pub fn chromium() -> &'static str {
+    *CHROMIUM
+}
 
 pub fn typescript_driver() -> Command {
     let mut command = Command::new("node");
