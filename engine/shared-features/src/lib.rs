@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::collections::{BTreeMap, BTreeSet};
     use std::process::Command;
 

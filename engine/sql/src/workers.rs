@@ -119,6 +119,8 @@ impl std::hash::Hash for Interrupt {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::time::Duration;
 
     use super::*;
