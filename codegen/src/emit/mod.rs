@@ -10,6 +10,7 @@ pub mod examples;
 mod fixture;
 pub mod graphql_sdl;
 pub mod json_schema;
+pub mod meta;
 pub mod openapi;
 pub mod openrpc;
 pub mod python;
@@ -33,6 +34,7 @@ const EMITTERS: &[fn(&Model) -> Emission] = &[
     typescript::emit,
     python::emit,
     json_schema::emit,
+    meta::emit,
     openapi::emit,
     openrpc::emit,
     graphql_sdl::emit,

@@ -6,6 +6,7 @@ mod command;
 mod diff;
 mod fuzz;
 mod lint;
+mod meta;
 mod support;
 mod synthetic;
 mod torture;
