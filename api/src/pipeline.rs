@@ -79,7 +79,14 @@ impl Pipeline {
         );
         let interface = call.interface;
         let begun = Instant::now();
-        let result = self.steps(operation, call, begun).instrument(span.clone()).await;
+        let steps = AssertUnwindSafe(self.steps(operation, call, begun)).catch_unwind();
+        let result = match steps.instrument(span.clone()).await {
+            Ok(result) => result,
+            Err(_) => Err(ServiceError::new(
+                &INTERNAL,
+                "the operation failed unexpectedly; the log has more",
+            )),
+        };
         let elapsed = begun.elapsed();
         let code = result.as_ref().err().map_or("OK", ServiceError::code);
         measure(desc, interface, code, elapsed);
@@ -121,13 +128,8 @@ impl Pipeline {
             principal,
             deadline: begun + timeout,
         };
-        let running = AssertUnwindSafe(operation.invoke(context, call.input)).catch_unwind();
-        match tokio::time::timeout(timeout, running).await {
-            Ok(Ok(result)) => result.inspect_err(|error| check_declared(desc, error)),
-            Ok(Err(_)) => Err(ServiceError::new(
-                &INTERNAL,
-                "the operation failed unexpectedly; the log has more",
-            )),
+        match tokio::time::timeout(timeout, operation.invoke(context, call.input)).await {
+            Ok(result) => result.inspect_err(|error| check_declared(desc, error)),
             Err(_) => Err(ServiceError::new(
                 &DEADLINE_EXCEEDED,
                 format!(

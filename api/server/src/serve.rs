@@ -13,6 +13,7 @@ use rustydb_runtime::SystemClock;
 use rustydb_services::{AdminSecret, Engine, EngineOptions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, ServeArguments};
@@ -126,15 +127,24 @@ impl Running {
     pub async fn serve_until_stopped(self) -> anyhow::Result<()> {
         let mut signals = self.stop;
         let api = self.api.clone();
-        let stop = async move {
-            signals.heard().await;
-            if tokio::time::timeout(DRAIN_MAX, api.drain()).await.is_err() {
-                tracing::warn!("some sockets did not close in time");
+        let stopping = CancellationToken::new();
+        let stop = {
+            let stopping = stopping.clone();
+            async move {
+                signals.heard().await;
+                stopping.cancel();
+                api.drain().await;
             }
         };
-        axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(stop)
-            .await?;
+        let late = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(DRAIN_MAX).await;
+        };
+        let serving = axum::serve(self.listener, self.router).with_graceful_shutdown(stop);
+        tokio::select! {
+            served = serving.into_future() => served?,
+            () = late => tracing::warn!("some calls and sockets did not end in time and are cut off"),
+        }
         self.engine.close().await;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A REST request to the input of its operation.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::RawPathParams;
@@ -21,6 +22,9 @@ use rustydb_contract_core::errors::{
 use serde_json::{Map, Value};
 
 use crate::errors::invalid_argument;
+
+/// How long a body may take to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
 
 const API_KEY_HEADER: &str = "x-api-key";
 const TIMEOUT_HEADER: &str = "x-timeout-ms";
@@ -149,6 +153,16 @@ async fn body_fields(
 /// A body of at most `bytes_max`. What is larger is read on for a while and thrown away: a connection that is closed
 /// on unread bytes is reset, and the answer lost with it.
 pub async fn body_bytes(body: Body, bytes_max: usize) -> ServiceResult<Vec<u8>> {
+    match tokio::time::timeout(BODY_WITHIN, read_body(body, bytes_max)).await {
+        Ok(read) => read,
+        Err(_) => Err(ServiceError::new(
+            &INVALID_REQUEST,
+            format!("the body did not arrive within {} s", BODY_WITHIN.as_secs()),
+        )),
+    }
+}
+
+async fn read_body(body: Body, bytes_max: usize) -> ServiceResult<Vec<u8>> {
     let mut frames = body.into_data_stream();
     let mut bytes = Vec::new();
     let mut length = 0;

@@ -28,7 +28,7 @@ pub const PATH: &str = "/api/v1/ws";
 /// Largest frame, in bytes; a message may be larger, of several frames.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 
-/// Calls of one socket that run at the same time; further frames wait unread.
+/// Calls of one socket that run at the same time, those of batches included; others wait.
 const CALLS_IN_FLIGHT_MAX: usize = 64;
 
 /// Upgrades a connection. Bad credentials and a foreign Origin are refused before it.

@@ -11,9 +11,9 @@ use rustydb_contract::host::Credential;
 use rustydb_contract::{Interface, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND};
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use super::CALLS_IN_FLIGHT_MAX;
 use super::message::{Refused, RpcRequest, failure, success};
@@ -35,6 +35,12 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 
 /// Answers that wait for the socket to take them; a slower reader slows its own calls.
 const ANSWERS_QUEUED_MAX: usize = 64;
+
+/// Frames that run, wait to run or wait to be answered; further ones stay unread.
+const FRAMES_UNDER_WAY_MAX: usize = 2 * CALLS_IN_FLIGHT_MAX;
+
+/// How long the peer may take to accept one message; after that nobody is taken to be there.
+const WRITE_WITHIN: Duration = Duration::from_secs(60);
 
 pub async fn run(api: Api, socket: WebSocket, credential: Option<Credential>) {
     let (sink, mut stream) = socket.split();
@@ -62,7 +68,8 @@ pub async fn run(api: Api, socket: WebSocket, credential: Option<Credential>) {
 
 async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
     while let Some(message) = queue.recv().await {
-        if sink.send(message).await.is_err() {
+        let sent = timeout(WRITE_WITHIN, sink.send(message)).await;
+        if !matches!(sent, Ok(Ok(()))) {
             return;
         }
     }
@@ -95,8 +102,9 @@ impl Session {
             } else {
                 active + IDLE_MAX
             };
+            let reading = self.calls.len() < FRAMES_UNDER_WAY_MAX;
             tokio::select! {
-                message = stream.next() => {
+                message = stream.next(), if reading => {
                     missed = 0;
                     match message {
                         Some(Ok(Message::Text(text))) => {
@@ -114,12 +122,16 @@ impl Session {
                     return Some(close(close_code::AWAY, "the server is stopping"));
                 }
                 _ = pings.tick() => {
-                    missed += 1;
-                    if missed > PINGS_MISSED_MAX
-                        || self.answers.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                    // Nothing is heard of a peer whose frames stay unread, and nothing held against it.
+                    missed += u32::from(reading);
+                    if missed > PINGS_MISSED_MAX {
                         return None;
                     }
+                    // While others wait to be written the peer has something to show its life by.
+                    drop(self.answers.try_send(Message::Ping(bytes::Bytes::new())));
                 }
+                // The peer takes nothing any more.
+                () = self.answers.closed() => return None,
                 () = sleep_until(until) => {
                     return Some(match self.credential {
                         None => close(close_code::POLICY, "no credentials within 10 s"),
@@ -166,15 +178,16 @@ impl Session {
         if let Some(text) = self.control(&request).await {
             return self.answer(text).await;
         }
-        let Some(slot) = self.slot().await else { return };
         let key = request.id.as_ref().map(Value::to_string);
         let (api, credential, answers) = (self.api.clone(), self.credential.clone(), self.answers.clone());
+        let slots = Arc::clone(&self.slots);
         let call = self.calls.spawn(async move {
-            let text = call(&api, credential, request).await;
-            drop(slot);
-            if let Some(text) = text {
+            let slot = slots.acquire_owned().await;
+            if let Some(text) = call(&api, credential, request).await {
                 drop(answers.send(Message::Text(text.into())).await);
             }
+            // Only now: who does not read its answers makes no more calls.
+            drop(slot);
         });
         if let Some(key) = key {
             self.running.insert(key, call);
@@ -194,14 +207,14 @@ impl Session {
                 Err(Refused { id, error }) => texts.push(failure(&id, &error, &request_id(None))),
             }
         }
-        let Some(slot) = self.slot().await else { return };
         let (api, credential, answers) = (self.api.clone(), self.credential.clone(), self.answers.clone());
+        let slots = Arc::clone(&self.slots);
         self.calls.spawn(async move {
-            let calls = parsed
-                .into_iter()
-                .map(|request| call(&api, credential.clone(), request));
+            let calls = parsed.into_iter().map(async |request| {
+                let _slot = slots.acquire().await;
+                call(&api, credential.clone(), request).await
+            });
             texts.extend(futures::future::join_all(calls).await.into_iter().flatten());
-            drop(slot);
             if !texts.is_empty() {
                 let text = format!("[{}]", texts.join(","));
                 drop(answers.send(Message::Text(text.into())).await);
@@ -250,10 +263,6 @@ impl Session {
             call.abort();
         }
         Ok(json!({"cancelled": running.is_some()}))
-    }
-
-    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
     async fn answer(&self, text: String) {

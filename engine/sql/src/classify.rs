@@ -1,11 +1,8 @@
 //! What a statement would do, for permission checks before anything runs.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Query, Select, Statement, Visit, Visitor};
-
-use crate::parse::ParsedStatement;
 
 /// Kind of effect, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,14 +15,6 @@ pub enum StatementClass {
     Write,
     /// Changes definitions or permissions: `database:admin`. Every statement that isn't known counts as this.
     Ddl,
-}
-
-/// The classes of a script: it needs the permission for each.
-pub fn classify_all(statements: &[ParsedStatement]) -> BTreeSet<StatementClass> {
-    statements
-        .iter()
-        .map(|statement| classify(statement.ast()))
-        .collect()
 }
 
 /// What a statement would do, were all of it supported.
@@ -133,11 +122,5 @@ mod tests {
             let parsed = parse(sql).unwrap();
             assert_eq!(classify(parsed[0].ast()), expected, "{sql}");
         }
-    }
-
-    #[test]
-    fn a_script_needs_the_union() {
-        let parsed = parse("SELECT 1; DELETE FROM t; DROP TABLE t").unwrap();
-        assert_eq!(classify_all(&parsed), BTreeSet::from([Read, Write, Ddl]));
     }
 }

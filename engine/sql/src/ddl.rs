@@ -29,6 +29,18 @@ impl SqlEngine {
         ctx: &ExecContext,
         statement: &ParsedStatement,
     ) -> Result<StatementResult> {
+        txn.set_statement(Some(statement.text()));
+        let outcome = self.define_here(txn, ctx, statement).await;
+        txn.set_statement(None);
+        outcome
+    }
+
+    async fn define_here(
+        &self,
+        txn: &mut Txn,
+        ctx: &ExecContext,
+        statement: &ParsedStatement,
+    ) -> Result<StatementResult> {
         if !ctx.params.is_empty() {
             let message = "definitions take no parameters; write the values".to_owned();
             return Err(SqlError::InvalidParameter { index: 1, message });
@@ -36,7 +48,7 @@ impl SqlEngine {
         let locator = statement.locator();
         match statement.ast() {
             Statement::CreateTable(create) => self.create_table(txn, ctx, create, locator).await,
-            Statement::CreateView(create) => self.create_view(txn, ctx, create, locator),
+            Statement::CreateView(create) => self.create_view(txn, ctx, create, locator).await,
             Statement::Truncate(truncate) => self.truncate(txn, ctx, truncate, locator),
             Statement::CreateDatabase {
                 db_name,
@@ -88,27 +100,6 @@ impl SqlEngine {
         self.check_defaults(&reader, ctx, &mut spec, locator).await?;
         atomically(txn, |txn| txn.create_table(spec))?;
         Ok(StatementResult::done("CREATE TABLE", 0))
-    }
-
-    /// The specification of a CREATE TABLE text, its defaults checked: for operations that take definitions.
-    pub async fn table_spec_of(
-        &self,
-        reader: &TxnReader,
-        ctx: &ExecContext,
-        statement: &ParsedStatement,
-    ) -> Result<TableSpec> {
-        crate::refuse::refuse_unsupported(statement)?;
-        let Statement::CreateTable(create) = statement.ast() else {
-            return Err(SqlError::syntax(
-                "CREATE TABLE is expected here",
-                statement.start(),
-            ));
-        };
-        let locator = statement.locator();
-        let (schema, name) = place(ctx, &create.name, locator)?;
-        let mut spec = table_spec(ctx, create, schema, name, locator)?;
-        self.check_defaults(reader, ctx, &mut spec, locator).await?;
-        Ok(spec)
     }
 
     /// Evaluates each default once, so that no table has one that can't be stored; fills in constants' values.
@@ -197,7 +188,7 @@ impl SqlEngine {
             })
     }
 
-    fn create_view(
+    async fn create_view(
         &self,
         txn: &mut Txn,
         ctx: &ExecContext,
@@ -210,20 +201,23 @@ impl SqlEngine {
             .iter()
             .map(|column| normalized(&column.name))
             .collect();
-        let spec = self.view_spec(
-            &txn.reader(),
-            ctx,
-            (schema, name),
-            &create.query,
-            columns,
-            Some(locator),
-        )?;
+        let reader = txn.reader();
+        let spec = self
+            .view_spec(
+                &reader,
+                ctx,
+                (schema, name),
+                &create.query,
+                columns,
+                Some(locator),
+            )
+            .await?;
         atomically(txn, |txn| txn.create_view(spec, create.or_replace))?;
         Ok(StatementResult::done("CREATE VIEW", 0))
     }
 
     /// The specification of a view of a query's text: for operations that take definitions.
-    pub fn view_spec_of(
+    pub async fn view_spec_of(
         &self,
         reader: &TxnReader,
         ctx: &ExecContext,
@@ -237,10 +231,11 @@ impl SqlEngine {
         };
         let place = (PUBLIC_SCHEMA.to_owned(), name.to_owned());
         self.view_spec(reader, ctx, place, query, Vec::new(), Some(parsed.locator()))
+            .await
     }
 
     /// Plans the query, and names its columns and what it depends on.
-    fn view_spec(
+    async fn view_spec(
         &self,
         reader: &TxnReader,
         ctx: &ExecContext,
@@ -255,15 +250,17 @@ impl SqlEngine {
         let plan = scope
             .plan(prepared)
             .map_err(|error| from_datafusion(error, locator))?;
+        let (depends_on, reached) = (scope.named(), scope.reached());
+        drop(scope);
         // Errors of types show only here.
-        let plan = crate::stack::deep(true, || state.optimize(&plan))
-            .map_err(|error| from_datafusion(error, locator))?;
+        let plan = self.workers.run(|_| async move { state.optimize(&plan) }).await;
+        let plan = plan.map_err(|error| from_datafusion(error, locator))?;
         let own = if schema == PUBLIC_SCHEMA {
             name.clone()
         } else {
             format!("{schema}.{name}")
         };
-        if scope.reached().contains(&own) {
+        if reached.contains(&own) {
             let at = locator.map_or(Position::UNKNOWN, |locator| locator.find_name(&name));
             return Err(SqlError::syntax(
                 format!("the view \"{name}\" would read itself"),
@@ -309,7 +306,7 @@ impl SqlEngine {
             schema,
             name,
             query: text,
-            depends_on: scope.named(),
+            depends_on,
         })
     }
 

@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use rustydb_store::tables::{Relation, TableError, Txn, TxnReader};
 use rustydb_store::types::{Row, RowKey, TableDef};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::assign::assign;
 use crate::engine::{ExecContext, SqlEngine, StatementResult};
@@ -43,9 +44,15 @@ impl SqlEngine {
         let reader = txn.reader();
         let finder = self.update_finder(&reader, ctx, statement)?;
         let batches = self.find(&reader, ctx, &finder, statement).await?;
-        let rows = self.new_rows(&reader, &finder, &batches)?;
-        let count = rows.len() as u64;
-        atomically(txn, |txn| txn.update_many(&finder.table, rows).map(|_| ()))?;
+        let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let count = applied(found, || {
+            let rows = self.new_rows(&reader, &finder, &batches)?;
+            // A reader that lives would make the first write copy all that is pending.
+            drop(reader);
+            let count = rows.len() as u64;
+            atomically(txn, |txn| txn.update_many(&finder.table, rows).map(|_| ()))?;
+            Ok(count)
+        })?;
         Ok(StatementResult::done("UPDATE", count))
     }
 
@@ -62,7 +69,10 @@ impl SqlEngine {
         let mut keys = keys_of(&batches);
         // USING may match a row several times; it is gone after the first.
         keys.retain(|key| seen.insert(key.clone()));
-        let count = atomically(txn, |txn| txn.delete_many(&finder.table, &keys))?;
+        drop(reader);
+        let count = applied(keys.len(), || {
+            atomically(txn, |txn| txn.delete_many(&finder.table, &keys))
+        })?;
         Ok(StatementResult::done("DELETE", count))
     }
 
@@ -177,7 +187,7 @@ impl SqlEngine {
             finder.query.clone(),
             locator,
         )?;
-        self.batches(state, ctx, plan, locator).await
+        self.batches(state, plan, locator).await
     }
 
     /// The rows as they are to be, with the keys that they have now.
@@ -268,6 +278,20 @@ impl SqlEngine {
             columns = (0..table.columns.len()).collect();
         }
         Ok((table, columns))
+    }
+}
+
+/// Most rows that are changed while the thread's other tasks wait.
+const ROWS_BETWEEN_OTHERS_MAX: usize = 1_000;
+
+/// Runs the change of so many rows; of many, while the thread's other tasks go on elsewhere.
+pub(crate) fn applied<R>(rows: usize, change: impl FnOnce() -> Result<R>) -> Result<R> {
+    let others =
+        Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if others && rows > ROWS_BETWEEN_OTHERS_MAX {
+        tokio::task::block_in_place(change)
+    } else {
+        change()
     }
 }
 

@@ -57,8 +57,6 @@ pub struct ExecContext {
     /// At most so many rows, the result saying whether there are more. Without it a result longer than the
     /// default is an error.
     pub row_limit: Option<usize>,
-    /// Less memory than the engine allows.
-    pub memory_bytes: Option<usize>,
 }
 
 impl ExecContext {
@@ -191,12 +189,6 @@ impl SqlEngine {
             return Ok(found);
         }
         self.select(reader, ctx, query, Some(statement.locator())).await
-    }
-
-    pub(crate) fn memory_bytes(&self, ctx: &ExecContext) -> usize {
-        ctx.memory_bytes
-            .unwrap_or(usize::MAX)
-            .min(self.config.memory_bytes_max)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::failure::from_datafusion;
 use crate::parse::ParsedStatement;
 use crate::refuse::refuse_unsupported;
 use crate::rewrite;
+use crate::select::memory_named;
 use crate::yielding::stoppable;
 
 /// One operator of a physical plan.
@@ -64,7 +65,8 @@ impl SqlEngine {
         }
         let state = self.session.state();
         let plan = self.explained_plan(reader, ctx, statement, &state)?;
-        let task = self.session.task(&state, self.memory_bytes(ctx));
+        let memory_bytes = self.config.memory_bytes_max;
+        let task = self.session.task(&state, memory_bytes);
         let run = |interrupt| async move {
             let plan = state.optimize(&plan)?;
             let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
@@ -78,7 +80,7 @@ impl SqlEngine {
             Ok(explanation(&plan, &physical, analyze))
         };
         let outcome = self.workers.run(run).await;
-        outcome.map_err(|error| from_datafusion(error, locator))
+        outcome.map_err(|error| memory_named(from_datafusion(error, locator), memory_bytes))
     }
 
     fn explained_plan(

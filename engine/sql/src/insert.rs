@@ -15,7 +15,7 @@ use rustydb_store::types::{ColumnType, Datum, Row, TableDef};
 use serde_json::{Map, Value as Json};
 
 use crate::assign::{assign, invalid};
-use crate::dml::{atomically, cell_name, default_expr, is_default};
+use crate::dml::{applied, atomically, cell_name, default_expr, is_default};
 use crate::engine::{ExecContext, SqlEngine, StatementResult};
 use crate::error::{Position, Result, SqlError};
 use crate::parse::{Locator, ParsedStatement};
@@ -62,8 +62,12 @@ impl SqlEngine {
                 }
             },
         };
+        // A reader that lives would make the first write copy all that is pending.
+        drop(reader);
         let count = rows.len() as u64;
-        atomically(txn, |txn| txn.insert_many(&table, rows).map(|_| ()))?;
+        applied(rows.len(), || {
+            atomically(txn, |txn| txn.insert_many(&table, rows).map(|_| ()))
+        })?;
         Ok(StatementResult::done("INSERT", count))
     }
 
@@ -142,7 +146,7 @@ impl SqlEngine {
         }
         let columns = &columns[..found];
         let mut rows: Vec<Row> = Vec::new();
-        for batch in self.batches(state, ctx, plan, Some(locator)).await? {
+        for batch in self.batches(state, plan, Some(locator)).await? {
             let start = rows.len();
             rows.resize_with(start + batch.num_rows(), || Vec::with_capacity(columns.len()));
             let schema = batch.schema();
@@ -194,7 +198,7 @@ impl SqlEngine {
                 None,
             ))));
             let plan = self.plan_over(&state, reader, ctx, None, query, locator)?;
-            let batches = self.batches(state.clone(), ctx, plan, locator).await?;
+            let batches = self.batches(state.clone(), plan, locator).await?;
             let batch = batches
                 .iter()
                 .find(|batch| batch.num_rows() == 1)
@@ -258,7 +262,7 @@ impl SqlEngine {
         let query = rewrite::query(SetExpr::Select(Box::new(rewrite::select(items, from, None))));
         let plan = self.plan_over(&state, reader, ctx, None, query, None)?;
         let mut next = 0;
-        for batch in self.batches(state, ctx, plan, None).await? {
+        for batch in self.batches(state, plan, None).await? {
             let schema = batch.schema();
             for (place, (index, _)) in computed.iter().enumerate() {
                 let values = assign(

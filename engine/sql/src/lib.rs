@@ -25,9 +25,10 @@
 //! - No clause is ignored: what is not acted on is refused with its place.
 //! - No file, URL or session setting is reachable from SQL; a statement writes nothing beside the store.
 //!
-//! Calls are async because DataFusion is, and some plans start tasks: they need a Tokio runtime. Reading a page
-//! blocks its thread for as long as the store takes; queries are best run on a runtime of their own. Dropping a
-//! call cancels it, and then nothing of it is kept.
+//! Calls are async and need a Tokio runtime. Reading the text, planning and reading single rows happen on the caller's
+//! thread, as does the change of rows, while the thread's other tasks move elsewhere where many change; optimising and
+//! running plans happen on threads of the engine (`workers`). Dropping a call cancels it, joins that make no rows
+//! included (`yielding`), and then nothing of it is kept.
 
 mod arrays;
 mod assign;

@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as DfResult, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
@@ -25,6 +27,12 @@ use crate::provider::TableView;
 /// Views that read views that read views.
 const VIEW_DEPTH_MAX: usize = 32;
 
+/// Views that a statement reads, each as often as it is named.
+const VIEWS_EXPANDED_MAX: usize = 1_000;
+
+/// Steps of a plan. A common table expression is planned wherever it is named, so a few lines can make billions.
+const PLAN_STEPS_MAX: usize = 10_000;
+
 /// How the target of a statement that changes rows is named in the SELECT made of it.
 pub(crate) const TARGET: &str = "\u{1}target";
 
@@ -36,6 +44,8 @@ pub(crate) struct Scope<'a> {
     /// The table that [`TARGET`] names, with its row keys.
     pub target: Option<Arc<TableDef>>,
     depth: usize,
+    /// Views read so far, by the views above as well.
+    expanded: Arc<AtomicUsize>,
     /// Tables and views named directly, for the dependencies of a view.
     named: RefCell<BTreeSet<String>>,
     /// The same, and what those views name in turn.
@@ -50,6 +60,7 @@ impl<'a> Scope<'a> {
             database,
             target: None,
             depth: 0,
+            expanded: Arc::default(),
             named: RefCell::default(),
             reached: RefCell::default(),
         }
@@ -63,8 +74,10 @@ impl<'a> Scope<'a> {
     /// The plan of a query that `rewrite::prepare` has been over.
     pub fn plan(&self, query: Query) -> DfResult<LogicalPlan> {
         crate::stack::deep(true, || {
-            SqlToRel::new_with_options(self, options())
-                .sql_statement_to_plan(Statement::Query(Box::new(query)))
+            let plan = SqlToRel::new_with_options(self, options())
+                .sql_statement_to_plan(Statement::Query(Box::new(query)))?;
+            bounded(&plan)?;
+            Ok(plan)
         })
     }
 
@@ -96,14 +109,41 @@ impl<'a> Scope<'a> {
                 remedy: "read the tables themselves".to_owned(),
             }));
         }
+        if self.expanded.fetch_add(1, Ordering::Relaxed) >= VIEWS_EXPANDED_MAX {
+            return Err(external(SqlError::ResultTooLarge {
+                what: "what the statement reads of views, and these of others".to_owned(),
+                max: VIEWS_EXPANDED_MAX as u64,
+                unit: "views",
+                remedy: "read the tables themselves".to_owned(),
+            }));
+        }
         let inner = Scope {
             depth: self.depth + 1,
+            expanded: Arc::clone(&self.expanded),
             ..Scope::new(self.state, self.reader, &view.database)
         };
         let plan = inner.plan(view_query(view).map_err(external)?)?;
         self.reached.borrow_mut().extend(inner.reached());
         Ok(plan)
     }
+}
+
+/// Fails when the plan has more steps than are worth looking at one by one.
+fn bounded(plan: &LogicalPlan) -> DfResult<()> {
+    let mut steps = 0;
+    plan.apply_with_subqueries(|_| {
+        steps += 1;
+        if steps <= PLAN_STEPS_MAX {
+            return Ok(TreeNodeRecursion::Continue);
+        }
+        Err(external(SqlError::ResultTooLarge {
+            what: "the plan of the statement".to_owned(),
+            max: PLAN_STEPS_MAX as u64,
+            unit: "steps",
+            remedy: "name common table expressions and views less often".to_owned(),
+        }))
+    })?;
+    Ok(())
 }
 
 /// The prepared query of a view.

@@ -131,8 +131,6 @@ pub struct AggregateQuery {
     pub filter: Option<RowFilter>,
     pub group_by: Vec<String>,
     pub aggregates: Vec<Aggregate>,
-    /// Over the result's columns: group columns and aliases.
-    pub having: Option<RowFilter>,
     /// Columns of the result.
     pub order_by: Vec<OrderColumn>,
 }
@@ -180,7 +178,7 @@ impl SqlEngine {
         let order: Vec<(usize, bool)> = query
             .order_by
             .iter()
-            .map(|order| Ok((column_index(table, &order.column)?, order.descending)))
+            .map(|order| Ok((comparable_index(table, &order.column)?, order.descending)))
             .collect::<Result<_>>()?;
         let mut conditions = Vec::new();
         conditions.extend(
@@ -216,7 +214,7 @@ impl SqlEngine {
             .and_then(LogicalPlanBuilder::build)
             .map_err(|error| from_datafusion(error, None))?;
         let state = self.session.state();
-        let batches = self.batches(state, ctx, plan, None).await?;
+        let batches = self.batches(state, plan, None).await?;
         let mut page = RowPage {
             columns: wanted
                 .iter()
@@ -301,7 +299,6 @@ impl SqlEngine {
     pub async fn matching_keys(
         &self,
         reader: &TxnReader,
-        ctx: &ExecContext,
         table: &Arc<TableDef>,
         filter: Option<&RowFilter>,
         rows_max: usize,
@@ -314,7 +311,7 @@ impl SqlEngine {
             .map_err(|error| from_datafusion(error, None))?;
         let state = self.session.state();
         let mut keys = Vec::new();
-        for batch in self.batches(state, ctx, plan, None).await? {
+        for batch in self.batches(state, plan, None).await? {
             let column = batch.column(0).as_binary::<i32>();
             keys.extend((0..batch.num_rows()).map(|row| RowKey(column.value(row).to_vec())));
         }
@@ -367,11 +364,6 @@ fn aggregate_plan(table: &Arc<TableDef>, reader: &TxnReader, query: &AggregateQu
             hint,
         })
     };
-    let having = query
-        .having
-        .as_ref()
-        .map(|having| result_expr(table, having, &known))
-        .transpose()?;
     let mut sorts = Vec::new();
     for order in &query.order_by {
         known(&order.column)?;
@@ -385,9 +377,6 @@ fn aggregate_plan(table: &Arc<TableDef>, reader: &TxnReader, query: &AggregateQu
         let mut plan = scan(table, reader, condition.into_iter().collect())?
             .aggregate(groups, computed)?
             .project(items)?;
-        if let Some(having) = having {
-            plan = plan.filter(having)?;
-        }
         if !sorts.is_empty() {
             plan = plan.sort(sorts)?;
         }
@@ -435,6 +424,17 @@ fn aggregate_expr(table: &TableDef, aggregate: &Aggregate) -> Result<Expr> {
     })
 }
 
+/// Place of a column whose values can be compared. Those of json are kept as they were written, and one value can be
+/// written in many ways.
+fn comparable_index(table: &TableDef, name: &str) -> Result<usize> {
+    let index = column_index(table, name)?;
+    if table.columns[index].data_type == ColumnType::Json {
+        let message = format!("column \"{name}\" is json, which has no order; compare another column");
+        return Err(SqlError::mismatch(message));
+    }
+    Ok(index)
+}
+
 /// Names are taken as they are, never folded.
 fn column(name: &str) -> Expr {
     Expr::Column(ColumnName::new_unqualified(name))
@@ -460,44 +460,12 @@ fn scan(
 /// A filter over a table's columns as an expression.
 pub fn filter_expr(table: &TableDef, filter: &RowFilter) -> Result<Expr> {
     let mut terms = 0;
-    convert(filter, 0, &mut terms, &|name, value| {
-        let index = column_index(table, name)?;
-        match value {
-            Some(value) => scalar(&json_datum(table, index, value)?, table.columns[index].data_type),
-            None => Ok(ScalarValue::Null),
+    convert(filter, 0, &mut terms, &|name, value| match value {
+        Some(value) => {
+            let index = comparable_index(table, name)?;
+            scalar(&json_datum(table, index, value)?, table.columns[index].data_type)
         }
-    })
-}
-
-/// A filter over the result of an aggregation: values of group columns are typed by them, others by themselves.
-fn result_expr(table: &TableDef, filter: &RowFilter, known: &dyn Fn(&str) -> Result<()>) -> Result<Expr> {
-    let mut terms = 0;
-    convert(filter, 0, &mut terms, &|name, value| {
-        known(name)?;
-        match (value, column_index(table, name)) {
-            (None, _) => Ok(ScalarValue::Null),
-            (Some(value), Ok(index)) => {
-                scalar(&json_datum(table, index, value)?, table.columns[index].data_type)
-            }
-            (Some(value), Err(_)) => natural(value),
-        }
-    })
-}
-
-fn natural(value: &Json) -> Result<ScalarValue> {
-    Ok(match value {
-        Json::Null => ScalarValue::Null,
-        Json::Bool(value) => ScalarValue::Boolean(Some(*value)),
-        Json::Number(number) => match number.as_i64() {
-            Some(value) => ScalarValue::Int64(Some(value)),
-            None => ScalarValue::Float64(number.as_f64()),
-        },
-        Json::String(text) => ScalarValue::Utf8(Some(text.clone())),
-        Json::Array(_) | Json::Object(_) => {
-            return Err(SqlError::mismatch(
-                "a computed column can't be compared with an array or object",
-            ));
-        }
+        None => column_index(table, name).map(|_| ScalarValue::Null),
     })
 }
 
@@ -614,8 +582,9 @@ fn scalar(datum: &Datum, data_type: ColumnType) -> Result<ScalarValue> {
         Datum::Int2(value) => ScalarValue::Int16(Some(*value)),
         Datum::Int4(value) => ScalarValue::Int32(Some(*value)),
         Datum::Int8(value) => ScalarValue::Int64(Some(*value)),
-        Datum::Real(value) => ScalarValue::Float32(Some(*value)),
-        Datum::Double(value) => ScalarValue::Float64(Some(*value)),
+        // As rows are stored: without the sign of zero.
+        Datum::Real(value) => ScalarValue::Float32(Some(*value + 0.0)),
+        Datum::Double(value) => ScalarValue::Float64(Some(*value + 0.0)),
         Datum::Decimal(value) => match crate::columns::arrow_type(data_type) {
             datafusion::arrow::datatypes::DataType::Decimal128(precision, scale) => {
                 ScalarValue::Decimal128(Some(*value), precision, scale)

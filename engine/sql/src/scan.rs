@@ -25,7 +25,7 @@ use datafusion::physical_plan::{
     SendableRecordBatchStream,
 };
 use rustydb_store::seam::KeyRange;
-use rustydb_store::tables::TxnReader;
+use rustydb_store::tables::{ScannedRows, TxnReader};
 use rustydb_store::types::{ColumnType, TableDef};
 
 use crate::arrays;
@@ -35,6 +35,9 @@ use crate::keyrange::KeyBounds;
 const FIRST_PAGE_ROWS: usize = 128;
 /// Rows of the largest page.
 const PAGE_ROWS_MAX: usize = 8_192;
+/// A page ends as well behind the row with which the stored rows reach this size: no limit on a statement's memory
+/// sees a page before it is made, and an array of text holds no more than 2 GiB.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 
 #[derive(Clone)]
 pub(crate) struct ScanSpec {
@@ -248,12 +251,12 @@ impl Pages {
             .copied()
             .filter(|index| *index < table.columns.len())
             .collect();
-        let rows = self
+        let ScannedRows { rows, exhausted } = self
             .spec
             .reader
-            .scan_columns(table, &self.range, wanted, &stored)
+            .scan_columns(table, &self.range, wanted, PAGE_BYTES_MAX, &stored)
             .map_err(external)?;
-        self.done = rows.len() < wanted || rows.len() == self.left;
+        self.done = exhausted || rows.len() == self.left;
         self.left -= rows.len();
         self.page = (self.page * 8).min(PAGE_ROWS_MAX);
         if let Some((last, _)) = rows.last() {

@@ -58,7 +58,7 @@ impl SqlEngine {
             rows: self.rows_max(ctx)?,
             rows_largest: self.config.rows_max,
             cut: ctx.row_limit.is_some(),
-            memory_bytes: self.memory_bytes(ctx),
+            memory_bytes: self.config.memory_bytes_max,
         };
         let task = self.session.task(&state, limits.memory_bytes);
         let run = |interrupt| async move {
@@ -73,11 +73,10 @@ impl SqlEngine {
     pub(crate) async fn batches(
         &self,
         state: SessionState,
-        ctx: &ExecContext,
         plan: LogicalPlan,
         locator: Option<Locator<'_>>,
     ) -> Result<Vec<RecordBatch>> {
-        let memory_bytes = self.memory_bytes(ctx);
+        let memory_bytes = self.config.memory_bytes_max;
         let task = self.session.task(&state, memory_bytes);
         let run = |interrupt| async move {
             let stream = stream(&state, &plan, task, &interrupt).await?;
@@ -162,10 +161,7 @@ async fn collect_rows(
             }));
         }
         let taken = batch.slice(0, batch.num_rows().min(left));
-        bytes += taken
-            .get_array_memory_size()
-            .min(taken.num_rows().saturating_mul(1 << 16))
-            + taken.num_rows() * taken.num_columns() * JSON_VALUE_BYTES;
+        bytes += slice_bytes(&taken)? + taken.num_rows() * taken.num_columns() * JSON_VALUE_BYTES;
         if bytes > limits.memory_bytes {
             return Err(external(SqlError::ResultTooLarge {
                 what: "the memory of the result".to_owned(),
@@ -183,6 +179,15 @@ async fn collect_rows(
     Ok(result)
 }
 
+/// What the rows of a batch hold, of buffers that other batches may share.
+fn slice_bytes(batch: &RecordBatch) -> DfResult<usize> {
+    let bytes = batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size());
+    Ok(bytes.sum::<std::result::Result<usize, _>>()?)
+}
+
 async fn collect_batches(
     mut stream: SendableRecordBatchStream,
     memory_bytes: usize,
@@ -190,7 +195,7 @@ async fn collect_batches(
     let (mut batches, mut bytes) = (Vec::new(), 0);
     while let Some(batch) = stream.next().await {
         let batch = batch?;
-        bytes += batch.get_array_memory_size();
+        bytes += slice_bytes(&batch)?;
         if bytes > memory_bytes {
             return Err(external(SqlError::ResultTooLarge {
                 what: "the memory of the changed rows".to_owned(),
@@ -204,7 +209,7 @@ async fn collect_batches(
     Ok(batches)
 }
 
-fn memory_named(error: SqlError, memory_bytes: usize) -> SqlError {
+pub(crate) fn memory_named(error: SqlError, memory_bytes: usize) -> SqlError {
     match error {
         SqlError::ResultTooLarge {
             what,

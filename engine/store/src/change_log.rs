@@ -1,5 +1,6 @@
 //! What a commit appends to the change log: one entry for each changed row, one for each changed definition,
-//! in the order in which the statements made them.
+//! in the order in which the statements made them. Before them stands who made the commit, where that is known,
+//! and before the definitions that a statement changed its text.
 //!
 //! A row entry carries the row before and after in the row encoding, whose header names the version of the
 //! table's definition; [`crate::tables::TxnReader::table_version`] keeps every version, of dropped tables too.
@@ -19,12 +20,29 @@ const KIND_INSERT: u8 = 1;
 const KIND_UPDATE: u8 = 2;
 const KIND_DELETE: u8 = 3;
 const KIND_DDL: u8 = 16;
+const KIND_STATEMENT: u8 = 17;
+const KIND_ORIGIN: u8 = 32;
 
 /// One entry, decoded.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LogRecord {
+    /// The first entry of its commit.
+    Origin(CommitOrigin),
     Row(RowChange),
+    /// Text of the statement that made the changes of definitions up to the next such entry.
+    Statement(String),
     Ddl(DdlChange),
+}
+
+/// Who made a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitOrigin {
+    /// Of a transaction of several calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<u64>,
+    /// Name of the user.
+    pub user: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +150,17 @@ pub(crate) fn encode_ddl(change: &DdlChange) -> Vec<u8> {
     out
 }
 
+pub(crate) fn encode_statement(text: &str) -> Vec<u8> {
+    [&[LOG_FORMAT, KIND_STATEMENT], text.as_bytes()].concat()
+}
+
+pub(crate) fn encode_origin(origin: &CommitOrigin) -> Vec<u8> {
+    let mut out = vec![LOG_FORMAT, KIND_ORIGIN];
+    serde_json::to_writer(&mut out, origin)
+        .expect("an origin has text keys and writing to memory can't fail");
+    out
+}
+
 /// Takes an entry's payload apart.
 pub fn decode(payload: &[u8]) -> Result<LogRecord, StoreError> {
     let corrupt = || StoreError::Corrupt("a change-log entry does not decode".to_owned());
@@ -153,6 +182,14 @@ pub fn decode(payload: &[u8]) -> Result<LogRecord, StoreError> {
         KIND_DDL => {
             let change = serde_json::from_slice(reader.rest()).map_err(|_| corrupt())?;
             return Ok(LogRecord::Ddl(change));
+        }
+        KIND_STATEMENT => {
+            let text = std::str::from_utf8(reader.rest()).map_err(|_| corrupt())?;
+            return Ok(LogRecord::Statement(text.to_owned()));
+        }
+        KIND_ORIGIN => {
+            let origin = serde_json::from_slice(reader.rest()).map_err(|_| corrupt())?;
+            return Ok(LogRecord::Origin(origin));
         }
         _ => return Err(corrupt()),
     };

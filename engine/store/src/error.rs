@@ -1,6 +1,6 @@
 //! What can go wrong below the tables.
 
-use crate::seam::SpaceId;
+use crate::seam::{CommitSeq, SpaceId};
 
 /// Failure of the store. Callers tell conflicts, which are worth a retry, from the rest, which are not.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub enum StoreError {
         size: usize,
         size_max: usize,
     },
+    /// Entries after `after` are asked for, and some of them are no longer kept.
+    #[error("the change log is kept from behind commit {} on, and commits after {} are asked for", trimmed_to.0, after.0)]
+    LogTrimmed { after: CommitSeq, trimmed_to: CommitSeq },
     /// Stored bytes do not decode: corruption, never a user's mistake.
     #[error("stored data is corrupt: {0}")]
     Corrupt(String),

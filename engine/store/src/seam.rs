@@ -13,6 +13,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::error::StoreError;
 
 /// Position of a commit in the order of all commits. 0 is the state before the first.
@@ -95,6 +97,31 @@ pub struct WriteBatch {
     pub dropped_spaces: Vec<SpaceId>,
     /// Change-log entries in order, opaque to the store, durable with the batch.
     pub log: Vec<Vec<u8>>,
+    /// Removes the change-log entries of this commit and of all before it.
+    pub trim_log_to: Option<CommitSeq>,
+}
+
+impl WriteBatch {
+    /// Whether it only checks: there is nothing that would make a commit.
+    pub fn changes_nothing(&self) -> bool {
+        self.writes.is_empty()
+            && self.dropped_spaces.is_empty()
+            && self.log.is_empty()
+            && self.trim_log_to.is_none()
+    }
+}
+
+/// How much of the change log there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogExtent {
+    /// Names this history of commits: drawn at random when the store is made. A position is worth something only
+    /// together with it.
+    pub epoch: u64,
+    /// Entries of later commits are all there, those of this one and before are gone; 0 when none is.
+    pub trimmed_to: CommitSeq,
+    pub newest: CommitSeq,
+    /// Sum of key and value bytes of the entries, without the store's own overhead.
+    pub bytes: u64,
 }
 
 /// One entry of the change log.
@@ -106,6 +133,16 @@ pub struct LogEntry {
     /// When the commit was made, microseconds since the Unix epoch.
     pub committed_at_us: i64,
     pub payload: Vec<u8>,
+}
+
+impl LogEntry {
+    /// Bytes of commit, index and time.
+    const HEADER_BYTES: u64 = 8 + 4 + 8;
+
+    /// What it adds to [`LogExtent::bytes`].
+    pub fn bytes(&self) -> u64 {
+        LogEntry::HEADER_BYTES + self.payload.len() as u64
+    }
 }
 
 /// Keeps spaces of versioned keys, durably.
@@ -120,8 +157,15 @@ pub trait TableStore: Send + Sync + 'static {
     fn commit(&self, batch: WriteBatch) -> Result<CommitSeq, StoreError>;
 
     /// Log entries of commits after `after`, oldest first, whole commits only: at least one commit when there
-    /// is one, and no further commit once `entries_max` is reached.
+    /// is one, and no further commit once `entries_max` is reached. Commits without entries are not seen.
+    ///
+    /// Fails with [`StoreError::LogTrimmed`] when a commit after `after` may have had entries that are gone.
     fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError>;
+
+    fn log_extent(&self) -> Result<LogExtent, StoreError>;
+
+    /// The newest durable commit, and word of each later one. Told before the commit is acknowledged.
+    fn commits(&self) -> watch::Receiver<CommitSeq>;
 
     /// Whether commits are accepted: [`StoreError::Poisoned`] after a failure of the disk.
     fn check_writable(&self) -> Result<(), StoreError>;

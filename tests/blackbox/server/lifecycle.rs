@@ -3,6 +3,8 @@
 use std::process::{Command, Output};
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::ENDLESS;
 use crate::harness::credential::Credential;
@@ -133,27 +135,26 @@ async fn server_refuses_data_of_another_format_naming_both() {
             .success()
     );
     let file = data_dir(folder.path()).join("rustydb.redb");
-    let mut before = 0;
-    for version in [4711_u64, 1] {
+    let replaced = |version: u64| {
         let database = redb::Database::open(&file).unwrap();
         let write = database.begin_write().unwrap();
-        {
+        let before = {
             let mut meta = write
                 .open_table(redb::TableDefinition::<&str, u64>::new("meta"))
                 .unwrap();
-            before = meta.insert("format_version", version).unwrap().unwrap().value();
-        }
+            meta.insert("format_version", version).unwrap().unwrap().value()
+        };
         write.commit().unwrap();
-        drop(database);
-        if version != 1 {
-            let message = refused(&mut serve(folder.path()));
-            assert!(
-                message.contains("4711") && message.contains(&before.to_string()),
-                "{message}"
-            );
-        }
-    }
-    assert_eq!(before, 4711, "a refused server leaves the data as they are");
+        before
+    };
+    let own = replaced(4711);
+    let message = refused(&mut serve(folder.path()));
+    assert!(
+        message.contains("4711") && message.contains(&own.to_string()),
+        "{message}"
+    );
+    let kept = replaced(own);
+    assert_eq!(kept, 4711, "a refused server leaves the data as they are");
     World::reopened(Server::start_in(folder.path(), &[])).await;
 }
 
@@ -189,6 +190,32 @@ async fn server_finishes_calls_under_way_when_it_is_asked_to_stop() {
         .await
         .unwrap();
     assert_eq!((status.code(), rest.as_str()), (Some(0), ""));
+}
+
+/// One who never sends the rest of a body, and one who asks for megabytes and takes none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_stops_in_time_though_callers_do_not_go_on() {
+    let world = World::with_keys().await;
+    let mut half = TcpStream::connect(world.server.address()).await.unwrap();
+    let head = "POST /api/v1/sql/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        Content-Length: 1000\r\n\r\n{";
+    half.write_all(head.as_bytes()).await.unwrap();
+    let mut deaf = Socket::open(world.server.address(), &world.credential("admin"))
+        .await
+        .unwrap();
+    let megabyte = "SELECT repeat('x', 60000) AS x FROM generate_series(1, 17)";
+    for id in 0..100 {
+        let call =
+            json!({"jsonrpc": "2.0", "id": id, "method": "sql.execute_query", "params": {"sql": megabyte}});
+        deaf.send_text(call.to_string()).await;
+    }
+    // Others are served meanwhile.
+    world.must("database.list_tables", &json!({}), "admin").await;
+    let (status, rest) = tokio::task::spawn_blocking(|| world.server.terminate())
+        .await
+        .unwrap();
+    assert_eq!((status.code(), rest.as_str()), (Some(0), ""));
+    drop((half, deaf));
 }
 
 #[test]

@@ -9,9 +9,9 @@
 //! - [`definitions`], [`values`], [`filter`]: the contract's forms of tables, rows and conditions;
 //! - [`writes`]: changes of single rows and lists of rows.
 //!
-//! Reads and the planning of statements run on the thread that drives the call: a read of a cached row takes
-//! microseconds, and scans give the thread back as they go. What waits for the disk, or rewrites many rows, runs
-//! on blocking threads.
+//! Reads of single rows and the reading of statements run on the thread that drives the call: they take
+//! microseconds. Plans run on threads of the SQL engine. What waits for the disk, or rewrites many rows, runs on
+//! blocking threads.
 
 mod catalog;
 mod classifier;
@@ -54,13 +54,13 @@ struct Inner {
 }
 
 impl DataEngine {
-    /// Starts the rollback of idle transactions, which ends with the last handle or with [`DataEngine::close`].
+    /// Starts what is done in the background ([`sweep`]), which ends with the last handle or with [`DataEngine::close`].
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn new(tables: Tables, sql: SqlEngine, clock: Arc<dyn Clock>) -> DataEngine {
         let transactions = Arc::new(TransactionRegistry::new(tables.clone()));
-        let sweep = Sweep::start(&transactions);
+        let sweep = Sweep::start(&transactions, &tables, &clock);
         DataEngine {
             inner: Arc::new(Inner {
                 tables,

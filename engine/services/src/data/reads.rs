@@ -320,7 +320,6 @@ fn aggregate_query(table: &TableDef, input: &DatabaseAggregateRowsInput) -> Serv
         filter: filter(input.filter.as_ref())?,
         group_by,
         aggregates,
-        having: None,
         order_by,
     })
 }

@@ -14,6 +14,7 @@ use std::ops::{Deref, DerefMut};
 
 use rustydb_contract::{CallContext, Id64, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::TRANSACTION_READ_ONLY;
+use rustydb_store::change_log::CommitOrigin;
 use rustydb_store::seam::CommitSeq;
 use rustydb_store::tables::{MAIN_DATABASE, Mark, TableError, Txn};
 use rustydb_store::transactions::TxnLease;
@@ -189,13 +190,20 @@ impl DataEngine {
     ) -> ServiceResult<Scope> {
         let scope = match place.transaction_id {
             None => {
-                let txn = match access {
+                let mut txn = match access {
                     Access::Read => self.inner.tables.begin_read_only(),
                     Access::Write => self.inner.tables.begin(),
-                };
+                }
+                .map_err(table_error)?;
+                if let Some(principal) = &context.principal {
+                    txn.set_origin(CommitOrigin {
+                        transaction_id: None,
+                        user: principal.username.clone(),
+                    });
+                }
                 let database = place.database.clone().unwrap_or_else(|| MAIN_DATABASE.to_owned());
                 Scope {
-                    holder: Some(Holder::Own(txn.map_err(table_error)?)),
+                    holder: Some(Holder::Own(txn)),
                     database,
                     discarded: false,
                 }

@@ -268,7 +268,8 @@ impl DataEngine {
             let spec = self
                 .inner
                 .sql
-                .view_spec_of(&scope.reader(), &ctx, &input.name, &input.query);
+                .view_spec_of(&scope.reader(), &ctx, &input.name, &input.query)
+                .await;
             let made = scope
                 .create_view(spec.map_err(statement_error)?, input.replace.unwrap_or(false))
                 .map_err(table_error)?;

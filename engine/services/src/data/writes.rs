@@ -137,12 +137,11 @@ impl DataEngine {
         filter: &Filter,
     ) -> ServiceResult<Vec<RowKey>> {
         let filter = row_filter(filter, "filter")?;
-        let ctx = ExecContext::new(&scope.database);
         let reader = scope.reader();
         let found = self
             .inner
             .sql
-            .matching_keys(&reader, &ctx, table, Some(&filter), MATCHED_ROWS_MAX + 1)
+            .matching_keys(&reader, table, Some(&filter), MATCHED_ROWS_MAX + 1)
             .await;
         let keys = found.map_err(statement_error)?;
         if keys.len() > MATCHED_ROWS_MAX {

@@ -447,6 +447,7 @@ impl Walk<'_> {
             within_group,
         } = function;
         self.name(name)?;
+        self.costly(function)?;
         let at = self.here(name);
         self.no_named(
             *uses_odbc_syntax,

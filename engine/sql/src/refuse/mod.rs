@@ -8,6 +8,7 @@
 //! Invariant: every struct and variant that is let through is destructured without `..`. A field that a new
 //! parser version adds doesn't compile until somebody decides about it.
 
+mod costly;
 mod ddl;
 mod dml;
 mod expr;
@@ -21,6 +22,9 @@ use crate::parse::{Locator, ParsedStatement, start_of};
 
 /// Most tables, subqueries and table functions that one statement may name.
 pub const RELATIONS_MAX: usize = 200;
+/// The same, with what common table expressions name counted wherever these are named. Without this bound thirty
+/// lines could make a billion steps.
+pub const RELATIONS_READ_MAX: usize = 1_000;
 /// Most UNION, INTERSECT and EXCEPT operands.
 pub const SET_OPERANDS_MAX: usize = 500;
 
@@ -33,6 +37,8 @@ pub fn refuse_unsupported(statement: &ParsedStatement) -> Result<()> {
     let mut walk = Walk {
         locator: statement.locator(),
         relations: 0,
+        read: 0,
+        ctes: Vec::new(),
         operands: 0,
         calls: 0,
     };
@@ -42,6 +48,11 @@ pub fn refuse_unsupported(statement: &ParsedStatement) -> Result<()> {
 struct Walk<'a> {
     locator: Locator<'a>,
     relations: usize,
+    /// Relations as they will be planned: a common table expression is planned wherever it is named.
+    read: usize,
+    /// Common table expressions that can be named at the place of the walk, the nearest last, with the relations that
+    /// each reads.
+    ctes: Vec<(String, usize)>,
     operands: usize,
     /// Function calls around the place of the walk.
     calls: usize,

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::{REMOVE, SET_OPERANDS_MAX, Walk};
 use crate::error::{Position, Result, SqlError};
+use crate::rewrite::normalized;
 
 impl Walk<'_> {
     pub(super) fn query(&mut self, query: &Query) -> Result<()> {
@@ -25,6 +26,7 @@ impl Walk<'_> {
             pipe_operators,
         } = query;
         let at = self.here(query);
+        let visible = self.ctes.len();
         if let Some(with) = with {
             self.with(with)?;
         }
@@ -69,7 +71,9 @@ impl Walk<'_> {
             at,
             &["|>"],
             "write the clauses of SELECT",
-        )
+        )?;
+        self.ctes.truncate(visible);
+        Ok(())
     }
 
     fn with(&mut self, with: &With) -> Result<()> {
@@ -95,7 +99,9 @@ impl Walk<'_> {
                 &["MATERIALIZED"],
                 "leave it out; the planner decides",
             )?;
+            let before = self.read;
             self.query(query)?;
+            self.ctes.push((normalized(&alias.name), self.read - before));
         }
         Ok(())
     }

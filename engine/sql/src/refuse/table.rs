@@ -5,8 +5,9 @@ use datafusion::sql::sqlparser::ast::{
     TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins,
 };
 
-use super::{RELATIONS_MAX, REMOVE, Walk};
+use super::{RELATIONS_MAX, RELATIONS_READ_MAX, REMOVE, Walk};
 use crate::error::{Position, Result, SqlError};
+use crate::rewrite::normalized;
 
 /// Functions that make rows. None of them reads files or leaves the process.
 const TABLE_FUNCTIONS: [&str; 2] = ["generate_series", "unnest"];
@@ -90,8 +91,30 @@ impl Walk<'_> {
         })
     }
 
+    fn count_read(&mut self, factor: &TableFactor) -> Result<()> {
+        let named = match factor {
+            TableFactor::Table { name, .. } => match name.0.as_slice() {
+                [only] => only.as_ident().map(normalized),
+                _ => None,
+            },
+            _ => None,
+        };
+        let below = named.and_then(|name| self.ctes.iter().rev().find(|(cte, _)| *cte == name));
+        self.read = self.read.saturating_add(1 + below.map_or(0, |(_, read)| *read));
+        if self.read <= RELATIONS_READ_MAX {
+            return Ok(());
+        }
+        Err(SqlError::ResultTooLarge {
+            what: "what the statement reads, common table expressions wherever they are named".to_owned(),
+            max: RELATIONS_READ_MAX as u64,
+            unit: "tables",
+            remedy: "name common table expressions less often".to_owned(),
+        })
+    }
+
     fn table_factor(&mut self, factor: &TableFactor) -> Result<()> {
         self.count_relation()?;
+        self.count_read(factor)?;
         let at = self.here(factor);
         match factor {
             TableFactor::Table {

@@ -329,6 +329,28 @@ async fn memory_is_bounded() {
         memory_bytes_max: 1 << 20,
         ..SqlConfig::default()
     });
+    // Rows that are large each: no operator holds them, the result does.
+    db.run("CREATE TABLE big (id bigint PRIMARY KEY, t text)").await;
+    for id in 0..20 {
+        db.run(&format!(
+            "INSERT INTO big VALUES ({id}, '{}')",
+            "x".repeat(100_000)
+        ))
+        .await;
+    }
+    let error = db.fails("SELECT * FROM big").await;
+    assert!(
+        matches!(&error, SqlError::ResultTooLarge { what, max: 1_048_576, .. } if what.contains("memory")),
+        "{error:?}"
+    );
+    assert_eq!(db.rows("SELECT * FROM big LIMIT 5").await.len(), 5);
+    let error = db
+        .fails("EXPLAIN ANALYZE SELECT DISTINCT (value * 7919) % 3000017 FROM generate_series(1, 3000000)")
+        .await;
+    assert!(
+        matches!(&error, SqlError::ResultTooLarge { max: 1_048_576, .. }),
+        "{error:?}"
+    );
     let error = db.fails("SELECT count(*) FROM (SELECT DISTINCT (value * 7919) % 3000017 FROM generate_series(1, 3000000)) AS s").await;
     assert!(
         matches!(
@@ -495,19 +517,88 @@ async fn sums_and_negations_that_overflow_fail() {
     );
 }
 
+/// More of them than there are threads: were one not stopped, nothing would run any more.
 #[tokio::test]
 async fn dropping_a_statement_stops_it() {
     let db = people().await;
+    let threads = std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
     let mut txn = db.txn();
     let endless = "DELETE FROM people WHERE id < (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT count(*) FROM n)";
     let within = std::time::Duration::from_millis(100);
-    let stopped = tokio::time::timeout(within, db.in_txn(&mut txn, endless, vec![])).await;
-    assert!(stopped.is_err(), "{stopped:?}");
-    let left = db
-        .in_txn(&mut txn, "SELECT count(*) FROM people", vec![])
-        .await
-        .unwrap();
-    assert_eq!(left.rows, [[json!(4)]]);
+    let fruitless = "DELETE FROM people WHERE id < (SELECT count(*) FROM generate_series(1, 100000) AS a \
+        CROSS JOIN generate_series(1, 100000) AS b WHERE a.value * b.value = -1)";
+    for endless in [endless, fruitless] {
+        for _ in 0..=threads {
+            let stopped = tokio::time::timeout(within, db.in_txn(&mut txn, endless, vec![])).await;
+            assert!(stopped.is_err(), "{stopped:?}");
+        }
+        let left = db
+            .in_txn(&mut txn, "SELECT count(*) FROM people WHERE id + 0 > 0", vec![])
+            .await
+            .unwrap();
+        assert_eq!(left.rows, [[json!(4)]]);
+    }
+}
+
+/// A few lines that plan billions of steps.
+#[tokio::test]
+async fn plans_that_double_with_each_line_are_refused() {
+    let db = people().await;
+    let mut text = "WITH c0 AS (SELECT 1 AS x)".to_owned();
+    for level in 1..60 {
+        let below = level - 1;
+        text += &format!(", c{level} AS (SELECT p.x FROM c{below} AS p CROSS JOIN c{below} AS q)");
+    }
+    let error = db.fails(&format!("{text} SELECT count(*) FROM c59")).await;
+    assert!(
+        matches!(&error, SqlError::ResultTooLarge { unit: "tables", .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn views_that_double_with_each_other_are_refused() {
+    let db = people().await;
+    db.run("CREATE VIEW v0 AS SELECT 1 AS x").await;
+    let refused = async {
+        for level in 1..32 {
+            let below = level - 1;
+            let view =
+                format!("CREATE VIEW v{level} AS SELECT p.x FROM v{below} AS p CROSS JOIN v{below} AS q");
+            if let Err(error) = db.try_run(&view).await {
+                return (level, error);
+            }
+        }
+        panic!("every view was made")
+    };
+    let (level, error) = refused.await;
+    assert!(level > 5, "{level}");
+    assert!(matches!(&error, SqlError::ResultTooLarge { .. }), "{error:?}");
+}
+
+/// Functions that multiply their input work for sizes that are written out and small.
+#[tokio::test]
+async fn text_is_repeated_and_padded_within_bounds() {
+    let db = people().await;
+    assert_eq!(
+        db.shown("SELECT repeat('xy', 3), lpad('7', 3, '0'), rpad('a', 1000) = repeat(' ', 999)")
+            .await,
+        r#"[["xyxyxy","007",false]]"#
+    );
+}
+
+/// Stored without the sign, as keys have it; DataFusion tells the two apart.
+#[tokio::test]
+async fn zero_has_no_sign() {
+    let db = people().await;
+    db.run("CREATE TABLE z (d double PRIMARY KEY, r real)").await;
+    db.run("INSERT INTO z SELECT CAST('-0' AS double), CAST('-0' AS real)")
+        .await;
+    assert_eq!(
+        db.shown("SELECT count(*), count(1 / d) FROM z WHERE d = 0 AND r = 0")
+            .await,
+        "[[1,1]]"
+    );
 }
 
 #[tokio::test]

@@ -28,8 +28,9 @@ pub fn encode_row(table: &TableDef, row: &[Datum]) -> Vec<u8> {
             Datum::Int2(v) => varint::put_i64(&mut out, i64::from(*v)),
             Datum::Int4(v) | Datum::Date(v) => varint::put_i64(&mut out, i64::from(*v)),
             Datum::Int8(v) => varint::put_i64(&mut out, *v),
-            Datum::Real(v) => out.extend_from_slice(&v.to_le_bytes()),
-            Datum::Double(v) => out.extend_from_slice(&v.to_le_bytes()),
+            // Adding zero turns -0 into 0: keys hold the two as equal, and comparisons of Arrow do not.
+            Datum::Real(v) => out.extend_from_slice(&(v + 0.0).to_le_bytes()),
+            Datum::Double(v) => out.extend_from_slice(&(v + 0.0).to_le_bytes()),
             Datum::Decimal(v) => varint::put_i128(&mut out, *v),
             Datum::Text(v) | Datum::Json(v) => varint::put_bytes(&mut out, v.as_bytes()),
             Datum::Bytea(v) => varint::put_bytes(&mut out, v),

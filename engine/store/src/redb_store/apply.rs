@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::errors::failed;
-use super::layout::{self, LOG, LOG_KEY_BYTES, META, META_NEWEST, ROWS, STATS, StatsRow};
+use super::layout::{
+    self, LOG, LOG_KEY_BYTES, META, META_LOG_BYTES, META_LOG_TRIMMED, META_NEWEST, ROWS, STATS, StatsRow,
+};
 use crate::error::StoreError;
 use crate::seam::{CommitSeq, KeyRange, SpaceId, SpaceStats, Write, WriteBatch};
 
@@ -29,7 +31,10 @@ pub(super) struct Group<'txn> {
     rows: Table<'txn, &'static [u8], &'static [u8]>,
     stats: Table<'txn, u64, StatsRow>,
     log: Table<'txn, &'static [u8; LOG_KEY_BYTES], &'static [u8]>,
+    meta: Table<'txn, &'static str, u64>,
     newest: CommitSeq,
+    log_bytes: u64,
+    log_trimmed_to: CommitSeq,
     /// Statistics of the spaces this group touched; the default stands for a space that is gone.
     touched: BTreeMap<SpaceId, SpaceStats>,
     key_buffer: Vec<u8>,
@@ -42,11 +47,17 @@ impl<'txn> Group<'txn> {
         transaction: &'txn WriteTransaction,
         newest: CommitSeq,
     ) -> Result<Group<'txn>, StoreError> {
+        let meta = transaction.open_table(META).map_err(failed)?;
+        let log_bytes = layout::meta_number(&meta, META_LOG_BYTES)?;
+        let log_trimmed_to = CommitSeq(layout::meta_number(&meta, META_LOG_TRIMMED)?);
         Ok(Group {
             rows: transaction.open_table(ROWS).map_err(failed)?,
             stats: transaction.open_table(STATS).map_err(failed)?,
             log: transaction.open_table(LOG).map_err(failed)?,
+            meta,
             newest,
+            log_bytes,
+            log_trimmed_to,
             touched: BTreeMap::new(),
             key_buffer: Vec::new(),
             value_buffer: Vec::new(),
@@ -72,7 +83,7 @@ impl<'txn> Group<'txn> {
                 });
             }
         }
-        if batch.writes.is_empty() && batch.dropped_spaces.is_empty() && batch.log.is_empty() {
+        if batch.changes_nothing() {
             return Ok(Verdict::Held(self.newest));
         }
         self.newest = CommitSeq(self.newest.0 + 1);
@@ -83,11 +94,14 @@ impl<'txn> Group<'txn> {
             self.write(write, now_us)?;
         }
         self.append_log(&batch.log, now_us)?;
+        if let Some(last) = batch.trim_log_to {
+            self.trim_log(last)?;
+        }
         Ok(Verdict::Applied(self.newest))
     }
 
     /// Writes the statistics and the newest position; the transaction can be committed after that.
-    pub(super) fn finish(mut self, transaction: &'txn WriteTransaction) -> Result<(), StoreError> {
+    pub(super) fn finish(mut self) -> Result<(), StoreError> {
         for (space, stats) in &self.touched {
             if *stats == SpaceStats::default() {
                 self.stats.remove(space.0).map_err(failed)?;
@@ -97,8 +111,13 @@ impl<'txn> Group<'txn> {
                     .map_err(failed)?;
             }
         }
-        let mut meta = transaction.open_table(META).map_err(failed)?;
-        meta.insert(META_NEWEST, self.newest.0).map_err(failed)?;
+        for (name, value) in [
+            (META_NEWEST, self.newest.0),
+            (META_LOG_BYTES, self.log_bytes),
+            (META_LOG_TRIMMED, self.log_trimmed_to.0),
+        ] {
+            self.meta.insert(name, value).map_err(failed)?;
+        }
         Ok(())
     }
 
@@ -185,10 +204,32 @@ impl<'txn> Group<'txn> {
         for (index, payload) in (0u32..).zip(payloads) {
             layout::log_value_into(&mut self.value_buffer, now_us, payload);
             let key = layout::log_key(self.newest, index);
+            self.log_bytes += layout::log_entry_bytes(&self.value_buffer);
             self.log
                 .insert(&key, self.value_buffer.as_slice())
                 .map_err(failed)?;
         }
+        Ok(())
+    }
+
+    fn trim_log(&mut self, last: CommitSeq) -> Result<(), StoreError> {
+        // No entry of a commit to come is named by a position, so none is lost by a position too large.
+        let last = last.min(self.newest);
+        if last <= self.log_trimmed_to {
+            return Ok(());
+        }
+        let end = layout::log_key(last, u32::MAX);
+        let mut removed = 0;
+        self.log
+            .retain_in::<&[u8; LOG_KEY_BYTES], _>(..=&end, |_, value| {
+                removed += layout::log_entry_bytes(value);
+                false
+            })
+            .map_err(failed)?;
+        self.log_bytes = self.log_bytes.checked_sub(removed).ok_or_else(|| {
+            StoreError::Corrupt("the change log holds more than its size in bytes says".to_owned())
+        })?;
+        self.log_trimmed_to = last;
         Ok(())
     }
 }

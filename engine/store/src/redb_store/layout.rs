@@ -5,13 +5,14 @@
 
 use std::ops::Bound;
 
-use redb::TableDefinition;
+use redb::{ReadableTable, TableDefinition};
 
+use super::errors::failed;
 use crate::error::StoreError;
 use crate::seam::{CommitSeq, KeyRange, SpaceId, SpaceStats, Versioned};
 
 /// Version of the layout below. Raised by any change to it.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Store-wide numbers by name. This table never changes its types: it is how a binary of another version
 /// recognises the file.
@@ -20,6 +21,12 @@ pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta")
 pub(super) const META_FORMAT: &str = "format_version";
 /// In [`META`]: position of the newest commit.
 pub(super) const META_NEWEST: &str = "newest_commit";
+/// In [`META`]: what names this history of commits.
+pub(super) const META_EPOCH: &str = "epoch";
+/// In [`META`]: the last commit whose change-log entries were removed, 0 when none were.
+pub(super) const META_LOG_TRIMMED: &str = "log_trimmed_to";
+/// In [`META`]: key and value bytes of the change log.
+pub(super) const META_LOG_BYTES: &str = "log_bytes";
 
 /// Space and key to version and value.
 pub(super) const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
@@ -141,6 +148,21 @@ pub(super) fn split_log_key(key: &[u8; LOG_KEY_BYTES]) -> (CommitSeq, u32) {
         CommitSeq(u64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7])),
         u32::from_be_bytes([i0, i1, i2, i3]),
     )
+}
+
+/// What an entry adds to the size of the log.
+pub(super) fn log_entry_bytes(value: &[u8]) -> u64 {
+    (LOG_KEY_BYTES + value.len()) as u64
+}
+
+/// A number that every store has.
+pub(super) fn meta_number(
+    meta: &impl ReadableTable<&'static str, u64>,
+    name: &str,
+) -> Result<u64, StoreError> {
+    let found = meta.get(name).map_err(failed)?;
+    let found = found.ok_or_else(|| StoreError::Corrupt(format!("meta has no {name}")))?;
+    Ok(found.value())
 }
 
 /// Replaces `buffer` with the log value of `payload`.

@@ -65,13 +65,13 @@ mod snapshot;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam::channel::{Sender, bounded};
-use parking_lot::RwLock;
 use redb::{Database, ReadableDatabase, StorageBackend};
 use rustydb_runtime::Clock;
+use tokio::sync::watch;
 
 pub use self::layout::FORMAT_VERSION;
 pub use self::limits::{KEY_BYTES_MAX, LOG_ENTRIES_MAX, LOG_ENTRY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -80,7 +80,7 @@ pub use self::snapshot::RedbSnapshot;
 use self::errors::failed;
 use self::writer::{Published, QUEUE_BATCHES_MAX, Request, Writer};
 use crate::error::StoreError;
-use crate::seam::{CommitSeq, LogEntry, StoreSnapshot, TableStore, WriteBatch};
+use crate::seam::{CommitSeq, LogEntry, LogExtent, StoreSnapshot, TableStore, WriteBatch};
 
 /// Page cache of a store that is opened without options.
 pub const CACHE_BYTES_DEFAULT: usize = 256 << 20;
@@ -175,10 +175,7 @@ impl RedbStore {
     ) -> Result<RedbStore, StoreError> {
         let database = Arc::new(open(options.cache_bytes)?);
         let newest = RedbSnapshot::open(&database.begin_read().map_err(failed)?)?;
-        let published = Arc::new(Published {
-            newest: RwLock::new(Arc::new(newest)),
-            failure: OnceLock::new(),
-        });
+        let published = Arc::new(Published::new(newest));
         let (requests, queue) = bounded(QUEUE_BATCHES_MAX);
         let writer = Writer {
             database,
@@ -212,7 +209,7 @@ impl TableStore for RedbStore {
         if let Some(poisoned) = self.published.poisoned() {
             return Err(poisoned);
         }
-        if batch == WriteBatch::default() {
+        if batch.changes_nothing() && batch.guards.is_empty() {
             return Ok(self.newest().seq());
         }
         limits::check(&batch)?;
@@ -240,6 +237,14 @@ impl TableStore for RedbStore {
 
     fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError> {
         self.newest().log_after(after, entries_max)
+    }
+
+    fn log_extent(&self) -> Result<LogExtent, StoreError> {
+        Ok(self.newest().log_extent())
+    }
+
+    fn commits(&self) -> watch::Receiver<CommitSeq> {
+        self.published.commits.subscribe()
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

@@ -7,10 +7,13 @@
 use std::path::{Path, PathBuf};
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, TableError};
-use rustydb_runtime::files;
+use rustydb_runtime::{Rng, SystemRng, files};
 
 use super::errors::failed;
-use super::layout::{FORMAT_VERSION, LOG, META, META_FORMAT, META_NEWEST, ROWS, STATS};
+use super::layout::{
+    FORMAT_VERSION, LOG, META, META_EPOCH, META_FORMAT, META_LOG_BYTES, META_LOG_TRIMMED, META_NEWEST, ROWS,
+    STATS,
+};
 use crate::error::StoreError;
 
 /// Ending of a file that is being created.
@@ -78,12 +81,26 @@ fn prepare(database: &Database) -> Result<(), StoreError> {
         let mut meta = transaction.open_table(META).map_err(failed)?;
         meta.insert(META_FORMAT, u64::from(FORMAT_VERSION))
             .map_err(failed)?;
-        meta.insert(META_NEWEST, 0).map_err(failed)?;
+        for (name, value) in [
+            (META_NEWEST, 0),
+            (META_EPOCH, drawn()),
+            (META_LOG_TRIMMED, 0),
+            (META_LOG_BYTES, 0),
+        ] {
+            meta.insert(name, value).map_err(failed)?;
+        }
         transaction.open_table(ROWS).map_err(failed)?;
         transaction.open_table(STATS).map_err(failed)?;
         transaction.open_table(LOG).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
+}
+
+/// A number that no other store is likely to have.
+fn drawn() -> u64 {
+    let mut bytes = [0; 8];
+    SystemRng.fill(&mut bytes);
+    u64::from_le_bytes(bytes)
 }
 
 /// Refuses what this binary does not read, before it reads anything else.

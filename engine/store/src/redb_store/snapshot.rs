@@ -3,16 +3,19 @@
 use redb::{ReadOnlyTable, ReadTransaction};
 
 use super::errors::failed;
-use super::layout::{self, LOG, LOG_KEY_BYTES, META, META_NEWEST, ROWS, STATS, StatsRow};
+use super::layout::{
+    self, LOG, LOG_KEY_BYTES, META, META_EPOCH, META_LOG_BYTES, META_LOG_TRIMMED, META_NEWEST, ROWS, STATS,
+    StatsRow,
+};
 use crate::error::StoreError;
-use crate::seam::{CommitSeq, KeyRange, LogEntry, SpaceId, SpaceStats, StoreSnapshot, Versioned};
+use crate::seam::{CommitSeq, KeyRange, LogEntry, LogExtent, SpaceId, SpaceStats, StoreSnapshot, Versioned};
 
 /// Entries to reserve room for at most, whatever a caller asks: a scan of few rows may name a large bound.
 const RESERVE_ENTRIES_MAX: usize = 1024;
 
 /// A state of the store. The tables keep the read transaction, and with it the pages, alive.
 pub struct RedbSnapshot {
-    seq: CommitSeq,
+    log_extent: LogExtent,
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
     stats: ReadOnlyTable<u64, StatsRow>,
     log: ReadOnlyTable<&'static [u8; LOG_KEY_BYTES], &'static [u8]>,
@@ -22,14 +25,22 @@ impl RedbSnapshot {
     /// Opens the tables of `transaction`, once for all reads through the snapshot.
     pub(super) fn open(transaction: &ReadTransaction) -> Result<RedbSnapshot, StoreError> {
         let meta = transaction.open_table(META).map_err(failed)?;
-        let newest = meta.get(META_NEWEST).map_err(failed)?;
-        let newest = newest.ok_or_else(|| StoreError::Corrupt(format!("meta has no {META_NEWEST}")))?;
+        let number = |name| layout::meta_number(&meta, name);
         Ok(RedbSnapshot {
-            seq: CommitSeq(newest.value()),
+            log_extent: LogExtent {
+                epoch: number(META_EPOCH)?,
+                trimmed_to: CommitSeq(number(META_LOG_TRIMMED)?),
+                newest: CommitSeq(number(META_NEWEST)?),
+                bytes: number(META_LOG_BYTES)?,
+            },
             rows: transaction.open_table(ROWS).map_err(failed)?,
             stats: transaction.open_table(STATS).map_err(failed)?,
             log: transaction.open_table(LOG).map_err(failed)?,
         })
+    }
+
+    pub(super) fn log_extent(&self) -> LogExtent {
+        self.log_extent
     }
 
     /// See [`TableStore::log_after`](crate::seam::TableStore::log_after). One descent, then a walk along the
@@ -39,6 +50,10 @@ impl RedbSnapshot {
         after: CommitSeq,
         entries_max: usize,
     ) -> Result<Vec<LogEntry>, StoreError> {
+        let trimmed_to = self.log_extent.trimmed_to;
+        if after < trimmed_to {
+            return Err(StoreError::LogTrimmed { after, trimmed_to });
+        }
         let Some(first) = after.0.checked_add(1) else {
             return Ok(Vec::new());
         };
@@ -65,7 +80,7 @@ impl RedbSnapshot {
 
 impl StoreSnapshot for RedbSnapshot {
     fn seq(&self) -> CommitSeq {
-        self.seq
+        self.log_extent.newest
     }
 
     fn get(&self, space: SpaceId, key: &[u8]) -> Result<Option<Versioned>, StoreError> {

@@ -11,6 +11,7 @@ use crossbeam::channel::{Receiver, Sender};
 use parking_lot::RwLock;
 use redb::{Database, Durability, ReadableDatabase};
 use rustydb_runtime::Clock;
+use tokio::sync::watch;
 
 use super::apply::{Group, Verdict};
 use super::errors::failed;
@@ -37,11 +38,28 @@ pub(super) struct Request {
 pub(super) struct Published {
     /// The newest durable state. Replaced before the commits in it are answered.
     pub(super) newest: RwLock<Arc<RedbSnapshot>>,
+    /// Position of `newest`, for those who wait for the next.
+    pub(super) commits: watch::Sender<CommitSeq>,
     /// Why nothing is accepted any more; set once, never cleared.
     pub(super) failure: OnceLock<String>,
 }
 
 impl Published {
+    pub(super) fn new(newest: RedbSnapshot) -> Published {
+        Published {
+            commits: watch::Sender::new(newest.seq()),
+            newest: RwLock::new(Arc::new(newest)),
+            failure: OnceLock::new(),
+        }
+    }
+
+    /// Shows a newer state to everybody.
+    fn publish(&self, newest: RedbSnapshot) {
+        let seq = newest.seq();
+        *self.newest.write() = Arc::new(newest);
+        self.commits.send_replace(seq);
+    }
+
     pub(super) fn poisoned(&self) -> Option<StoreError> {
         self.failure.get().map(|reason| StoreError::Poisoned {
             reason: reason.clone(),
@@ -106,7 +124,7 @@ impl Writer {
             transaction.abort().map_err(failed)?;
             return Ok(verdicts);
         }
-        open.finish(&transaction)?;
+        open.finish()?;
         #[cfg(any(test, feature = "test-support"))]
         if self.hooks.acknowledge_before_commit {
             self.answer_all(group, &verdicts);
@@ -115,8 +133,7 @@ impl Writer {
         }
         transaction.commit().map_err(failed)?;
         let read = self.database.begin_read().map_err(failed)?;
-        let snapshot = Arc::new(RedbSnapshot::open(&read)?);
-        *self.published.newest.write() = snapshot;
+        self.published.publish(RedbSnapshot::open(&read)?);
         Ok(verdicts)
     }
 
@@ -175,10 +192,7 @@ mod tests {
         let newest = RedbSnapshot::open(&database.begin_read().unwrap()).unwrap();
         Writer {
             database,
-            published: Arc::new(Published {
-                newest: RwLock::new(Arc::new(newest)),
-                failure: OnceLock::new(),
-            }),
+            published: Arc::new(Published::new(newest)),
             clock: Arc::new(ManualClock::new(0)),
             hooks: crate::redb_store::TestHooks::default(),
         }

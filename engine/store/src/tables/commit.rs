@@ -1,5 +1,6 @@
 //! Handing a write set to the store.
 
+use crate::change_log;
 use crate::error::StoreError;
 use crate::seam::{CommitSeq, Guard, SpaceId, Write, WriteBatch};
 use crate::tables::catalog::{self, CatalogEntry};
@@ -92,7 +93,7 @@ impl Txn {
     pub fn commit(mut self) -> Result<CommitOutcome> {
         let changes = self.changes();
         let batch = self.batch();
-        let wrote = !(batch.writes.is_empty() && batch.dropped_spaces.is_empty() && batch.log.is_empty());
+        let wrote = !batch.changes_nothing();
         if !wrote {
             return Ok(CommitOutcome {
                 seq: self.snapshot_seq(),
@@ -117,9 +118,13 @@ impl Txn {
     }
 
     fn batch(&mut self) -> WriteBatch {
+        let mut log = std::mem::take(&mut self.log);
+        if let (Some(origin), false) = (&self.origin, log.is_empty()) {
+            log.insert(0, change_log::encode_origin(origin));
+        }
         let mut batch = WriteBatch {
             dropped_spaces: self.state.dropped_spaces.iter().copied().collect(),
-            log: std::mem::take(&mut self.log),
+            log,
             ..WriteBatch::default()
         };
         for (space, writes) in self.view.writes.spaces() {

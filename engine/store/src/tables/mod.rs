@@ -55,7 +55,7 @@ pub(crate) use counters::Counter;
 pub use definition::{COLUMNS_MAX, KEY_COLUMNS_MAX, NAME_BYTES_MAX, ROWID_COLUMN, UNIQUE_MAX};
 pub(crate) use error::corrupt;
 pub use error::{Result, TableError};
-pub use reader::{Relation, TableStats, TxnReader};
+pub use reader::{Relation, ScannedRows, TableStats, TxnReader};
 pub use spec::{ColumnSpec, TableSpec, UniqueSpec, ViewSpec};
 pub use txn::{CommitOutcome, Mark, PENDING_BYTES_MAX, TableChanges, Txn};
 
@@ -70,7 +70,7 @@ pub const MAIN_DATABASE: &str = "main";
 pub const PUBLIC_SCHEMA: &str = "public";
 
 /// Version of everything that docs/format/rows.md describes.
-pub const TABLES_FORMAT: u32 = 1;
+pub const TABLES_FORMAT: u32 = 2;
 const TABLES_FORMAT_KEY: &[u8] = b"tables/format";
 /// Numbers of catalog objects and spaces reserved at once.
 const OBJECT_BLOCK: u64 = 64;

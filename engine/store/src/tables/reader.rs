@@ -1,5 +1,6 @@
 //! Reading: one snapshot with one write set laid over it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::codec::{RowDecoder, decode_row, encode_key, prefix_range};
@@ -9,14 +10,25 @@ use crate::tables::write_set::{Base, Pending, WriteSet};
 use crate::tables::{Result, TableError};
 use crate::types::{DatabaseDef, Datum, ObjectId, Row, RowKey, SchemaDef, TableDef, UniqueDef, ViewDef};
 
-/// Entries fetched from the snapshot at once while merging.
-const PAGE_ENTRIES: usize = 1024;
+/// Entries fetched from the snapshot at once while merging: few at first, more when they turn out to be small.
+const PAGE_ENTRIES_FIRST: usize = 128;
+const PAGE_ENTRIES_MAX: usize = 1024;
+/// What a page holds at most, as far as the page before it tells how large entries are.
+const PAGE_BYTES: usize = 4 << 20;
 
 /// A table or a view; both share one name space.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Relation {
     Table(Arc<TableDef>),
     View(Arc<ViewDef>),
+}
+
+/// What a bounded scan found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScannedRows {
+    pub rows: Vec<(RowKey, Row)>,
+    /// Whether the range is known to hold no others.
+    pub exhausted: bool,
 }
 
 /// Sizes of a table as its transaction sees it.
@@ -175,24 +187,31 @@ impl TxnReader {
     /// At most `rows_max` rows in key order; fewer means that the range is exhausted.
     pub fn scan(&self, table: &TableDef, range: &KeyRange, rows_max: usize) -> Result<Vec<(RowKey, Row)>> {
         let all: Vec<usize> = (0..table.columns.len()).collect();
-        self.scan_columns(table, range, rows_max, &all)
+        Ok(self.scan_columns(table, range, rows_max, usize::MAX, &all)?.rows)
     }
 
-    /// Like `scan`, each row holding only the columns at `columns`, in that order.
+    /// Like `scan`, each row holding only the columns at `columns`, in that order. It stops as well behind the row
+    /// with which the stored rows reach `bytes_max`.
     pub fn scan_columns(
         &self,
         table: &TableDef,
         range: &KeyRange,
         rows_max: usize,
+        bytes_max: usize,
         columns: &[usize],
-    ) -> Result<Vec<(RowKey, Row)>> {
+    ) -> Result<ScannedRows> {
         let decoder = RowDecoder::new(&table.columns, columns);
-        let mut rows = Vec::new();
-        self.scan_entries(table.space, range, rows_max, |key, bytes| {
+        let (mut rows, mut read_bytes) = (Vec::new(), 0);
+        let exhausted = self.scan_entries(table.space, range, rows_max, |key, bytes| {
+            read_bytes += bytes.len();
             rows.push((RowKey(key), decoder.decode(bytes)?));
-            Ok(())
+            Ok(if read_bytes < bytes_max {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         })?;
-        Ok(rows)
+        Ok(ScannedRows { rows, exhausted })
     }
 
     /// The row with these values in the columns of a unique constraint; never one when a value is NULL. Values
@@ -295,19 +314,22 @@ impl TxnReader {
         &self,
         space: SpaceId,
         prefix: Vec<u8>,
-        each: impl FnMut(Vec<u8>, &[u8]) -> Result<()>,
+        mut each: impl FnMut(Vec<u8>, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        self.scan_entries(space, &prefix_range(prefix), usize::MAX, each)
+        let each = |key, bytes: &[u8]| each(key, bytes).map(ControlFlow::Continue);
+        self.scan_entries(space, &prefix_range(prefix), usize::MAX, each)?;
+        Ok(())
     }
 
-    /// The first `entries_max` entries of a range: the snapshot's, pages of them merged with the own writes.
+    /// The first `entries_max` entries of a range, or fewer when `each` wants no more: the snapshot's, pages of them
+    /// merged with the own writes. Whether the range has no others.
     fn scan_entries(
         &self,
         space: SpaceId,
         range: &KeyRange,
         entries_max: usize,
-        mut each: impl FnMut(Vec<u8>, &[u8]) -> Result<()>,
-    ) -> Result<()> {
+        mut each: impl FnMut(Vec<u8>, &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<bool> {
         let mut own = self
             .writes
             .space(space)
@@ -318,39 +340,41 @@ impl TxnReader {
         let mut range = range.clone();
         let mut left = entries_max;
         let mut exhausted = false;
+        let mut page_entries = PAGE_ENTRIES_FIRST;
         while left > 0 && !exhausted {
-            let page_max = left.min(PAGE_ENTRIES);
+            let page_max = left.min(page_entries);
             let page = self.snapshot.scan(space, &range, page_max)?;
             exhausted = page.len() < page_max;
+            let page_bytes: usize = page.iter().map(|(_, found)| found.value.len()).sum();
+            let fitting = PAGE_BYTES * page.len().max(1) / page_bytes.max(1);
+            page_entries = (page_entries * 4).min(fitting).clamp(1, PAGE_ENTRIES_MAX);
             if let Some((last, _)) = page.last() {
                 range.after = Some(last.clone());
             }
             for (key, found) in page {
                 while let Some((own_key, pending)) = own.next_if(|(own_key, _)| **own_key < key) {
-                    emit(own_key, pending, &mut left, &mut each)?;
-                    if left == 0 {
-                        return Ok(());
+                    if emit(own_key, pending, &mut left, &mut each)?.is_break() {
+                        return Ok(false);
                     }
                 }
-                match own.next_if(|(own_key, _)| **own_key == key) {
+                let flow = match own.next_if(|(own_key, _)| **own_key == key) {
                     Some((own_key, pending)) => emit(own_key, pending, &mut left, &mut each)?,
                     None => {
-                        each(key, &found.value)?;
                         left -= 1;
+                        stop_at_zero(left, each(key, &found.value)?)
                     }
-                }
-                if left == 0 {
-                    return Ok(());
+                };
+                if flow.is_break() {
+                    return Ok(false);
                 }
             }
         }
         for (own_key, pending) in own {
-            if left == 0 {
-                break;
+            if left == 0 || emit(own_key, pending, &mut left, &mut each)?.is_break() {
+                return Ok(false);
             }
-            emit(own_key, pending, &mut left, &mut each)?;
         }
-        Ok(())
+        Ok(exhausted)
     }
 }
 
@@ -358,11 +382,15 @@ fn emit(
     key: &[u8],
     pending: &Pending,
     left: &mut usize,
-    each: &mut impl FnMut(Vec<u8>, &[u8]) -> Result<()>,
-) -> Result<()> {
-    if let Some(value) = &pending.value {
-        each(key.to_vec(), value)?;
-        *left -= 1;
-    }
-    Ok(())
+    each: &mut impl FnMut(Vec<u8>, &[u8]) -> Result<ControlFlow<()>>,
+) -> Result<ControlFlow<()>> {
+    let Some(value) = &pending.value else {
+        return Ok(ControlFlow::Continue(()));
+    };
+    *left -= 1;
+    Ok(stop_at_zero(*left, each(key.to_vec(), value)?))
+}
+
+fn stop_at_zero(left: usize, flow: ControlFlow<()>) -> ControlFlow<()> {
+    if left == 0 { ControlFlow::Break(()) } else { flow }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::change_log::{self, DdlChange};
+use crate::change_log::{self, CommitOrigin, DdlChange};
 use crate::seam::{CommitSeq, KeyRange, SpaceId};
 use crate::tables::catalog;
 use crate::tables::commit::CommitCheck;
@@ -54,6 +54,9 @@ pub struct Txn {
     journal: Vec<Replaced>,
     /// Change-log entries of the commit, in statement order.
     pub(super) log: Vec<Vec<u8>>,
+    pub(super) origin: Option<CommitOrigin>,
+    /// Of the statement that runs, until it is in the log.
+    statement: Option<String>,
     /// What the writes, the journal and the log hold, overwritten values included.
     pending_bytes: usize,
     pub(super) pending_bytes_max: usize,
@@ -94,6 +97,8 @@ impl Txn {
             read_only,
             journal: Vec::new(),
             log: Vec::new(),
+            origin: None,
+            statement: None,
             pending_bytes: 0,
             pending_bytes_max: PENDING_BYTES_MAX,
             state: Arc::default(),
@@ -106,6 +111,16 @@ impl Txn {
 
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// Says in the change log who makes the commit.
+    pub fn set_origin(&mut self, origin: CommitOrigin) {
+        self.origin = Some(origin);
+    }
+
+    /// Text of the statement that changes definitions from now on, for the change log; `None` when none does.
+    pub fn set_statement(&mut self, text: Option<&str>) {
+        self.statement = text.map(str::to_owned);
     }
 
     /// An immutable view of what the transaction sees now. Drop it before writing on, where that is easy:
@@ -198,6 +213,7 @@ impl Txn {
             mark.journal_len <= self.journal.len() && mark.log_len <= self.log.len(),
             "a mark is of this transaction and not already undone past"
         );
+        self.statement = None;
         let writes = Arc::make_mut(&mut self.view.writes);
         for replaced in self.journal.drain(mark.journal_len..).rev() {
             writes.set(replaced.space, &replaced.key, replaced.pending);
@@ -329,6 +345,9 @@ impl Txn {
     }
 
     pub(super) fn log_ddl(&mut self, change: DdlChange) {
+        if let Some(text) = self.statement.take() {
+            self.log_entry(change_log::encode_statement(&text));
+        }
         self.log_entry(change_log::encode_ddl(&change));
     }
 

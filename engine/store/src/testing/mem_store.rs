@@ -8,16 +8,28 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustydb_runtime::Clock;
+use tokio::sync::watch;
 
 use crate::error::StoreError;
 use crate::seam::{
-    CommitSeq, KeyRange, LogEntry, SpaceId, SpaceStats, StoreSnapshot, TableStore, Versioned, WriteBatch,
+    CommitSeq, KeyRange, LogEntry, LogExtent, SpaceId, SpaceStats, StoreSnapshot, TableStore, Versioned,
+    WriteBatch,
 };
+
+/// Nothing outlives it, so every such store may have the same.
+const EPOCH: u64 = 1;
 
 pub struct MemStore {
     clock: Arc<dyn Clock>,
     newest: Mutex<Arc<State>>,
-    log: Mutex<Vec<LogEntry>>,
+    log: Mutex<Log>,
+    commits: watch::Sender<CommitSeq>,
+}
+
+#[derive(Default)]
+struct Log {
+    entries: Vec<LogEntry>,
+    trimmed_to: CommitSeq,
 }
 
 #[derive(Clone, Default)]
@@ -40,6 +52,7 @@ impl MemStore {
             clock,
             newest: Mutex::default(),
             log: Mutex::default(),
+            commits: watch::Sender::default(),
         }
     }
 }
@@ -69,7 +82,7 @@ impl TableStore for MemStore {
                 });
             }
         }
-        if batch.writes.is_empty() && batch.dropped_spaces.is_empty() && batch.log.is_empty() {
+        if batch.changes_nothing() {
             return Ok(newest.seq);
         }
         let mut state = State::clone(&newest);
@@ -103,25 +116,55 @@ impl TableStore for MemStore {
             space.stats.modified_at_us = committed_at_us;
         }
         let entries = batch.log.into_iter().zip(0..);
-        self.log.lock().extend(entries.map(|(payload, index)| LogEntry {
+        let mut log = self.log.lock();
+        log.entries.extend(entries.map(|(payload, index)| LogEntry {
             commit: state.seq,
             index,
             committed_at_us,
             payload,
         }));
+        if let Some(last) = batch.trim_log_to {
+            log.trimmed_to = log.trimmed_to.max(last.min(state.seq));
+            let kept_from = log.trimmed_to;
+            log.entries.retain(|entry| entry.commit > kept_from);
+        }
+        drop(log);
         let seq = state.seq;
         *newest = Arc::new(state);
+        self.commits.send_replace(seq);
         Ok(seq)
     }
 
     fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError> {
         let log = self.log.lock();
+        if after < log.trimmed_to {
+            return Err(StoreError::LogTrimmed {
+                after,
+                trimmed_to: log.trimmed_to,
+            });
+        }
+        let log = &log.entries;
         let start = log.partition_point(|entry| entry.commit <= after);
         let mut end = (start + entries_max.max(1)).min(log.len());
         while end < log.len() && end > start && log[end].commit == log[end - 1].commit {
             end += 1;
         }
         Ok(log[start..end].to_vec())
+    }
+
+    fn log_extent(&self) -> Result<LogExtent, StoreError> {
+        let newest = self.newest.lock().seq;
+        let log = self.log.lock();
+        Ok(LogExtent {
+            epoch: EPOCH,
+            trimmed_to: log.trimmed_to,
+            newest,
+            bytes: log.entries.iter().map(LogEntry::bytes).sum(),
+        })
+    }
+
+    fn commits(&self) -> watch::Receiver<CommitSeq> {
+        self.commits.subscribe()
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use entry::Entry;
 pub use entry::TxnLease;
 
+use crate::change_log::CommitOrigin;
 use crate::seam::CommitSeq;
 use crate::tables::{CommitOutcome, Counter, Result, TableChanges, TableError, Tables, Txn};
 
@@ -184,7 +185,7 @@ impl TransactionRegistry {
             });
         }
         self.book.lock().require_room(&options.owner)?;
-        let txn = if options.read_only {
+        let mut txn = if options.read_only {
             self.tables.begin_read_only()?
         } else {
             self.tables.begin()?
@@ -195,6 +196,10 @@ impl TransactionRegistry {
             });
         }
         let id = self.ids.take(1)?;
+        txn.set_origin(CommitOrigin {
+            transaction_id: Some(id),
+            user: options.owner_name.clone(),
+        });
         let entry = Arc::new(Entry::new(
             id,
             &options,

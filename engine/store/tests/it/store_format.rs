@@ -55,7 +55,18 @@ fn a_store_has_the_documented_tables_and_bytes() {
         .iter()
         .map(|(name, value)| (name.value(), value.value()))
         .collect();
-    assert_eq!(meta, [("format_version", 1), ("newest_commit", 2)]);
+    let epoch = meta[0].1;
+    let log_bytes = 2 * (12 + 8) + 1;
+    assert_eq!(
+        meta,
+        [
+            ("epoch", epoch),
+            ("format_version", 2),
+            ("log_bytes", log_bytes),
+            ("log_trimmed_to", 0),
+            ("newest_commit", 2)
+        ]
+    );
 
     let rows = read.open_table(ROWS).unwrap();
     let rows: Vec<_> = rows.iter().unwrap().map(Result::unwrap).collect();

@@ -7,7 +7,7 @@ use rustydb_contract::host::StatementClassifier;
 use rustydb_contract_core::access::{DATABASE_ADMIN, DATABASE_READ, DATABASE_WRITE};
 use rustydb_runtime::ManualClock;
 use rustydb_store::error::StoreError;
-use rustydb_store::seam::{CommitSeq, LogEntry, StoreSnapshot, TableStore, WriteBatch};
+use rustydb_store::seam::{CommitSeq, LogEntry, LogExtent, StoreSnapshot, TableStore, WriteBatch};
 use rustydb_store::testing::MemStore;
 use serde_json::{Value, json};
 
@@ -513,6 +513,14 @@ impl TableStore for Failing {
 
     fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError> {
         self.store.log_after(after, entries_max)
+    }
+
+    fn log_extent(&self) -> Result<LogExtent, StoreError> {
+        self.store.log_extent()
+    }
+
+    fn commits(&self) -> tokio::sync::watch::Receiver<CommitSeq> {
+        self.store.commits()
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

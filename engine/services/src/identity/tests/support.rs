@@ -12,7 +12,7 @@ use rustydb_contract_auth::operations::VALIDATE;
 use rustydb_contract_auth::{AuthLoginInput, AuthRefreshInput, AuthService, TokenPair};
 use rustydb_runtime::{ManualClock, SystemRng};
 use rustydb_store::error::StoreError;
-use rustydb_store::seam::{CommitSeq, LogEntry, SpaceId, StoreSnapshot, TableStore, WriteBatch};
+use rustydb_store::seam::{CommitSeq, LogEntry, LogExtent, SpaceId, StoreSnapshot, TableStore, WriteBatch};
 use rustydb_store::testing::MemStore;
 
 use crate::admin::{Admin, ServerFacts};
@@ -67,6 +67,14 @@ impl TableStore for WatchedStore {
 
     fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError> {
         self.below.log_after(after, entries_max)
+    }
+
+    fn log_extent(&self) -> Result<LogExtent, StoreError> {
+        self.below.log_extent()
+    }
+
+    fn commits(&self) -> tokio::sync::watch::Receiver<CommitSeq> {
+        self.below.commits()
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

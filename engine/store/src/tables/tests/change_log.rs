@@ -1,5 +1,5 @@
 use super::support::*;
-use crate::change_log::{DdlChange, LogRecord, RowChange, RowOp, decode};
+use crate::change_log::{CommitOrigin, DdlChange, LogRecord, RowChange, RowOp, decode};
 use crate::codec::decode_row;
 use crate::error::StoreError;
 use crate::seam::CommitSeq;
@@ -103,6 +103,7 @@ fn changes_of_definitions_stand_among_the_rows() {
                 assert_eq!(change.op, RowOp::Insert);
                 "row"
             }
+            LogRecord::Origin(_) | LogRecord::Statement(_) => panic!("{record:?}: nobody said so"),
             LogRecord::Ddl(change) => match change {
                 DdlChange::CreateDatabase { .. } => "create database",
                 DdlChange::DropDatabase { .. } => "drop database",
@@ -195,6 +196,78 @@ fn entries_have_the_documented_bytes() {
         (database.id, database.name.as_str(), database.created_at_us),
         (ObjectId(9), "d", 3)
     );
+}
+
+#[test]
+fn a_commit_says_who_made_it_and_by_which_statement() {
+    let tables = tables();
+    let start = tables.store().snapshot().unwrap().seq();
+    let origin = CommitOrigin {
+        transaction_id: Some(7),
+        user: "alice".to_owned(),
+    };
+    let mut txn = tables.begin().unwrap();
+    txn.set_origin(origin.clone());
+    let table = txn.create_table(spec("t", &["a integer"], &["a"], &[])).unwrap();
+    // The text of a statement that is undone goes with it.
+    let mark = txn.mark();
+    txn.set_statement(Some("CREATE DATABASE gone"));
+    txn.create_database("gone").unwrap();
+    txn.undo_to(&mark);
+    txn.insert(&table, vec![int(1)]).unwrap();
+    txn.set_statement(Some("TRUNCATE t, t"));
+    txn.truncate_table("main", "public", "t").unwrap();
+    txn.truncate_table("main", "public", "t").unwrap();
+    txn.set_statement(None);
+    txn.drop_table("main", "public", "t").unwrap();
+    txn.commit().unwrap();
+    let records = records_after(&tables, start);
+    assert_eq!(records[0], LogRecord::Origin(origin));
+    let shown: Vec<String> = records[1..]
+        .iter()
+        .map(|record| match record {
+            LogRecord::Statement(text) => text.clone(),
+            LogRecord::Row(_) => "row".to_owned(),
+            LogRecord::Ddl(DdlChange::CreateTable { .. }) => "create".to_owned(),
+            LogRecord::Ddl(DdlChange::TruncateTable { .. }) => "truncate".to_owned(),
+            LogRecord::Ddl(DdlChange::DropTable { .. }) => "drop".to_owned(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        ["create", "row", "TRUNCATE t, t", "truncate", "truncate", "drop"]
+    );
+    // A transaction that changes nothing says nothing.
+    let before = tables.store().snapshot().unwrap().seq();
+    let mut txn = tables.begin().unwrap();
+    txn.set_origin(CommitOrigin::default());
+    txn.commit().unwrap();
+    assert_eq!(records_after(&tables, before), []);
+}
+
+/// docs/format/rows.md, byte by byte.
+#[test]
+fn origins_and_statements_have_the_documented_bytes() {
+    let statement = [&[0x01, 0x11][..], "DROP TABLE \u{fc}".as_bytes()].concat();
+    assert_eq!(
+        decode(&statement).unwrap(),
+        LogRecord::Statement("DROP TABLE \u{fc}".to_owned())
+    );
+    assert!(matches!(decode(&[0x01, 0x11, 0xff]), Err(StoreError::Corrupt(_))));
+    for (json, transaction_id) in [
+        (r#"{"transaction_id":7,"user":"alice"}"#, Some(7)),
+        (r#"{"user":"alice"}"#, None),
+    ] {
+        let origin = [&[0x01, 0x20][..], json.as_bytes()].concat();
+        let expected = CommitOrigin {
+            transaction_id,
+            user: "alice".to_owned(),
+        };
+        assert_eq!(crate::change_log::encode_origin(&expected), origin);
+        assert_eq!(decode(&origin).unwrap(), LogRecord::Origin(expected));
+    }
+    assert!(matches!(decode(b"\x01\x20{}"), Err(StoreError::Corrupt(_))));
 }
 
 #[test]

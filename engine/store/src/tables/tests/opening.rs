@@ -5,6 +5,7 @@ use rustydb_runtime::ManualClock;
 use super::support::*;
 use crate::error::StoreError;
 use crate::seam::{SpaceId, TableStore, Write, WriteBatch};
+use crate::tables::TABLES_FORMAT;
 use crate::tables::{TableError, Tables};
 use crate::testing::MemStore;
 
@@ -61,7 +62,7 @@ fn tables_of_another_format_are_refused_naming_both_versions() {
         refused,
         TableError::Store(StoreError::FormatVersion {
             found: 7,
-            supported: 1
+            supported: TABLES_FORMAT
         })
     ));
 }

@@ -179,8 +179,15 @@ fn scans_merge_own_writes_in_key_order_page_by_page() {
         after: None,
         until: Some(key(&table, 4502).0),
     };
-    let some = txn.reader().scan_columns(&table, &range, 10, &[1, 0, 1]).unwrap();
-    let rows: Vec<_> = some.into_iter().map(|(_, row)| row).collect();
+    let reader = txn.reader();
+    let some = reader
+        .scan_columns(&table, &range, 10, usize::MAX, &[1, 0, 1])
+        .unwrap();
+    assert!(some.exhausted);
+    // One byte is reached by the first row.
+    let first = reader.scan_columns(&table, &range, 10, 1, &[1, 0, 1]).unwrap();
+    assert_eq!((&first.rows[..], first.exhausted), (&some.rows[..1], false));
+    let rows: Vec<_> = some.rows.into_iter().map(|(_, row)| row).collect();
     assert_eq!(
         rows,
         [
