@@ -33,9 +33,10 @@ enum Command {
     },
     /// Show what changed since a git revision; exit with 1 when a breaking change is not acknowledged.
     Diff {
-        /// The revision to compare with.
+        /// The revision to compare with. Without it, the commit at which the branch left main, or on main the commit
+        /// before.
         #[arg(long, value_name = "REV")]
-        against: String,
+        against: Option<String>,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
@@ -70,7 +71,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         None => generate(&project, arguments.check),
         Some(Command::Lint { json }) => Ok(report_lint(&project, *json)),
-        Some(Command::Diff { against, json }) => show_diff(&project, against, *json),
+        Some(Command::Diff { against, json }) => show_diff(&project, against.as_deref(), *json),
         Some(Command::Coverage { json }) => show_coverage(&project, *json),
         Some(Command::Names { accept }) => names(&project, *accept),
     }
@@ -105,8 +106,11 @@ fn generate(project: &Project, check: bool) -> anyhow::Result<ExitCode> {
 }
 
 #[allow(clippy::print_stdout, reason = "the list is what the command is called for")]
-fn show_diff(project: &Project, against: &str, json: bool) -> anyhow::Result<ExitCode> {
-    let (changes, acknowledged) = project.diff(against)?;
+fn show_diff(project: &Project, against: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+    let (changes, acknowledged) = match against {
+        Some(revision) => project.diff(revision)?,
+        None => project.diff(&project.base()?)?,
+    };
     let mut refused = 0;
     for change in &changes {
         let breaking = change.class != Class::Compatible;

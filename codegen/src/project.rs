@@ -54,6 +54,11 @@ impl Project {
         Ok((renames, File::new(lock::FILE, lock::text(&model))))
     }
 
+    /// The revision that the work at hand is a change of.
+    pub fn base(&self) -> anyhow::Result<String> {
+        diff::base(&self.root)
+    }
+
     /// What changed since a git revision, with the breaking changes that schema/breaking.yaml acknowledges.
     pub fn diff(&self, revision: &str) -> anyhow::Result<(Vec<Change>, Acknowledgements)> {
         let told = |found: Vec<Diagnostic>| {

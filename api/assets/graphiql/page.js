@@ -34,9 +34,30 @@ function fetchWithLowerCaseHeaders(request, options) {
   return fetcher(request, { ...options, headers: Object.fromEntries(headers) });
 }
 
+// The browser's storage, for everything but headers: GraphiQL keeps them with the history of queries, whatever its
+// setting says, and they may hold a token.
+function withoutHeaders(text) {
+  try {
+    return JSON.stringify(JSON.parse(text, (name, value) => (name === "headers" ? undefined : value)));
+  } catch {
+    return text;
+  }
+}
+
+const storage = {
+  getItem: (name) => window.localStorage.getItem(name),
+  setItem: (name, text) => window.localStorage.setItem(name, withoutHeaders(text)),
+  removeItem: (name) => window.localStorage.removeItem(name),
+  clear: () => window.localStorage.clear(),
+  get length() {
+    return window.localStorage.length;
+  },
+};
+
 ReactDOM.createRoot(document.getElementById("graphiql")).render(
   React.createElement(GraphiQL, {
     fetcher: fetchWithLowerCaseHeaders,
+    storage,
     defaultQuery: DEFAULT_QUERY,
     defaultEditorToolsVisibility: "headers",
     isHeadersEditorEnabled: true,

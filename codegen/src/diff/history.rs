@@ -43,6 +43,33 @@ pub fn model_at(root: &Path, revision: &str) -> anyhow::Result<Model> {
     })
 }
 
+/// The branch that changes are made for.
+const MAIN: &str = "main";
+
+/// What the work at hand is a change of: the commit at which the branch left main, or when main itself is checked out,
+/// the commit before.
+pub fn base(root: &Path) -> anyhow::Result<String> {
+    let commit = |name: &str| {
+        let arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options"];
+        let name = format!("{name}^{{commit}}");
+        git(root, &[&arguments[..], &[name.as_str()]].concat()).map(|id| id.trim().to_owned())
+    };
+    let head = commit("HEAD").context("nothing is committed yet, so there is nothing to compare with")?;
+    let main = commit(&format!("refs/heads/{MAIN}"))
+        .or_else(|_| commit(&format!("refs/remotes/origin/{MAIN}")))
+        .with_context(|| format!("there is no branch {MAIN}: fetch it, or name a revision with --against"))?;
+    if head == main {
+        return commit("HEAD^1").with_context(|| {
+            format!(
+                "{MAIN} has no commit before this one: fetch more of it, or name a revision with --against"
+            )
+        });
+    }
+    let left = git(root, &["merge-base", &head, &main])
+        .with_context(|| format!("this branch and {MAIN} have no commit in common: fetch more of both"))?;
+    Ok(left.trim().to_owned())
+}
+
 fn git(root: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new("git")
         .arg("-C")

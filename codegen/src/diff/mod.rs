@@ -17,7 +17,7 @@ mod types;
 use serde::Serialize;
 
 pub use acknowledged::{Acknowledgements, FILE as ACKNOWLEDGED_FILE};
-pub use history::model_at;
+pub use history::{base, model_at};
 
 use crate::model::Model;
 

@@ -83,6 +83,46 @@ fn diff_against_a_revision_fails_until_the_breaking_change_is_acknowledged() {
     }
 }
 
+/// As continuous integration calls it: a breaking edit on a branch, and on main itself.
+#[test]
+fn diff_without_a_revision_compares_with_what_the_work_is_a_change_of() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path();
+    let mut files = contract();
+    write(root, &files);
+    git(root, &["init", "-q"]);
+    let told = |code: i32, words: &str| {
+        let output = codegen(root, &["diff"]);
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let told = [text(&output.stdout), text(&output.stderr)].concat();
+        assert!(told.contains(words), "{words:?} is not in {told}");
+    };
+    told(2, "nothing is committed yet");
+    git(root, &["add", "."]);
+    git(root, &["commit", "-q", "-m", "contract"]);
+    told(2, "main has no commit before this one");
+    git(root, &["commit", "-q", "--allow-empty", "-m", "another"]);
+    told(0, "");
+
+    git(root, &["checkout", "-q", "-b", "work"]);
+    edit(&mut files, SHOP, "status: 404", "status: 410");
+    write(root, &files);
+    git(root, &["commit", "-q", "-a", "-m", "break"]);
+    git(root, &["commit", "-q", "--allow-empty", "-m", "and go on"]);
+    told(1, "wire-breaking    error THING_NOT_FOUND: status: ");
+    let reason = "acknowledged:\n  - {path: error THING_NOT_FOUND, change: status, reason: Gone says that it will not come back.}\n";
+    fs::write(root.join("schema/breaking.yaml"), reason).unwrap();
+    git(root, &["add", "."]);
+    git(root, &["commit", "-q", "-m", "acknowledge"]);
+    told(0, "(acknowledged)");
+
+    git(root, &["checkout", "-q", "main"]);
+    git(root, &["merge", "-q", "--no-ff", "-m", "merge", "work"]);
+    told(0, "(acknowledged)");
+    git(root, &["branch", "-q", "-m", "main", "trunk"]);
+    told(2, "there is no branch main");
+}
+
 #[test]
 fn a_published_name_changes_only_when_it_is_accepted() {
     let folder = TempDir::new().unwrap();

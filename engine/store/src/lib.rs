@@ -8,6 +8,7 @@
 //! | name column types | [`column_type`] |
 //! | know the bytes of keys and rows | [`codec`], docs/format/rows.md |
 //! | read what commits changed | [`change_log`] |
+//! | follow it as commits become durable | [`feed`] |
 //! | bound how much of that is kept | [`retention`] |
 //! | keep bytes another way | [`seam`] |
 //! | keep them in redb, as the server does | [`redb_store`], docs/format/store.md |
@@ -22,6 +23,7 @@ pub mod codec;
 pub mod column_type;
 pub mod datum;
 pub mod error;
+pub mod feed;
 pub mod redb_store;
 pub mod retention;
 pub mod seam;
