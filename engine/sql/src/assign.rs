@@ -18,7 +18,7 @@ use rustydb_store::types::{ColumnDef, ColumnType, Datum, TableDef};
 use crate::cells::datum;
 use crate::columns::{arrow_type, type_name};
 use crate::error::{Result, SqlError};
-use crate::failure::shortened;
+use crate::failure::{VALUE_CHARS_MAX, shortened};
 
 /// All values of `array` for a column of `table`.
 pub(crate) fn assign(
@@ -72,7 +72,7 @@ pub(crate) fn invalid(table: &TableDef, column: &ColumnDef, value: &str, reason:
     SqlError::Table(TableError::InvalidValue {
         table: table.name.clone(),
         column: column.name.clone(),
-        value: format!("'{}'", shortened(value)),
+        value: format!("'{}'", shortened(value, VALUE_CHARS_MAX)),
         reason: reason.to_owned(),
     })
 }

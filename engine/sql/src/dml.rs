@@ -25,6 +25,7 @@ use crate::parse::{Locator, ParsedStatement};
 use crate::planner::{TARGET, lookup};
 use crate::provider::KEY_COLUMN;
 use crate::rewrite::{self, normalized, parts, quoted};
+use crate::rows::column_index;
 
 /// The SELECT that finds what a statement changes.
 pub(crate) struct Finder {
@@ -347,23 +348,7 @@ fn column_named(table: &TableDef, parts: &[String], locator: Locator<'_>) -> Res
             ));
         }
     };
-    table
-        .columns
-        .iter()
-        .position(|column| column.name == *name)
-        .ok_or_else(|| {
-            let names: Vec<&str> = table
-                .columns
-                .iter()
-                .take(8)
-                .map(|column| column.name.as_str())
-                .collect();
-            SqlError::ColumnNotFound {
-                name: name.clone(),
-                at: locator.find_name(name),
-                hint: format!("; table \"{}\" has {}", table.name, names.join(", ")),
-            }
-        })
+    column_index(table, name).map_err(|error| error.at(locator.find_name(name)))
 }
 
 fn assigned_column(table: &TableDef, target: &AssignmentTarget, locator: Locator<'_>) -> Result<usize> {

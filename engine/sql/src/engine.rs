@@ -103,26 +103,6 @@ impl StatementResult {
             ..StatementResult::default()
         }
     }
-
-    /// Rows as JSON objects; refused when two columns have one name.
-    pub fn objects(&self) -> Result<Vec<serde_json::Map<String, Json>>> {
-        let mut names = std::collections::HashSet::new();
-        for column in &self.columns {
-            if !names.insert(column.name.as_str()) {
-                return Err(SqlError::DuplicateColumnName {
-                    name: column.name.clone(),
-                });
-            }
-        }
-        let object = |row: &Vec<Json>| {
-            self.columns
-                .iter()
-                .zip(row)
-                .map(|(column, value)| (column.name.clone(), value.clone()))
-                .collect()
-        };
-        Ok(self.rows.iter().map(object).collect())
-    }
 }
 
 /// Plans and runs statements. Shared by all sessions; holds no data.

@@ -7,14 +7,15 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use crate::error::{Position, SqlError};
 use crate::parse::{INTERNAL_MARK, Locator, located};
 
-/// At most 80 characters of `text`, for messages.
-pub(crate) fn shortened(text: &str) -> String {
-    const CHARS_MAX: usize = 80;
-    if text.chars().count() <= CHARS_MAX {
-        return text.to_owned();
+/// Of a value, in messages.
+pub(crate) const VALUE_CHARS_MAX: usize = 80;
+
+/// At most `chars_max` characters of `text`, marked when cut: for messages.
+pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some((cut, _)) => format!("{}...", &text[..cut]),
     }
-    let cut: String = text.chars().take(CHARS_MAX).collect();
-    format!("{cut}...")
 }
 
 /// The error, with a place in the statement's text when `locator` can tell one.

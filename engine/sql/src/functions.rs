@@ -188,7 +188,7 @@ impl TextCast {
 /// The form in which text of the type is kept.
 pub(crate) fn checked_text(text: &str, to: ColumnType) -> DfResult<String> {
     let wrong = |reason: &str| {
-        let shown = crate::failure::shortened(text);
+        let shown = crate::failure::shortened(text, crate::failure::VALUE_CHARS_MAX);
         DataFusionError::External(Box::new(SqlError::mismatch(format!(
             "'{shown}' is not a valid {to}: {reason}"
         ))))

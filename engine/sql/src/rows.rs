@@ -137,23 +137,11 @@ pub struct AggregateQuery {
 
 /// Place of a column.
 pub(crate) fn column_index(table: &TableDef, name: &str) -> Result<usize> {
-    table
-        .columns
-        .iter()
-        .position(|column| column.name == name)
-        .ok_or_else(|| {
-            let names: Vec<&str> = table
-                .columns
-                .iter()
-                .take(8)
-                .map(|column| column.name.as_str())
-                .collect();
-            SqlError::ColumnNotFound {
-                name: name.to_owned(),
-                at: Position::UNKNOWN,
-                hint: format!("; table \"{}\" has {}", table.name, names.join(", ")),
-            }
-        })
+    table.column_index(name).ok_or_else(|| SqlError::ColumnNotFound {
+        name: name.to_owned(),
+        at: Position::UNKNOWN,
+        hint: format!("; table \"{}\" has {}", table.name, table.columns_shown()),
+    })
 }
 
 impl SqlEngine {

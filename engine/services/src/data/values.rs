@@ -9,29 +9,15 @@ use rustydb_store::types::{Datum, RowKey, TableDef};
 
 use super::errors::invalid_value;
 
-/// How many names an error lists of those there are.
-const NAMES_SHOWN_MAX: usize = 8;
-
 /// Place of a column.
 pub(super) fn column_index(table: &TableDef, name: &str, path: &str) -> ServiceResult<usize> {
     table.column_index(name).ok_or_else(|| {
-        let known: Vec<&str> = table
-            .columns
-            .iter()
-            .take(NAMES_SHOWN_MAX)
-            .map(|column| column.name.as_str())
-            .collect();
-        let rest = if table.columns.len() > NAMES_SHOWN_MAX {
-            " and others"
-        } else {
-            ""
-        };
         ServiceError::new(
             &COLUMN_NOT_FOUND,
             format!(
-                "{path}: table \"{}\" has no column \"{name}\"; it has {}{rest}",
+                "{path}: table \"{}\" has no column \"{name}\"; it has {}",
                 table.name,
-                known.join(", ")
+                table.columns_shown()
             ),
         )
     })

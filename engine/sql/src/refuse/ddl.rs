@@ -7,8 +7,9 @@ use datafusion::sql::sqlparser::ast::{
     TruncateTableTarget, UniqueConstraint, ViewColumnDef,
 };
 
-use super::{REMOVE, Walk};
+use super::{REMOVE, SHOWN_CHARS_MAX, Walk};
 use crate::error::{Position, Result, SqlError};
+use crate::failure::shortened;
 
 const CHECK_IN_APP: &str = "check the values before writing them";
 
@@ -246,7 +247,7 @@ impl Walk<'_> {
                 | ColumnOption::Invisible => {
                     let what = format!(
                         "the column option {}",
-                        super::expr::shortened(&option.to_string())
+                        shortened(&option.to_string(), SHOWN_CHARS_MAX)
                     );
                     return Err(SqlError::unsupported(what, at, REMOVE));
                 }

@@ -7,8 +7,9 @@ use datafusion::sql::sqlparser::ast::{
     WindowSpec, WindowType,
 };
 
-use super::{CALLS_NESTED_MAX, REMOVE, Walk};
+use super::{CALLS_NESTED_MAX, REMOVE, SHOWN_CHARS_MAX, Walk};
 use crate::error::{Position, Result, SqlError};
+use crate::failure::shortened;
 
 impl Walk<'_> {
     pub(super) fn exprs(&mut self, exprs: &[Expr]) -> Result<()> {
@@ -298,7 +299,7 @@ impl Walk<'_> {
             | Expr::Prior(_)
             | Expr::Lambda(_)
             | Expr::MemberOf(_) => {
-                let what = format!("the expression {}", shortened(&expr.to_string()));
+                let what = format!("the expression {}", shortened(&expr.to_string(), SHOWN_CHARS_MAX));
                 Err(SqlError::unsupported(
                     what,
                     self.here(expr),
@@ -518,7 +519,10 @@ impl Walk<'_> {
                 | FunctionArgumentClause::Separator(_)
                 | FunctionArgumentClause::JsonNullClause(_)
                 | FunctionArgumentClause::JsonReturningClause(_) => {
-                    let what = format!("{} among a function's arguments", shortened(&clause.to_string()));
+                    let what = format!(
+                        "{} among a function's arguments",
+                        shortened(&clause.to_string(), SHOWN_CHARS_MAX)
+                    );
                     return Err(SqlError::unsupported(what, at, REMOVE));
                 }
             }
@@ -560,14 +564,4 @@ impl Walk<'_> {
         }
         Ok(())
     }
-}
-
-/// At most 40 characters of `text`, for messages.
-pub(super) fn shortened(text: &str) -> String {
-    const CHARS_MAX: usize = 40;
-    if text.chars().count() <= CHARS_MAX {
-        return text.to_owned();
-    }
-    let cut: String = text.chars().take(CHARS_MAX).collect();
-    format!("{cut}...")
 }

@@ -170,3 +170,5 @@ impl Walk<'_> {
 }
 
 const REMOVE: &str = "leave the clause out";
+/// Of an expression or option, in messages.
+const SHOWN_CHARS_MAX: usize = 40;

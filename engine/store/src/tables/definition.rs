@@ -20,6 +20,23 @@ pub const UNIQUE_MAX: usize = 64;
 pub const ROWID_COLUMN: &str = "_rowid";
 
 impl TableDef {
+    /// Names of its first columns, for messages.
+    pub fn columns_shown(&self) -> String {
+        const NAMES_MAX: usize = 8;
+        let names: Vec<&str> = self
+            .columns
+            .iter()
+            .take(NAMES_MAX)
+            .map(|column| column.name.as_str())
+            .collect();
+        let rest = if self.columns.len() > NAMES_MAX {
+            " and others"
+        } else {
+            ""
+        };
+        format!("{}{rest}", names.join(", "))
+    }
+
     /// Name of the primary key as a constraint.
     pub fn primary_key_name(&self) -> String {
         primary_key_name(&self.name)
