@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
@@ -9,7 +10,9 @@ use futures::stream::SplitSink;
 use futures::{SinkExt, StreamExt};
 use rustydb_contract::host::Credential;
 use rustydb_contract::{Interface, ServiceError, ServiceResult};
-use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND};
+use rustydb_contract_core::errors::{
+    CANCELLED, INTERNAL, INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND,
+};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -82,7 +85,15 @@ struct Session {
     slots: Arc<Semaphore>,
     calls: JoinSet<()>,
     /// Calls under way by the text of their id.
-    running: HashMap<String, AbortHandle>,
+    running: HashMap<String, Running>,
+}
+
+/// A call that can be cancelled.
+struct Running {
+    id: Value,
+    task: AbortHandle,
+    /// Whether the call has its answer; whoever sets it sends one.
+    answered: Arc<AtomicBool>,
 }
 
 type Incoming = futures::stream::SplitStream<WebSocket>;
@@ -140,7 +151,7 @@ impl Session {
                     });
                 }
                 Some(_) = self.calls.join_next(), if !self.calls.is_empty() => {
-                    self.running.retain(|_, call| !call.is_finished());
+                    self.running.retain(|_, call| !call.task.is_finished());
                 }
             }
         }
@@ -178,19 +189,27 @@ impl Session {
         if let Some(text) = self.control(&request).await {
             return self.answer(text).await;
         }
-        let key = request.id.as_ref().map(Value::to_string);
+        let id = request.id.clone();
+        let answered = Arc::new(AtomicBool::new(false));
         let (api, credential, answers) = (self.api.clone(), self.credential.clone(), self.answers.clone());
-        let slots = Arc::clone(&self.slots);
-        let call = self.calls.spawn(async move {
+        let (slots, done) = (Arc::clone(&self.slots), Arc::clone(&answered));
+        let task = self.calls.spawn(async move {
             let slot = slots.acquire_owned().await;
-            if let Some(text) = call(&api, credential, request).await {
+            if let Some(text) = call(&api, credential, request).await
+                && !done.swap(true, Ordering::Relaxed)
+            {
                 drop(answers.send(Message::Text(text.into())).await);
             }
             // Only now: who does not read its answers makes no more calls.
             drop(slot);
         });
-        if let Some(key) = key {
-            self.running.insert(key, call);
+        if let Some(id) = id {
+            let call = Running {
+                id: id.clone(),
+                task,
+                answered,
+            };
+            self.running.insert(id.to_string(), call);
         }
     }
 
@@ -226,7 +245,7 @@ impl Session {
     async fn control(&mut self, request: &RpcRequest) -> Option<String> {
         let result = match request.method.as_str() {
             "auth" => self.auth(&request.params).await,
-            "cancel" => self.cancel(&request.params),
+            "cancel" => self.cancel(&request.params).await,
             _ => return None,
         };
         let id = request.id.clone().unwrap_or(Value::Null);
@@ -253,16 +272,19 @@ impl Session {
         Ok(json!({"username": principal.username, "roles": principal.roles}))
     }
 
-    fn cancel(&mut self, params: &Value) -> ServiceResult<Value> {
+    /// The cancelled call has its answer before this one has.
+    async fn cancel(&mut self, params: &Value) -> ServiceResult<Value> {
         let id = params.get("id").ok_or_else(|| {
             ServiceError::new(&INVALID_ARGUMENT, "cancel takes `id`, that of the call to stop")
         })?;
         let call = self.running.remove(&id.to_string());
-        let running = call.filter(|call| !call.is_finished());
-        if let Some(call) = &running {
-            call.abort();
+        let cancelled = call.filter(|call| !call.answered.swap(true, Ordering::Relaxed));
+        if let Some(call) = &cancelled {
+            call.task.abort();
+            let error = ServiceError::new(&CANCELLED, "the call was cancelled");
+            self.answer(failure(&call.id, &error, &request_id(None))).await;
         }
-        Ok(json!({"cancelled": running.is_some()}))
+        Ok(json!({"cancelled": cancelled.is_some()}))
     }
 
     async fn answer(&self, text: String) {

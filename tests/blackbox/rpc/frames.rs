@@ -243,11 +243,13 @@ async fn rpc_cancel_stops_a_call_under_way() {
             exchange(&mut socket, &request(&json!("next"), ALIVE, &json!({}))).await["id"],
             "next"
         );
-        let stopped = exchange(
+        let ended = exchange(
             &mut socket,
             &request(&json!("stop"), "cancel", &json!({"id": id})),
         )
         .await;
+        assert_eq!((&ended["id"], code(&ended).as_str()), (&id, "CANCELLED"));
+        let stopped = socket.receive().await.unwrap();
         assert_eq!(stopped["result"], json!({"cancelled": true}), "{stopped}");
         let again = exchange(
             &mut socket,
@@ -282,12 +284,16 @@ async fn rpc_a_stopped_call_leaves_its_transaction_as_it_was() {
         exchange(&mut socket, &request(&json!("next"), ALIVE, &json!({}))).await["id"],
         "next"
     );
-    let stopped = exchange(
+    let ended = exchange(
         &mut socket,
         &request(&json!("stop"), "cancel", &json!({"id": "slow"})),
     )
     .await;
-    assert_eq!(stopped["result"], json!({"cancelled": true}));
+    assert_eq!(code(&ended), "CANCELLED");
+    assert_eq!(
+        socket.receive().await.unwrap()["result"],
+        json!({"cancelled": true})
+    );
     let committed = socket
         .call("transactions.commit", &json!({"id": transaction}))
         .await

@@ -10,6 +10,8 @@ pub enum ErrorCode {
     ApiKeyLimit,
     /// The caller has no such API key. Status 404.
     ApiKeyNotFound,
+    /// The caller cancelled the call; what it had begun was undone, unless it was being committed. Status 499.
+    Cancelled,
     /// The table has no such column. Status 400.
     ColumnNotFound,
     /// The name of the database is taken. Status 409.
@@ -113,6 +115,7 @@ impl ErrorCode {
             ErrorCode::ApiKeyNotFound => {
                 Some(&::rustydb_contract_auth::errors::API_KEY_NOT_FOUND)
             }
+            ErrorCode::Cancelled => Some(&::rustydb_contract_core::errors::CANCELLED),
             ErrorCode::ColumnNotFound => {
                 Some(&::rustydb_contract_database::errors::COLUMN_NOT_FOUND)
             }
@@ -260,6 +263,7 @@ impl From<::std::string::String> for ErrorCode {
         match code.as_str() {
             "API_KEY_LIMIT" => ErrorCode::ApiKeyLimit,
             "API_KEY_NOT_FOUND" => ErrorCode::ApiKeyNotFound,
+            "CANCELLED" => ErrorCode::Cancelled,
             "COLUMN_NOT_FOUND" => ErrorCode::ColumnNotFound,
             "DATABASE_EXISTS" => ErrorCode::DatabaseExists,
             "DATABASE_NOT_FOUND" => ErrorCode::DatabaseNotFound,

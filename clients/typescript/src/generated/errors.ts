@@ -23,6 +23,15 @@ export class ApiKeyNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * The caller cancelled the call; what it had begun was undone, unless it was being committed.
+ *
+ * `CANCELLED`, HTTP status 499. The same call would fail again.
+ */
+export class CancelledError extends runtime.RustyDBError {
+  declare readonly code: "CANCELLED";
+}
+
+/**
  * The table has no such column.
  *
  * `COLUMN_NOT_FOUND`, HTTP status 400. The same call would fail again.
@@ -434,6 +443,7 @@ export class WriteConflictError extends runtime.RustyDBError {
 export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry>([
   ["API_KEY_LIMIT", { type: ApiKeyLimitError, retry: "never" }],
   ["API_KEY_NOT_FOUND", { type: ApiKeyNotFoundError, retry: "never" }],
+  ["CANCELLED", { type: CancelledError, retry: "never" }],
   ["COLUMN_NOT_FOUND", { type: ColumnNotFoundError, retry: "never" }],
   ["DATABASE_EXISTS", { type: DatabaseExistsError, retry: "never" }],
   ["DATABASE_NOT_FOUND", { type: DatabaseNotFoundError, retry: "never" }],
@@ -485,6 +495,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
 export interface ErrorsByCode {
   "API_KEY_LIMIT": ApiKeyLimitError;
   "API_KEY_NOT_FOUND": ApiKeyNotFoundError;
+  "CANCELLED": CancelledError;
   "COLUMN_NOT_FOUND": ColumnNotFoundError;
   "DATABASE_EXISTS": DatabaseExistsError;
   "DATABASE_NOT_FOUND": DatabaseNotFoundError;

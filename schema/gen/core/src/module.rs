@@ -16,6 +16,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::desc::PROCESS_ID,
     ],
     errors: &[
+        &crate::errors::CANCELLED,
         &crate::errors::DATABASE_NOT_FOUND,
         &crate::errors::DEADLINE_EXCEEDED,
         &crate::errors::INTERNAL,

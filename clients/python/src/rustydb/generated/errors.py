@@ -29,6 +29,15 @@ class ApiKeyNotFoundError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class CancelledError(_errors.ApiError):
+    """The caller cancelled the call; what it had begun was undone, unless it was being committed.
+
+    `CANCELLED`, status 499.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class ColumnNotFoundError(_errors.ApiError):
     """The table has no such column.
 
@@ -455,6 +464,7 @@ class WriteConflictError(_errors.ApiError):
 _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "API_KEY_LIMIT": ApiKeyLimitError,
     "API_KEY_NOT_FOUND": ApiKeyNotFoundError,
+    "CANCELLED": CancelledError,
     "COLUMN_NOT_FOUND": ColumnNotFoundError,
     "DATABASE_EXISTS": DatabaseExistsError,
     "DATABASE_NOT_FOUND": DatabaseNotFoundError,
@@ -505,6 +515,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
 __all__ = [
     "ApiKeyLimitError",
     "ApiKeyNotFoundError",
+    "CancelledError",
     "ColumnNotFoundError",
     "DatabaseExistsError",
     "DatabaseNotFoundError",
