@@ -10,7 +10,7 @@ use rustydb_store::seam::SpaceId;
 use rustydb_store::tables::{
     ColumnSpec, PUBLIC_SCHEMA, Relation, TableError, TableSpec, Txn, TxnReader, UniqueSpec, ViewSpec,
 };
-use rustydb_store::types::{ColumnDef, ColumnType, ObjectId, TableDef};
+use rustydb_store::types::{ColumnDef, ColumnType, ObjectId, TableDef, ViewDef};
 use std::ops::ControlFlow;
 
 use crate::dml::{atomically, table_named};
@@ -212,26 +212,74 @@ impl SqlEngine {
                 Some(locator),
             )
             .await?;
-        atomically(txn, |txn| txn.create_view(spec, create.or_replace))?;
+        drop(reader);
+        self.put_view(txn, spec, create.or_replace)?;
         Ok(StatementResult::done("CREATE VIEW", 0))
     }
 
-    /// The specification of a view of a query's text: for operations that take definitions.
-    pub async fn view_spec_of(
+    /// Creates a view of a query's text, or with `replace` puts it in the place of another: for operations that take
+    /// definitions.
+    pub async fn create_view_of(
         &self,
-        reader: &TxnReader,
+        txn: &mut Txn,
         ctx: &ExecContext,
         name: &str,
         query: &str,
-    ) -> Result<ViewSpec> {
+        replace: bool,
+    ) -> Result<Arc<ViewDef>> {
         let parsed = crate::parse::parse_one(query)?;
         crate::refuse::refuse_unsupported(&parsed)?;
         let Statement::Query(query) = parsed.ast() else {
             return Err(SqlError::syntax("a view is defined by a query", parsed.start()));
         };
         let place = (PUBLIC_SCHEMA.to_owned(), name.to_owned());
-        self.view_spec(reader, ctx, place, query, Vec::new(), Some(parsed.locator()))
-            .await
+        let reader = txn.reader();
+        let locator = Some(parsed.locator());
+        let spec = self
+            .view_spec(&reader, ctx, place, query, Vec::new(), locator)
+            .await?;
+        drop(reader);
+        self.put_view(txn, spec, replace)
+    }
+
+    /// Makes the view. One that takes another's place must leave every view that reads it, at any depth, readable.
+    fn put_view(&self, txn: &mut Txn, spec: ViewSpec, replace: bool) -> Result<Arc<ViewDef>> {
+        let mark = txn.mark();
+        let replaced = replace && txn.view(&spec.database, &spec.schema, &spec.name)?.is_some();
+        let view = atomically(txn, |txn| txn.create_view(spec, replace))?;
+        if replaced && let Err(error) = self.check_readers_of(&view, &txn.reader()) {
+            txn.undo_to(&mark);
+            return Err(error);
+        }
+        Ok(view)
+    }
+
+    fn check_readers_of(&self, changed: &ViewDef, reader: &TxnReader) -> Result<()> {
+        let state = self.session.state();
+        let views = reader.views(&changed.database)?;
+        let mut checked = vec![false; views.len()];
+        let mut next = vec![(changed.schema.as_str(), changed.name.as_str())];
+        while let Some((schema, name)) = next.pop() {
+            for (place, view) in views.iter().enumerate() {
+                if !view.reads(schema, name) || std::mem::replace(&mut checked[place], true) {
+                    continue;
+                }
+                let scope = Scope::new(&state, reader, &view.database);
+                let planned = scope
+                    .view(view)
+                    .and_then(|plan| crate::stack::deep(true, || state.optimize(&plan)));
+                if let Err(error) = planned {
+                    let cause = from_datafusion(error, None);
+                    let message = format!(
+                        "the view \"{}\" reads \"{}\" and would no longer work: {cause}",
+                        view.name, changed.name
+                    );
+                    return Err(SqlError::syntax(message, Position::UNKNOWN));
+                }
+                next.push((view.schema.as_str(), view.name.as_str()));
+            }
+        }
+        Ok(())
     }
 
     /// Plans the query, and names its columns and what it depends on.

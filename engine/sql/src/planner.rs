@@ -100,7 +100,8 @@ impl<'a> Scope<'a> {
         Ok(relation)
     }
 
-    fn view(&self, view: &ViewDef) -> DfResult<LogicalPlan> {
+    /// The plan of a view's query.
+    pub fn view(&self, view: &ViewDef) -> DfResult<LogicalPlan> {
         if self.depth >= VIEW_DEPTH_MAX {
             return Err(external(SqlError::ResultTooLarge {
                 what: format!("the nesting of views below \"{}\"", view.name),

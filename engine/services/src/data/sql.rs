@@ -265,14 +265,13 @@ impl DataEngine {
         let input = &input;
         self.answer(context, &place, Access::Write, |mut scope| async move {
             let ctx = ExecContext::new(&scope.database);
-            let spec = self
+            let replace = input.replace.unwrap_or(false);
+            let made = self
                 .inner
                 .sql
-                .view_spec_of(&scope.reader(), &ctx, &input.name, &input.query)
-                .await;
-            let made = scope
-                .create_view(spec.map_err(statement_error)?, input.replace.unwrap_or(false))
-                .map_err(table_error)?;
+                .create_view_of(&mut scope, &ctx, &input.name, &input.query, replace)
+                .await
+                .map_err(statement_error)?;
             Ok((scope, described_view(&made)))
         })
         .await

@@ -21,8 +21,6 @@ use super::writes::{change_row, remove_row};
 use crate::identity::blocking::blocking;
 use crate::identity::paging;
 
-/// Idle time-out of a transaction whose caller names none.
-const IDLE_TIMEOUT_MS_DEFAULT: u64 = 60_000;
 /// Name of the list in cursors.
 const TRANSACTIONS: &str = "transactions";
 
@@ -49,12 +47,7 @@ impl TransactionsService for DataEngine {
             owner_name: caller.username.clone(),
             database: input.database.unwrap_or_else(|| MAIN_DATABASE.to_owned()),
             read_only: input.read_only.unwrap_or(false),
-            idle_timeout_us: Some(
-                input
-                    .idle_timeout_ms
-                    .unwrap_or(IDLE_TIMEOUT_MS_DEFAULT)
-                    .saturating_mul(1_000),
-            ),
+            idle_timeout_us: input.idle_timeout_ms.map(|ms| ms.saturating_mul(1_000)),
         };
         let begun = self.inner.transactions.begin(options).map_err(table_error);
         begun.map(described).map_err(declared(context))

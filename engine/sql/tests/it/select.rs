@@ -553,6 +553,33 @@ async fn plans_that_double_with_each_line_are_refused() {
 }
 
 #[tokio::test]
+async fn a_view_is_replaced_only_while_those_that_read_it_work() {
+    let db = people().await;
+    db.run(
+        "CREATE VIEW base AS SELECT id, name FROM people; CREATE VIEW mid AS SELECT id, name FROM base; \
+            CREATE VIEW top AS SELECT upper(name) AS loud FROM mid WHERE id + 1 > 1",
+    )
+    .await;
+    let before = db.shown("SELECT * FROM top ORDER BY loud").await;
+    for (query, broken) in [
+        ("SELECT id FROM people", "mid"),
+        ("SELECT name AS id, name FROM people", "top"),
+    ] {
+        let error = db.fails(&format!("CREATE OR REPLACE VIEW base AS {query}")).await;
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("the view \"{broken}\" reads \"base\"")),
+            "{error}"
+        );
+        assert_eq!(db.shown("SELECT * FROM top ORDER BY loud").await, before);
+    }
+    db.run("CREATE OR REPLACE VIEW base AS SELECT name, id, age FROM people")
+        .await;
+    assert_eq!(db.shown("SELECT * FROM top ORDER BY loud").await, before);
+}
+
+#[tokio::test]
 async fn views_that_double_with_each_other_are_refused() {
     let db = people().await;
     db.run("CREATE VIEW v0 AS SELECT 1 AS x").await;

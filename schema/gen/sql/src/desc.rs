@@ -278,7 +278,7 @@ pub static SQL_CREATE_VIEW_INPUT: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "replace",
-                description: "",
+                description: "Whether the view may take the place of another. It does so only while every view that reads that one still works.",
                 ty: Ty::Boolean,
                 required: false,
                 nullable: false,

@@ -68,6 +68,8 @@ pub struct SqlCreateViewInput {
     pub name: ::rustydb_contract_database::ObjectName,
     /// A SELECT without parameters.
     pub query: ::std::string::String,
+    /// Whether the view may take the place of another. It does so only while every view that reads that one still works.
+    ///
     /// Default: `false`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub replace: ::std::option::Option<bool>,

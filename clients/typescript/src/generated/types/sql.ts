@@ -61,7 +61,12 @@ export interface SqlCreateViewInput {
    * 1 to 1048576 characters.
    */
   query: string;
-  /** Default `false`. */
+  /**
+   * Whether the view may take the place of another. It does so only while every view that reads that one still
+   * works.
+   *
+   * Default `false`.
+   */
   replace?: boolean;
   /** Default `"main"`. */
   database?: databaseTypes.ObjectName;

@@ -42,7 +42,8 @@ class Sql:
         Needs permission `database:admin`.
 
         :param query: A SELECT without parameters.
-        :param replace: Left out, it is `false`.
+        :param replace: Whether the view may take the place of another. It does so only while
+            every view that reads that one still works. Left out, it is `false`.
         :param database: Left out, it is `"main"`.
         :raises ColumnNotFoundError: The table has no such column.
         :raises InvalidQueryError: The statement parses but can't be planned or run, such as by
