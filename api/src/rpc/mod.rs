@@ -2,7 +2,8 @@
 //!
 //! Calls of one socket run side by side, at most [`CALLS_IN_FLIGHT_MAX`] at once; answers come as they are done
 //! and are told apart by `id`. Beside the operations there are `auth`, which sets the credential of later calls,
-//! and `cancel`, which stops one under way: that one answers CANCELLED. A request may carry `timeout_ms` and `request_id` beside its params.
+//! and `cancel`, which stops one under way: that one answers CANCELLED. A request may carry `timeout_ms` and
+//! `request_id` beside its params.
 
 mod message;
 mod socket;

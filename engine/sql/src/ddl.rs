@@ -254,6 +254,8 @@ impl SqlEngine {
         Ok(view)
     }
 
+    /// Without waiting, and so on the caller's thread: the new view is in the transaction already, and a statement that
+    /// is dropped while it waits must leave nothing there.
     fn check_readers_of(&self, changed: &ViewDef, reader: &TxnReader) -> Result<()> {
         let state = self.session.state();
         let views = reader.views(&changed.database)?;

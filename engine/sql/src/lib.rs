@@ -27,8 +27,8 @@
 //!
 //! Calls are async and need a Tokio runtime. Reading the text, planning and reading single rows happen on the caller's
 //! thread, as does the change of rows, while the thread's other tasks move elsewhere where many change; optimising and
-//! running plans happen on threads of the engine (`workers`). Dropping a call cancels it, joins that make no rows
-//! included (`yielding`), and then nothing of it is kept.
+//! running plans happen on threads of the engine (`workers`), but for those of views that read a replaced one. Dropping a
+//! call cancels it, joins that make no rows included (`yielding`), and then nothing of it is kept.
 
 mod arrays;
 mod assign;

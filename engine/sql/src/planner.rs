@@ -30,7 +30,8 @@ const VIEW_DEPTH_MAX: usize = 32;
 /// Views that a statement reads, each as often as it is named.
 const VIEWS_EXPANDED_MAX: usize = 1_000;
 
-/// Steps of a plan. A common table expression is planned wherever it is named, so a few lines can make billions.
+/// Steps of a plan. What a statement names is bounded before it is planned; what stands behind each view that it names
+/// is not.
 const PLAN_STEPS_MAX: usize = 10_000;
 
 /// How the target of a statement that changes rows is named in the SELECT made of it.
@@ -141,7 +142,7 @@ fn bounded(plan: &LogicalPlan) -> DfResult<()> {
             what: "the plan of the statement".to_owned(),
             max: PLAN_STEPS_MAX as u64,
             unit: "steps",
-            remedy: "name common table expressions and views less often".to_owned(),
+            remedy: "name views less often".to_owned(),
         }))
     })?;
     Ok(())

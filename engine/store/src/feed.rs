@@ -90,10 +90,6 @@ impl Feed {
         }
     }
 
-    pub fn store(&self) -> &Arc<dyn TableStore> {
-        &self.inner.store
-    }
-
     /// Reads the commits after `after`. Whether they are all still there is known by the first
     /// [`FeedReader::next`].
     pub fn after(&self, after: CommitSeq) -> FeedReader {

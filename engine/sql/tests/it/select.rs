@@ -528,10 +528,11 @@ async fn dropping_a_statement_stops_it() {
             let stopped = tokio::time::timeout(within, db.in_txn(&mut txn, endless, vec![])).await;
             assert!(stopped.is_err(), "{stopped:?}");
         }
-        let left = db
-            .in_txn(&mut txn, "SELECT count(*) FROM people WHERE id + 0 > 0", vec![])
-            .await
-            .unwrap();
+        let left = tokio::time::timeout(
+            std::time::Duration::from_secs(60),
+            db.in_txn(&mut txn, "SELECT count(*) FROM people WHERE id + 0 > 0", vec![]),
+        );
+        let left = left.await.expect("a thread is free").unwrap();
         assert_eq!(left.rows, [[json!(4)]]);
     }
 }
@@ -548,6 +549,23 @@ async fn plans_that_double_with_each_line_are_refused() {
     let error = db.fails(&format!("{text} SELECT count(*) FROM c59")).await;
     assert!(
         matches!(&error, SqlError::ResultTooLarge { unit: "tables", .. }),
+        "{error:?}"
+    );
+}
+
+/// Few names, each of a view with many steps.
+#[tokio::test]
+async fn plans_of_too_many_steps_are_refused() {
+    let db = people().await;
+    let wide = vec!["SELECT id FROM people"; 150].join(" UNION ALL ");
+    db.run(&format!("CREATE VIEW wide AS {wide}")).await;
+    assert_eq!(db.shown("SELECT count(*) FROM wide").await, "[[600]]");
+    let names: Vec<String> = (0..40).map(|number| format!("wide AS w{number}")).collect();
+    let error = db
+        .fails(&format!("SELECT count(*) FROM {}", names.join(", ")))
+        .await;
+    assert!(
+        matches!(&error, SqlError::ResultTooLarge { unit: "steps", .. }),
         "{error:?}"
     );
 }

@@ -34,9 +34,9 @@
 //!
 //! # What is absent
 //!
-//! No write transaction but the writer's, none longer than a group. No async. No knowledge of rows or columns.
-//! No retry of a failed sync: the kernel may have dropped the dirty pages, and a second sync would succeed
-//! without them.
+//! No write transaction but the writer's, none longer than a group. No async, but word of each commit for those who
+//! are. No knowledge of rows or columns. No retry of a failed sync: the kernel may have dropped the dirty pages, and a
+//! second sync would succeed without them.
 //!
 //! # Choices about redb
 //!

@@ -145,7 +145,7 @@ impl TableStore for MemStore {
         }
         let log = &log.entries;
         let start = log.partition_point(|entry| entry.commit <= after);
-        let mut end = (start + entries_max.max(1)).min(log.len());
+        let mut end = start.saturating_add(entries_max.max(1)).min(log.len());
         while end < log.len() && end > start && log[end].commit == log[end - 1].commit {
             end += 1;
         }

@@ -1,6 +1,7 @@
 //! Every operation through its service trait, on an in-memory store and a clock that stands still.
 #![allow(clippy::unwrap_used)]
 
+mod background;
 mod concurrency;
 mod cursors;
 mod examples;
