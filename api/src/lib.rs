@@ -1,7 +1,7 @@
 //! The server library: one way in.
 //!
-//! REST, JSON-RPC over WebSocket and GraphQL decode a request into an operation and a JSON input, hand both to
-//! the [`pipeline`], and encode what comes back. Authentication, authorisation, validation, deadlines, request
+//! REST, WebSocket and GraphQL decode a request into an operation and a JSON input, hand both to the [`pipeline`], and
+//! encode what comes back. What goes on coming is a [`streams::Watch`], which every transport frames in its own way. Authentication, authorisation, validation, deadlines, request
 //! ids, spans and metrics happen in the pipeline and nowhere else, so each holds on every interface at once.
 //!
 //! The crates below `gen/` register operations; this one knows none of them. It never sees the engine: what it
@@ -9,11 +9,15 @@
 
 pub mod errors;
 pub mod graphql;
+pub mod live;
 pub mod pipeline;
 pub mod registry;
 pub mod rest;
-pub mod rpc;
 pub mod server;
+mod socket;
+mod sse;
+pub mod streams;
 
 pub use pipeline::{Call, Pipeline};
 pub use registry::{Api, ModuleApi, Registered};
+pub use streams::RegisteredView;

@@ -21,6 +21,7 @@ use tracing::Instrument;
 
 use crate::errors::invalid_argument;
 use crate::registry::{Answer, Registered};
+use crate::streams::{Opened, RegisteredView};
 
 /// Longest request id taken from a caller.
 const REQUEST_ID_CHARS_MAX: usize = 128;
@@ -82,10 +83,7 @@ impl Pipeline {
         let steps = AssertUnwindSafe(self.steps(operation, call, begun)).catch_unwind();
         let result = match steps.instrument(span.clone()).await {
             Ok(result) => result,
-            Err(_) => Err(ServiceError::new(
-                &INTERNAL,
-                "the operation failed unexpectedly; the log has more",
-            )),
+            Err(_) => Err(panicked()),
         };
         let elapsed = begun.elapsed();
         let code = result.as_ref().err().map_or("OK", ServiceError::code);
@@ -98,6 +96,63 @@ impl Pipeline {
         result
     }
 
+    /// Takes the opening of a view through every step; answers who opened it too.
+    pub(crate) async fn open(
+        &self,
+        view: &RegisteredView,
+        call: Call,
+    ) -> ServiceResult<(Opened, Option<Arc<Principal>>)> {
+        let desc = &view.desc.open;
+        let interface = call.interface;
+        let begun = Instant::now();
+        let span = tracing::info_span!(
+            "open",
+            view = desc.id,
+            interface = interface.as_str(),
+            request_id = %call.request_id,
+        );
+        let steps = async {
+            let (context, input, timeout) = self.admitted(desc, call, begun).await?;
+            let principal = context.principal.clone();
+            let opened = within(timeout, view.open(context, input)).await?;
+            Ok((opened, principal))
+        };
+        let result = match AssertUnwindSafe(steps)
+            .catch_unwind()
+            .instrument(span.clone())
+            .await
+        {
+            Ok(result) => result.inspect_err(|error| check_declared(desc, error)),
+            Err(_) => Err(panicked()),
+        };
+        let code = result.as_ref().err().map_or("OK", ServiceError::code);
+        measure(desc, interface, code, begun.elapsed());
+        span.in_scope(|| match &result {
+            Err(error) if error.desc().status >= 500 => tracing::error!(%error, "failed"),
+            Err(error) => tracing::debug!(%error, "refused"),
+            Ok(_) => {}
+        });
+        result
+    }
+
+    /// Whether a caller may still make a call that was let through before.
+    pub(crate) async fn may(
+        &self,
+        desc: &OperationDesc,
+        credential: Option<&Credential>,
+        input: &Value,
+    ) -> ServiceResult<Option<Arc<Principal>>> {
+        let principal = self.authenticate(desc, credential).await?;
+        if let Some(principal) = &principal {
+            self.authorise(desc, principal, input)?;
+        }
+        Ok(principal)
+    }
+
+    pub(crate) fn identity(&self) -> &Arc<dyn Identity> {
+        &self.identity
+    }
+
     async fn steps(
         &self,
         operation: &Registered,
@@ -105,6 +160,19 @@ impl Pipeline {
         begun: Instant,
     ) -> ServiceResult<Box<dyn Answer>> {
         let desc = operation.desc;
+        let (context, input, timeout) = self.admitted(desc, call, begun).await?;
+        within(timeout, operation.invoke(context, input))
+            .await
+            .inspect_err(|error| check_declared(desc, error))
+    }
+
+    /// Everything before the call itself: authenticated, authorised, valid, and with a deadline.
+    async fn admitted(
+        &self,
+        desc: &'static OperationDesc,
+        call: Call,
+        begun: Instant,
+    ) -> ServiceResult<(CallContext, Value, Duration)> {
         if self.draining.load(Ordering::Relaxed) && desc.permission != PermissionRule::Public {
             return Err(ServiceError::new(&UNAVAILABLE, "the server is stopping").with_retry_after_seconds(1));
         }
@@ -128,16 +196,7 @@ impl Pipeline {
             principal,
             deadline: begun + timeout,
         };
-        match tokio::time::timeout(timeout, operation.invoke(context, call.input)).await {
-            Ok(result) => result.inspect_err(|error| check_declared(desc, error)),
-            Err(_) => Err(ServiceError::new(
-                &DEADLINE_EXCEEDED,
-                format!(
-                    "not done within {} ms; ask for more with the time-out of the call",
-                    timeout.as_millis()
-                ),
-            )),
-        }
+        Ok((context, call.input, timeout))
     }
 
     /// The caller. A public operation is open to a caller with a credential that is no longer good.
@@ -216,6 +275,23 @@ impl Pipeline {
             )),
         }
     }
+}
+
+async fn within<T>(timeout: Duration, work: impl Future<Output = ServiceResult<T>>) -> ServiceResult<T> {
+    match tokio::time::timeout(timeout, work).await {
+        Ok(result) => result,
+        Err(_) => Err(ServiceError::new(
+            &DEADLINE_EXCEEDED,
+            format!(
+                "not done within {} ms; ask for more with the time-out of the call",
+                timeout.as_millis()
+            ),
+        )),
+    }
+}
+
+fn panicked() -> ServiceError {
+    ServiceError::new(&INTERNAL, "the operation failed unexpectedly; the log has more")
 }
 
 fn unauthenticated(what: &str) -> ServiceError {

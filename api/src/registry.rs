@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use rustydb_contract::descriptor::{ModuleDesc, OperationDesc};
 use rustydb_contract::{CallContext, Operation, ServiceError, ServiceResult};
-use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT};
+use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT, OPERATION_NOT_FOUND};
 use serde::Serialize;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::live::Live;
 use crate::pipeline::Pipeline;
+use crate::streams::RegisteredView;
 
 /// An operation's answer, not yet encoded.
 pub trait Answer: Send {
@@ -69,6 +72,7 @@ impl Registered {
 pub struct ModuleApi {
     pub desc: &'static ModuleDesc,
     pub operations: Vec<Registered>,
+    pub views: Vec<RegisteredView>,
     pub rest: OpenApiRouter<Api>,
     pub rpc: Vec<&'static OperationDesc>,
     pub graphql: Vec<&'static OperationDesc>,
@@ -82,24 +86,77 @@ struct Inner {
     pipeline: Pipeline,
     operations: BTreeMap<&'static str, Registered>,
     rpc: BTreeMap<&'static str, &'static OperationDesc>,
+    views: BTreeMap<&'static str, RegisteredView>,
+    live: Arc<Live>,
+    access: watch::Sender<u64>,
     sockets: TaskTracker,
     stopping: CancellationToken,
+    /// Ends what the server does in the background.
+    _background: DropGuard,
 }
 
 impl Api {
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub(crate) fn new(
         pipeline: Pipeline,
         operations: BTreeMap<&'static str, Registered>,
         rpc: BTreeMap<&'static str, &'static OperationDesc>,
+        views: BTreeMap<&'static str, RegisteredView>,
     ) -> Api {
         let (sockets, stopping) = (TaskTracker::new(), CancellationToken::new());
-        Api(Arc::new(Inner {
+        let background = CancellationToken::new();
+        let api = Api(Arc::new(Inner {
             pipeline,
             operations,
             rpc,
+            views,
+            live: Arc::default(),
+            access: watch::Sender::new(0),
             sockets,
             stopping,
-        }))
+            _background: background.clone().drop_guard(),
+        }));
+        api.follow_access(background);
+        api
+    }
+
+    /// Passes word of changed access rights on to every open view.
+    fn follow_access(&self, ended: CancellationToken) {
+        let identity = Arc::clone(self.0.pipeline.identity());
+        let access = self.0.access.clone();
+        tokio::spawn(ended.run_until_cancelled_owned(async move {
+            let mut seen = 0;
+            loop {
+                seen = identity.changed(seen).await;
+                access.send_replace(seen);
+            }
+        }));
+    }
+
+    /// Word of every change of access rights from now on.
+    pub(crate) fn access_changes(&self) -> watch::Receiver<u64> {
+        self.0.access.subscribe()
+    }
+
+    /// Connections and their subscriptions.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.0.live
+    }
+
+    /// Every view by id.
+    pub fn views(&self) -> impl Iterator<Item = &RegisteredView> {
+        self.0.views.values()
+    }
+
+    /// The view of that id.
+    pub fn view(&self, id: &str) -> ServiceResult<&RegisteredView> {
+        self.0.views.get(id).ok_or_else(|| {
+            ServiceError::new(
+                &OPERATION_NOT_FOUND,
+                format!("there is no view {id:?}; views are named like database.table_changes, and docs/asyncapi.json lists them"),
+            )
+        })
     }
 
     pub fn pipeline(&self) -> &Pipeline {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_graphql::dynamic::SchemaError;
+use axum::extract::{Request, State};
 use axum::routing::{any, post};
 use axum::{Router, middleware};
 use rustydb_contract::descriptor::{OperationDesc, RestPlace};
@@ -12,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::graphql::{self, Graphql};
 use crate::pipeline::Pipeline;
 use crate::registry::{Api, ModuleApi};
-use crate::{rest, rpc};
+use crate::{rest, socket};
 
 /// A server ready to be served.
 pub struct Server {
@@ -21,8 +22,8 @@ pub struct Server {
     pub router: Router,
     /// The document utoipa built from the routes themselves.
     pub openapi: OpenApi,
-    /// The schema served at /graphql.
-    pub graphql: async_graphql::dynamic::Schema,
+    /// What is served at /graphql.
+    pub graphql: Graphql,
 }
 
 /// Builds the server of these modules.
@@ -30,32 +31,40 @@ pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, Sche
     let mut operations = BTreeMap::new();
     let mut rpc_methods = BTreeMap::new();
     let mut graphql_fields: Vec<&'static OperationDesc> = Vec::new();
+    let mut views = BTreeMap::new();
     let mut rest = OpenApiRouter::new();
     for module in modules {
         for operation in module.operations {
             operations.insert(operation.desc.id, operation);
         }
+        views.extend(module.views.into_iter().map(|view| (view.desc.open.id, view)));
         rpc_methods.extend(module.rpc.into_iter().map(|desc| (desc.id, desc)));
         graphql_fields.extend(module.graphql);
         rest = rest.merge(module.rest);
     }
-    let api = Api::new(pipeline, operations, rpc_methods);
+    let api = Api::new(pipeline, operations, rpc_methods, views);
     let schema = graphql::build(&api, &graphql_fields)?;
     let (routes, mut openapi) = rest.split_for_parts();
     tell_optional_bodies(&mut openapi, &api);
     let endpoint = Graphql {
         api: api.clone(),
-        schema: schema.clone(),
+        schema,
     };
+    let mut routes = routes.route(socket::PATH, any(socket::entry));
+    for desc in api.views().map(|view| view.desc) {
+        if let Some(path) = desc.ws {
+            let serve = move |api: State<Api>, request: Request| socket::dedicated(api, desc, request);
+            routes = routes.route(path, any(serve));
+        }
+    }
     let router = routes
-        .route(rpc::PATH, any(rpc::handle))
         .with_state(api.clone())
-        .route("/graphql", post(graphql::handle).with_state(endpoint));
+        .route(graphql::PATH, post(graphql::handle).with_state(endpoint.clone()));
     Ok(Server {
         api,
         router,
         openapi,
-        graphql: schema,
+        graphql: endpoint,
     })
 }
 
@@ -83,9 +92,11 @@ fn tell_optional_bodies(openapi: &mut OpenApi, api: &Api) {
     }
 }
 
-/// Answers in the contract's form what no route takes or could read; to be called once all routes are there.
-pub fn with_fallbacks(router: Router) -> Router {
+/// Answers in the contract's form what no route takes or could read, and gives sockets to /graphql, where a browser gets
+/// a page; to be called once all routes are there.
+pub fn with_fallbacks(router: Router, graphql: Graphql) -> Router {
     router
+        .layer(middleware::from_fn_with_state(graphql, graphql::take_sockets))
         .fallback(rest::not_found)
         .method_not_allowed_fallback(rest::method_not_allowed)
         .layer(middleware::from_fn(rest::refuse_unreadable_path))

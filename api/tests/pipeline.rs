@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,10 @@ operation!(ByStatement, STATEMENT);
 struct Gate;
 
 impl Identity for Gate {
+    fn changed<'a>(&'a self, _: u64) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
+        Box::pin(std::future::pending())
+    }
+
     fn authenticate<'a>(&'a self, credential: &'a Credential) -> AnswerFuture<'a, Arc<Principal>> {
         Box::pin(async move {
             match credential {

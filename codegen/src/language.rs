@@ -232,6 +232,9 @@ pub enum Kind {
     Command,
     /// Runs long: answers with a job.
     Job,
+    /// Opens a view of a stream. Views are written under `streams`.
+    #[serde(skip)]
+    Stream,
 }
 
 /// One operation.
@@ -401,17 +404,14 @@ pub struct StreamDef {
     pub class: StreamClass,
     pub permission: PermissionRef,
     pub summary: String,
-    #[serde(default)]
-    pub events: IndexMap<String, Schema>,
-    #[serde(default)]
-    pub record: Option<Schema>,
+    /// Views, in snake_case; a view is named `module.view`.
     pub views: IndexMap<String, ViewDef>,
     pub since: String,
     #[serde(default)]
     pub stability: Stability,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamClass {
     /// Lossless and resumable.
@@ -420,19 +420,74 @@ pub enum StreamClass {
     Telemetry,
 }
 
+/// One way to watch a source. It has either `record` or `events`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ViewDef {
+    pub summary: String,
+    #[serde(default)]
+    pub description: Option<String>,
+    /// WebSocket path of its own, below /api/v1/ws/; the SSE path follows it.
     #[serde(default)]
     pub ws: Option<String>,
+    /// Subscription field where the rule's name does not serve.
     #[serde(default)]
     pub graphql: Option<String>,
-    #[serde(default)]
-    pub rpc: Option<String>,
+    /// An object: its fields become the query on SSE, args on WebSocket, arguments in GraphQL.
     #[serde(default)]
     pub args: Option<Schema>,
+    /// The object type of every event; the event has its name.
     #[serde(default)]
-    pub record: Option<Schema>,
+    pub record: Option<String>,
+    /// The object types of the events; each event has the name of its type.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Errors its opening answers beside those every call can.
+    #[serde(default)]
+    pub errors: Vec<String>,
+    /// Subscriptions that are executed on the engine over every transport.
+    #[serde(default)]
+    pub examples: Vec<ViewExample>,
+}
+
+/// A subscription with what must come of it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ViewExample {
+    /// Name in snake_case, unique within the view.
+    pub name: String,
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// Calls made before; each must succeed.
+    #[serde(default)]
+    pub given: Vec<Step>,
+    /// Role that subscribes; `admin` unless said, `nobody` for no credentials.
+    #[serde(default, rename = "as")]
+    pub role: Option<String>,
+    /// Arguments; `${saved.field}` stands for a value of an earlier answer.
+    #[serde(default)]
+    pub input: Option<Value>,
+    /// Calls made once the subscription is acknowledged.
+    #[serde(default)]
+    pub then: Vec<Step>,
+    /// Events that must come, in this order.
+    #[serde(default)]
+    pub events: Vec<ExpectedEvent>,
+    /// Code of the error the opening must answer.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// An event of an example.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedEvent {
+    /// Its name; of a view with one kind of event it may be left out.
+    #[serde(default)]
+    pub event: Option<String>,
+    /// Part of its data that must be there, exactly.
+    #[serde(default)]
+    pub data: Option<Value>,
 }
 
 impl<'de> Deserialize<'de> for Schema {

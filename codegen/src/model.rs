@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use crate::language::{Interface, Kind, Limits, Retry, Stability, Unit};
+pub use crate::language::{Interface, Kind, Limits, Retry, Stability, StreamClass, Unit};
 
 use crate::diagnostics::Place;
 
@@ -41,9 +41,24 @@ pub struct Module {
     pub errors: Vec<String>,
     /// By operation name without the module.
     pub operations: BTreeMap<String, Operation>,
+    /// By view name without the module.
+    pub views: BTreeMap<String, View>,
     /// Other modules whose types or errors this one uses; never a cycle.
     pub depends_on: BTreeSet<String>,
     pub place: Place,
+}
+
+impl Module {
+    /// Operations and the openings of views.
+    pub fn routed(&self) -> impl Iterator<Item = &Operation> {
+        let views = self.views.values().map(|view| &view.open);
+        self.operations.values().chain(views)
+    }
+
+    /// Whether a service stands behind it.
+    pub fn has_service(&self) -> bool {
+        !self.operations.is_empty() || !self.views.is_empty()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -84,7 +99,7 @@ pub struct TypeDef {
     pub shape: Shape,
     /// Reached from an operation's input.
     pub in_input: bool,
-    /// Reached from an operation's output or an error's details.
+    /// Reached from an operation's output, an event or an error's details.
     pub in_output: bool,
     /// The input of this operation id, made by the generator.
     pub input_of: Option<String>,
@@ -260,6 +275,35 @@ pub struct Operation {
     pub place: Place,
 }
 
+/// One view of a stream.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// What opens it: the SSE route, the input, who may, as `graphql` the subscription field. Its `output` is the
+    /// record's type; a view of several events has none.
+    pub open: Operation,
+    /// Name of the source in its module.
+    pub stream: String,
+    pub class: StreamClass,
+    /// WebSocket path of its own.
+    pub ws: Option<String>,
+    /// Object types whose names are the events' names, in the order of the contract; never empty.
+    pub events: Vec<String>,
+    /// Whether every event is of one type, whose fields stand in GraphQL's payload itself.
+    pub is_record: bool,
+}
+
+impl View {
+    /// The type that holds any event of the view: the record's, or the enumeration made for it.
+    pub fn event_type(&self) -> String {
+        if self.is_record {
+            self.events[0].clone()
+        } else {
+            let name = format!("{}_{}", self.open.module, self.open.name);
+            format!("{}Event", crate::names::pascal(&name))
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PermissionRule {
     /// No credentials needed.
@@ -320,6 +364,17 @@ pub struct Example {
     pub output: Option<Value>,
     /// Code of the expected error.
     pub error: Option<String>,
+    /// Of a view: calls made once it is open.
+    pub then: Vec<Step>,
+    /// Of a view: the events that must come of them.
+    pub events: Vec<ExpectedEvent>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ExpectedEvent {
+    pub event: String,
+    /// Part of the data that must be there.
+    pub data: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -339,6 +394,21 @@ impl Model {
         self.modules
             .values()
             .flat_map(|module| module.operations.values())
+    }
+
+    /// Views of every module by id.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        self.modules.values().flat_map(|module| module.views.values())
+    }
+
+    pub fn view(&self, id: &str) -> Option<&View> {
+        let (module, name) = id.split_once('.')?;
+        self.modules.get(module)?.views.get(name)
+    }
+
+    /// Operations and the openings of views: all that REST has routes for.
+    pub fn routed(&self) -> impl Iterator<Item = &Operation> {
+        self.modules.values().flat_map(Module::routed)
     }
 
     pub fn operation(&self, id: &str) -> Option<&Operation> {

@@ -157,7 +157,7 @@ fn a_changed_document_is_seen() {
 #[tokio::test]
 async fn the_published_graphql_has_the_fields_of_the_live_schema() {
     let folder = tempfile::tempdir().unwrap();
-    let live = server(&folder).await.graphql.sdl();
+    let live = server(&folder).await.graphql.schema.sdl();
     let fields = |text: &str| {
         text.lines()
             .map(str::trim)

@@ -32,7 +32,7 @@ fn missing(server: &Server, contract: &[&'static OperationDesc]) -> BTreeSet<Reg
         .flat_map(|item| item.as_object().unwrap().values())
         .filter_map(|operation| operation["operationId"].as_str())
         .collect();
-    let sdl = server.graphql.sdl();
+    let sdl = server.graphql.schema.sdl();
     let fields: BTreeSet<&str> = sdl
         .split(['{', '}'])
         .flat_map(str::lines)

@@ -88,7 +88,7 @@ pub async fn start(
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
     let server = server::build(pipeline, modules(&engine)).context("the GraphQL schema does not build")?;
     let router = metrics::add(pages::add(server.router.clone()), server.api.clone(), recorder);
-    let router = server::with_fallbacks(router);
+    let router = server::with_fallbacks(router, server.graphql);
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
         format!(
             "cannot listen on {}; --listen takes another address",
@@ -116,6 +116,7 @@ pub fn modules(engine: &Engine) -> Vec<rustydb_api::ModuleApi> {
         rustydb_api_auth::module(engine.auth()),
         rustydb_api_database::module(engine.database()),
         rustydb_api_health::module(engine.health()),
+        rustydb_api_protocol::module(engine.protocol()),
         rustydb_api_query::module(engine.query()),
         rustydb_api_sql::module(engine.sql()),
         rustydb_api_transactions::module(engine.transactions()),
@@ -140,7 +141,11 @@ impl Running {
             stopping.cancelled().await;
             tokio::time::sleep(DRAIN_MAX).await;
         };
-        let serving = axum::serve(self.listener, self.router).with_graceful_shutdown(stop);
+        let serving = axum::serve(
+            self.listener,
+            self.router.into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .with_graceful_shutdown(stop);
         tokio::select! {
             served = serving.into_future() => served?,
             () = late => tracing::warn!("some calls and sockets did not end in time and are cut off"),

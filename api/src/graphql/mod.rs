@@ -1,4 +1,5 @@
-//! GraphQL: a dynamic schema registered from the contract's descriptors, served over HTTP.
+//! GraphQL: a dynamic schema registered from the contract's descriptors, served over HTTP, and over sockets
+//! ([`crate::socket::graphql`]) where views are subscribed to.
 
 mod convert;
 mod schema;
@@ -9,16 +10,19 @@ use async_graphql::dynamic::Schema;
 use async_graphql::{PathSegment, Request as GraphqlRequest, Response as GraphqlResponse};
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use rustydb_contract::host::Credential;
+use parking_lot::Mutex;
 use rustydb_contract::{ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INVALID_ARGUMENT, INVALID_REQUEST, UNSUPPORTED_MEDIA_TYPE};
 use serde_json::Value;
 
 use crate::errors::{graphql_error, put_request_id};
+use crate::live::Connection;
 use crate::registry::Api;
-use crate::rest;
+use crate::streams::CredentialCell;
+use crate::{rest, socket};
 
 pub use schema::build;
 
@@ -29,10 +33,12 @@ const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 const FIELD_EXTENSION: &str = "rustydb_field";
 
 /// What resolvers need of the request that carries them.
-struct RequestData {
-    credential: Option<Credential>,
-    request_id: Arc<str>,
-    timeout_ms: Option<u64>,
+pub(crate) struct RequestData {
+    pub(crate) credential: CredentialCell,
+    pub(crate) request_id: Arc<str>,
+    pub(crate) timeout_ms: Option<u64>,
+    /// What carries subscriptions; `None` of a request that is answered at once.
+    pub(crate) connection: Option<Arc<Connection>>,
 }
 
 /// The schema with the operations behind it.
@@ -42,21 +48,38 @@ pub struct Graphql {
     pub schema: Schema,
 }
 
+/// Where the endpoint lies.
+pub const PATH: &str = "/graphql";
+
+/// Where some clients look for the socket.
+const SOCKET_PATH: &str = "/graphql/ws";
+
+/// Upgrades what comes to the endpoint for a socket; anything else goes on.
+pub async fn take_sockets(State(graphql): State<Graphql>, request: Request, next: Next) -> Response {
+    let is_socket = match request.uri().path() {
+        SOCKET_PATH => true,
+        PATH => request.headers().contains_key(header::UPGRADE),
+        _ => false,
+    };
+    if is_socket {
+        return socket::graphql::upgrade(graphql, request).await;
+    }
+    next.run(request).await
+}
+
 /// Answers a request to the endpoint: an operation by POST.
 pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Response {
     let request_id = rest::request_id_of(request.headers());
     let standard = accepts(request.headers(), GRAPHQL_RESPONSE);
-    let (mut response, status) = match decode(&graphql, request, &request_id).await {
+    let (response, status) = match decode(&graphql, request, &request_id).await {
         Ok(request) => {
-            let mut response = graphql.schema.execute(request).await;
-            // Errors of operations have their code already; others are of the document, which did not run.
-            let refused = response.errors.iter().any(|error| error.extensions.is_none());
-            let status = if standard && refused { 400 } else { 200 };
-            if response.is_err() {
-                // Fields of the root are never null, so that one without a value takes all.
-                response.data = async_graphql::Value::Null;
-            }
-            (with_codes(response, &request_id), status)
+            let response = graphql.schema.execute(request).await;
+            let status = if standard && is_refused(&response) {
+                400
+            } else {
+                200
+            };
+            (finished(response, &request_id), status)
         }
         Err(error) => {
             let status = error.desc().status;
@@ -64,7 +87,6 @@ pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Respons
             (GraphqlResponse::from_errors(vec![error]), status)
         }
     };
-    response.extensions.clear();
     let mut out = encode(&response, standard, status);
     put_request_id(&mut out, &request_id);
     out
@@ -98,10 +120,27 @@ async fn decode(graphql: &Graphql, request: Request, request_id: &Arc<str>) -> S
     let request: GraphqlRequest = serde_json::from_value(value)
         .map_err(|error| ServiceError::new(&INVALID_REQUEST, error.to_string()))?;
     Ok(request.data(RequestData {
-        credential,
+        credential: Arc::new(Mutex::new(credential)),
         request_id: Arc::clone(request_id),
         timeout_ms,
+        connection: None,
     }))
+}
+
+/// Whether the document did not run: errors of operations have their code already.
+pub(crate) fn is_refused(response: &GraphqlResponse) -> bool {
+    response.errors.iter().any(|error| error.extensions.is_none())
+}
+
+/// A response as it is sent.
+pub(crate) fn finished(mut response: GraphqlResponse, request_id: &str) -> GraphqlResponse {
+    if response.is_err() {
+        // Fields of the root are never null, so that one without a value takes all.
+        response.data = async_graphql::Value::Null;
+    }
+    let mut response = with_codes(response, request_id);
+    response.extensions.clear();
+    response
 }
 
 /// Errors that the library found, before any resolver ran, carry a code of the contract too.

@@ -5,20 +5,24 @@ use std::collections::BTreeMap;
 use async_graphql::Value as GraphqlValue;
 use async_graphql::dynamic::{
     Enum, EnumItem, Field, FieldFuture, FieldValue, InputObject, InputValue, Object, ResolverContext, Scalar,
-    Schema, SchemaError, Type, TypeRef, Union,
+    Schema, SchemaError, Subscription, SubscriptionField, SubscriptionFieldFuture, Type, TypeRef, Union,
 };
+use futures::stream;
 use rustydb_contract::descriptor::{
     FieldDesc, IntegerWidth, ObjectDesc, OperationDesc, OperationKind, Shape, Ty, TypeDesc, UnionDesc,
 };
 use rustydb_contract::names::{camel, enum_value};
+use rustydb_contract::stream::{StreamClass, ViewDesc};
 use rustydb_contract::{Interface, ServiceError};
-use rustydb_contract_core::errors::INTERNAL;
+use rustydb_contract_core::desc::STREAM_CONTROL;
+use rustydb_contract_core::errors::{INTERNAL, INVALID_REQUEST};
 use serde_json::Value;
 
 use super::{FIELD_EXTENSION, RequestData, convert};
 use crate::errors::graphql_error;
-use crate::pipeline::Call;
+use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
+use crate::streams::Watch;
 
 /// Scalars of the contract beside those GraphQL has.
 const SCALARS: &[(&str, &str)] = &[
@@ -48,7 +52,14 @@ const SCALARS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The schema of these operations.
+/// Descriptions of the fields that every payload of a subscription has; the generator's document has the same.
+const EVENT_TEXT: &str = "Name of the event.";
+const DATA_TEXT: &str = "What the event says.";
+const TIMESTAMP_TEXT: &str = "When it happened.";
+const CURSOR_TEXT: &str = "Where to go on behind this item.";
+const CONTROL_TEXT: &str = "What is told beside the events; the event's own fields are null then.";
+
+/// The schema of these operations and of every view.
 pub fn build(api: &Api, operations: &[&'static OperationDesc]) -> Result<Schema, SchemaError> {
     let mut types = Types::default();
     let mut query = Object::new("Query");
@@ -64,12 +75,25 @@ pub fn build(api: &Api, operations: &[&'static OperationDesc]) -> Result<Schema,
         }
     }
     let limits = api.pipeline().limits();
-    let mut builder = Schema::build("Query", has_mutation.then_some("Mutation"), None)
-        .limit_depth(limits.graphql_depth)
-        .limit_complexity(limits.graphql_complexity)
-        .register(query);
+    let mut subscription = Subscription::new("Subscription");
+    let mut has_subscription = false;
+    for desc in api.views().map(|view| view.desc) {
+        subscription = subscription.field(subscription_field(api, desc, &mut types));
+        has_subscription = true;
+    }
+    let mut builder = Schema::build(
+        "Query",
+        has_mutation.then_some("Mutation"),
+        has_subscription.then_some("Subscription"),
+    )
+    .limit_depth(limits.graphql_depth)
+    .limit_complexity(limits.graphql_complexity)
+    .register(query);
     if has_mutation {
         builder = builder.register(mutation);
+    }
+    if has_subscription {
+        builder = builder.register(subscription);
     }
     for (_, ty) in types.registered {
         builder = builder.register(ty);
@@ -106,7 +130,7 @@ fn resolve<'a>(api: Api, desc: &'static OperationDesc, context: ResolverContext<
         let data = context.ctx.data::<RequestData>()?;
         let call = Call {
             interface: Interface::Graphql,
-            credential: data.credential.clone(),
+            credential: data.credential.lock().clone(),
             request_id: data.request_id.clone(),
             timeout_ms: data.timeout_ms,
             input: Value::Object(input),
@@ -127,6 +151,54 @@ fn resolve<'a>(api: Api, desc: &'static OperationDesc, context: ResolverContext<
             .to_value()
             .map_err(|error| fail(ServiceError::new(&INTERNAL, error.to_string())))?;
         Ok(Some(root_value(value, desc.output)))
+    })
+}
+
+fn subscription_field(api: &Api, desc: &'static ViewDesc, types: &mut Types) -> SubscriptionField {
+    let payload = types.payload(desc);
+    let api = api.clone();
+    let ty = TypeRef::NonNull(Box::new(TypeRef::named(payload)));
+    let mut field = SubscriptionField::new(desc.open.graphql, ty, move |context| {
+        watch(api.clone(), desc, context)
+    })
+    .description(paragraphs(desc.open.summary, desc.open.description));
+    for argument in desc.open.input_fields() {
+        field = field.argument(types.input_value(argument));
+    }
+    field
+}
+
+/// Opens a view; what comes of it are the payloads.
+fn watch<'a>(api: Api, desc: &'static ViewDesc, context: ResolverContext<'a>) -> SubscriptionFieldFuture<'a> {
+    let input = convert::input(desc.open.input_fields(), |name| {
+        context.args.get(name).map(|value| value.as_value().clone())
+    });
+    SubscriptionFieldFuture::new(async move {
+        let data = context.ctx.data::<RequestData>()?;
+        let fail = |error: ServiceError| graphql_error(&error, &data.request_id);
+        let Some(connection) = &data.connection else {
+            let message = "subscriptions need a WebSocket with the subprotocol graphql-transport-ws";
+            return Err(fail(ServiceError::new(&INVALID_REQUEST, message)));
+        };
+        let call = Call {
+            interface: Interface::Graphql,
+            credential: data.credential.lock().clone(),
+            request_id: data.request_id.clone(),
+            timeout_ms: data.timeout_ms,
+            input: Value::Object(input),
+        };
+        let view = api.view(desc.open.id).map_err(fail)?;
+        let credential = data.credential.clone();
+        let opened = Watch::open(&api, connection, view, call, credential)
+            .await
+            .map_err(fail)?;
+        Ok(stream::unfold(opened, move |mut opened| async move {
+            let payload = match opened.next().await? {
+                Ok(frame) => Ok(FieldValue::owned_any(frame.payload(desc))),
+                Err(error) => Err(graphql_error(&error, &request_id(None))),
+            };
+            Some((payload, opened))
+        }))
     })
 }
 
@@ -249,6 +321,52 @@ impl Types {
         name
     }
 
+    /// What a view's field answers for each item.
+    fn payload(&mut self, desc: &'static ViewDesc) -> String {
+        let mut letters = desc.open.graphql.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        let name: String = first
+            .into_iter()
+            .chain(letters)
+            .chain("Payload".chars())
+            .collect();
+        let mut ty = Object::new(&name).description(format!("One item of `{}`.", desc.open.id));
+        match &desc.event_type.shape {
+            Shape::Object(object) => {
+                for field in object.fields {
+                    ty = ty.field(self.optional_field(field));
+                }
+            }
+            _ => {
+                let union = TypeRef::named(self.output_named(desc.event_type));
+                let data = Field::new("data", union, |context| {
+                    FieldFuture::Value(
+                        part(&context, "data").map(|data| convert::named_output(data, desc.event_type)),
+                    )
+                });
+                let event = scalar_field("event", TypeRef::named("String"));
+                ty = ty
+                    .field(event.description(EVENT_TEXT))
+                    .field(data.description(DATA_TEXT));
+            }
+        }
+        let timestamp = TypeRef::NonNull(Box::new(TypeRef::named(self.scalar("Timestamp"))));
+        ty = ty.field(scalar_field("timestamp", timestamp).description(TIMESTAMP_TEXT));
+        if desc.class == StreamClass::Changes {
+            let cursor = TypeRef::named(self.scalar("Cursor"));
+            ty = ty.field(scalar_field("cursor", cursor).description(CURSOR_TEXT));
+        }
+        let control = TypeRef::named(self.output_named(&STREAM_CONTROL));
+        let control = Field::new("control", control, |context| {
+            FieldFuture::Value(
+                part(&context, "control").map(|told| convert::named_output(told, &STREAM_CONTROL)),
+            )
+        });
+        ty = ty.field(control.description(CONTROL_TEXT));
+        self.registered.insert(name.clone(), ty.into());
+        name
+    }
+
     fn register_enum(&mut self, desc: &'static TypeDesc, values: &[&str]) {
         let mut ty = Enum::new(desc.name);
         if !desc.description.is_empty() {
@@ -262,29 +380,18 @@ impl Types {
 
     fn output_field(&mut self, desc: &'static FieldDesc) -> Field {
         let inner = self.output_type(&desc.ty);
-        let ty = if desc.required && !desc.nullable && !may_be_null(&desc.ty) {
-            TypeRef::NonNull(Box::new(inner))
+        if desc.required && !desc.nullable && !may_be_null(&desc.ty) {
+            resolved_field(desc, TypeRef::NonNull(Box::new(inner)))
         } else {
-            inner
-        };
-        let mut field = Field::new(camel(desc.name), ty, move |context| {
-            let parent: Option<&Value> = context.parent_value.downcast_ref();
-            FieldFuture::Value(
-                parent
-                    .and_then(|parent| parent.get(desc.name))
-                    .and_then(|value| convert::output(value, &desc.ty)),
-            )
-        });
-        let text = field_text(desc);
-        if !text.is_empty() {
-            field = field.description(text);
+            resolved_field(desc, inner)
         }
-        if let Some(instead) = desc.deprecated {
-            field = field.deprecation(Some(&format!("use {instead}")));
-        }
-        field
     }
 
+    /// A field that is null where its object is something else.
+    fn optional_field(&mut self, desc: &'static FieldDesc) -> Field {
+        let ty = self.output_type(&desc.ty);
+        resolved_field(desc, ty)
+    }
     fn input_value(&mut self, desc: &'static FieldDesc) -> InputValue {
         let inner = self.input_type(&desc.ty);
         let ty = if desc.required && !desc.nullable && !may_be_null(&desc.ty) {
@@ -352,6 +459,39 @@ impl Types {
         }
         self.registered.insert(name.to_owned(), ty.into());
     }
+}
+
+fn part<'a>(context: &ResolverContext<'a>, name: &str) -> Option<&'a Value> {
+    context.parent_value.downcast_ref::<Value>()?.get(name)
+}
+
+/// A field whose value is the parent's as it is.
+fn scalar_field(name: &'static str, ty: TypeRef) -> Field {
+    Field::new(name, ty, move |context| {
+        let value = part(&context, name).cloned();
+        FieldFuture::Value(
+            value.map(|value| FieldValue::value(GraphqlValue::from_json(value).unwrap_or_default())),
+        )
+    })
+}
+
+fn resolved_field(desc: &'static FieldDesc, ty: TypeRef) -> Field {
+    let mut field = Field::new(camel(desc.name), ty, move |context| {
+        let parent: Option<&Value> = context.parent_value.downcast_ref();
+        FieldFuture::Value(
+            parent
+                .and_then(|parent| parent.get(desc.name))
+                .and_then(|value| convert::output(value, &desc.ty)),
+        )
+    });
+    let text = field_text(desc);
+    if !text.is_empty() {
+        field = field.description(text);
+    }
+    if let Some(instead) = desc.deprecated {
+        field = field.deprecation(Some(&format!("use {instead}")));
+    }
+    field
 }
 
 fn list_of(item: TypeRef, ty: &'static Ty) -> TypeRef {

@@ -84,7 +84,25 @@ pub async fn input(
     parts: &Parts,
     body: Body,
 ) -> ServiceResult<Value> {
-    let mut input = body_fields(desc, limits, &parts.headers, body).await?;
+    let input = body_fields(desc, limits, &parts.headers, body).await?;
+    fields_beside_body(desc, path, parts, input)
+}
+
+/// The input that a request without a body has.
+pub fn query_input(
+    desc: &'static OperationDesc,
+    path: &RawPathParams,
+    parts: &Parts,
+) -> ServiceResult<Value> {
+    fields_beside_body(desc, path, parts, Map::new())
+}
+
+fn fields_beside_body(
+    desc: &'static OperationDesc,
+    path: &RawPathParams,
+    parts: &Parts,
+    mut input: Map<String, Value>,
+) -> ServiceResult<Value> {
     for (name, text) in path {
         let field = field_at(desc, name, RestPlace::Path).ok_or_else(|| unknown_parameter(desc, name))?;
         insert(&mut input, field, &[text.to_owned()])?;

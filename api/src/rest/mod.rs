@@ -2,12 +2,14 @@
 
 mod decode;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{ConnectInfo, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
 use rustydb_contract::descriptor::OperationDesc;
@@ -18,7 +20,8 @@ use crate::errors::{REQUEST_ID_HEADER, problem, put_request_id};
 use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
 
-pub use decode::{body_bytes, credential, is_json, parse_json, timeout_ms};
+pub use crate::sse::stream;
+pub use decode::{body_bytes, credential, input, is_json, parse_json, query_input, timeout_ms};
 
 /// Handles one request of one operation; generated handlers call nothing else.
 pub async fn handle(
@@ -47,7 +50,7 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let credential = decode::credential(&parts.headers)?;
     let timeout_ms = decode::timeout_ms(&parts.headers)?;
-    let input = decode::input(desc, api.pipeline().limits(), path, &parts, body).await?;
+    let input = input(desc, api.pipeline().limits(), path, &parts, body).await?;
     let call = Call {
         interface: Interface::Rest,
         credential,
@@ -95,6 +98,14 @@ pub async fn refuse_unreadable_path(request: Request, next: Next) -> Response {
     }
     let error = ServiceError::new(&INVALID_REQUEST, "the path holds bytes that are not UTF-8");
     problem(&error, &request_id_of(request.headers()))
+}
+
+/// Where a request comes from; `None` when the server does not say.
+pub fn address_of(parts: &Parts) -> Option<SocketAddr> {
+    parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0)
 }
 
 /// Name of the call that a request makes: the one it gives, where that is sound.

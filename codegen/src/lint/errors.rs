@@ -10,10 +10,7 @@ use crate::resolve::CORE;
 const STANDARD_RPC: &[i32] = &[-32700, -32600, -32601, -32602, -32603];
 
 pub(super) fn check(lint: &mut Lint<'_>, model: &Model) {
-    let used: BTreeSet<&String> = model
-        .operations()
-        .flat_map(|operation| &operation.errors)
-        .collect();
+    let used: BTreeSet<&String> = model.routed().flat_map(|operation| &operation.errors).collect();
     let mut codes: BTreeMap<i32, &str> = BTreeMap::new();
     for error in model.errors.values() {
         let at = At::root(&error.module).push("errors").push(&error.name);
@@ -34,7 +31,7 @@ pub(super) fn check(lint: &mut Lint<'_>, model: &Model) {
             lint.report(
                 &at,
                 "error-unused",
-                format!("no operation answers {}", error.code),
+                format!("nothing answers {}", error.code),
                 "list it under `errors` of the operations that do, or remove it",
             );
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::values::{self, Mode};
 use super::{At, Lint};
-use crate::model::{Example, Model, Operation, PermissionRule, Shape, Ty};
+use crate::model::{Example, Model, Operation, PermissionRule, Shape, Ty, View};
 
 /// The role that stands for no credentials.
 const NOBODY: &str = "nobody";
@@ -16,8 +16,78 @@ pub(super) fn check(lint: &mut Lint<'_>, model: &Model) {
         let at = At::operation(operation);
         covered(lint, &at, operation);
         for (index, example) in operation.examples.iter().enumerate() {
-            check_example(lint, model, &at.push("examples").index(index), operation, example);
+            let at = at.push("examples").index(index);
+            check_example(lint, model, &at, operation, example);
+            expectation(lint, model, &at, operation, example);
         }
+    }
+    for view in model.views() {
+        let at = At::view(view);
+        covered(lint, &at, &view.open);
+        shows_events(lint, &at, view);
+        for (index, example) in view.open.examples.iter().enumerate() {
+            let at = at.push("examples").index(index);
+            check_example(lint, model, &at, &view.open, example);
+            expected_events(lint, model, &at, view, example);
+        }
+    }
+}
+
+/// Every kind of event comes in an example.
+fn shows_events(lint: &mut Lint<'_>, at: &At<'_>, view: &View) {
+    let expected = || view.open.examples.iter().flat_map(|example| &example.events);
+    for event in &view.events {
+        if !expected().any(|expected| expected.event == *event) {
+            let message = format!("no example of `{}` receives {event}", view.open.id);
+            lint.report(
+                at,
+                "example-missing",
+                message,
+                "add one whose `events` name it; it is executed over every transport",
+            );
+        }
+    }
+}
+
+fn expected_events(lint: &mut Lint<'_>, model: &Model, at: &At<'_>, view: &View, example: &Example) {
+    error_is_known(lint, model, at, &view.open, example);
+    if example.error.is_some() && !example.events.is_empty() {
+        let message = "an example either receives events or an error";
+        lint.report(
+            &at.push("events"),
+            "example-expectation",
+            message,
+            "remove one of the two",
+        );
+    }
+    for (index, expected) in example.events.iter().enumerate() {
+        let at = at.push("events").index(index);
+        if view.events.contains(&expected.event) {
+            let ty = Ty::Ref(expected.event.clone());
+            fits(lint, model, &at.push("data"), &ty, &expected.data, Mode::Part);
+        } else {
+            let message = format!("`{}` never sends {}", view.open.id, expected.event);
+            lint.report(
+                &at.push("event"),
+                "example-expectation",
+                message,
+                format!("its events are {}", view.events.join(", ")),
+            );
+        }
+    }
+}
+
+/// The code of the expected error is one that the operation answers.
+fn error_is_known(lint: &mut Lint<'_>, model: &Model, at: &At<'_>, operation: &Operation, example: &Example) {
+    let Some(code) = &example.error else { return };
+    if !model.errors_of(operation).iter().any(|error| error.code == *code) {
+        let message = format!("`{}` never answers {code}", operation.id);
+        lint.report(
+            &at.push("error"),
+            "example-expectation",
+            message,
+            "give the code of one of its errors, in UPPER_SNAKE",
+        );
     }
 }
 
@@ -49,8 +119,18 @@ fn covered(lint: &mut Lint<'_>, at: &At<'_>, operation: &Operation) {
 
 fn check_example(lint: &mut Lint<'_>, model: &Model, at: &At<'_>, operation: &Operation, example: &Example) {
     let mut saved: BTreeMap<&str, Option<&str>> = BTreeMap::new();
-    for (index, step) in example.given.iter().enumerate() {
-        let at = at.push("given").index(index);
+    let given = example
+        .given
+        .iter()
+        .enumerate()
+        .map(|(index, step)| ("given", index, step));
+    let then = example
+        .then
+        .iter()
+        .enumerate()
+        .map(|(index, step)| ("then", index, step));
+    for (key, index, step) in given.chain(then) {
+        let at = at.push(key).index(index);
         references(lint, model, &at.push("input"), &step.input, &saved);
         let Some(called) = model.operation(&step.call) else {
             let message = format!("there is no operation `{}`", step.call);
@@ -93,7 +173,6 @@ fn check_example(lint: &mut Lint<'_>, model: &Model, at: &At<'_>, operation: &Op
             Mode::Template,
         );
     }
-    expectation(lint, model, at, operation, example);
     if let Some(output) = &example.output {
         references(lint, model, &at.push("output"), output, &saved);
     }
@@ -101,17 +180,8 @@ fn check_example(lint: &mut Lint<'_>, model: &Model, at: &At<'_>, operation: &Op
 }
 
 fn expectation(lint: &mut Lint<'_>, model: &Model, at: &At<'_>, operation: &Operation, example: &Example) {
-    if let Some(code) = &example.error {
-        let known = model.errors_of(operation).iter().any(|error| error.code == *code);
-        if !known {
-            let message = format!("`{}` never answers {code}", operation.id);
-            lint.report(
-                &at.push("error"),
-                "example-expectation",
-                message,
-                "give the code of one of its errors, in UPPER_SNAKE",
-            );
-        }
+    error_is_known(lint, model, at, operation, example);
+    if example.error.is_some() {
         if example.output.is_some() {
             let message = "an example either answers an output or an error";
             lint.report(

@@ -42,14 +42,13 @@ pub(super) fn check(lint: &mut Lint<'_>, module: &LoadedModule) {
     for (name, form) in &file.errors {
         summary(lint, &at.push("errors").push(name), &form.summary);
     }
-    for name in file.streams.keys() {
-        let hint = "streams are not served yet; leave it out";
-        lint.report(
-            &at.push("streams").push(name),
-            "not-enforced",
-            format!("the stream `{name}`"),
-            hint,
-        );
+    for (name, form) in &file.streams {
+        let at = at.push("streams").push(name);
+        summary(lint, &at, &form.summary);
+        version(lint, &at.push("since"), &form.since);
+        for (name, view) in &form.views {
+            summary(lint, &at.push("views").push(name), &view.summary);
+        }
     }
     for (name, form) in &file.operations {
         operation(lint, &at.push("operations").push(name), form);

@@ -11,6 +11,7 @@ mod forms;
 mod naming;
 mod operations;
 mod schemas;
+mod streams;
 mod types;
 mod values;
 
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::load::LoadedModule;
-use crate::model::Model;
+use crate::model::{Model, Operation, View};
 use crate::source::pointer_push;
 
 /// Every rule of the linter with what it refuses. Rules of the stages before it, such as `unknown-type`, are
@@ -105,6 +106,10 @@ pub const RULES: &[(&str, &str)] = &[
     ),
     ("since", "a version that is not MAJOR.MINOR.PATCH"),
     ("status", "an HTTP status that does not mean what happens"),
+    (
+        "stream-field",
+        "a field of an event that the frame around it has already",
+    ),
     ("summary", "a summary that is not one sentence"),
     ("timeout", "a time-out of nothing or beyond the limit"),
     (
@@ -119,6 +124,10 @@ pub const RULES: &[(&str, &str)] = &[
     (
         "unit-range",
         "a ratio, percentage or byte count of another type or range than its name says",
+    ),
+    (
+        "ws-path",
+        "a WebSocket path of a view that is not below /api/v1/ws/, or that two views have",
     ),
 ];
 
@@ -143,6 +152,7 @@ pub fn model(loaded: &[LoadedModule], model: &Model) -> Vec<Diagnostic> {
         naming::check_model(&mut lint, model);
         errors::check(&mut lint, model);
         operations::check(&mut lint, model);
+        streams::check(&mut lint, model);
         examples::check(&mut lint, model);
     }
     lint.found.into_sorted()
@@ -225,9 +235,25 @@ impl<'a> At<'a> {
         self.push(index.to_string())
     }
 
-    fn operation(operation: &'a crate::model::Operation) -> At<'a> {
+    fn operation(operation: &'a Operation) -> At<'a> {
         At::root(&operation.module)
             .push("operations")
             .push(&operation.name)
+    }
+
+    fn view(view: &'a View) -> At<'a> {
+        At::root(&view.open.module)
+            .push("streams")
+            .push(&view.stream)
+            .push("views")
+            .push(&view.open.name)
+    }
+
+    /// Of what REST has a route for.
+    fn routed(model: &'a Model, operation: &'a Operation) -> At<'a> {
+        match model.view(&operation.id) {
+            Some(view) => At::view(view),
+            None => At::operation(operation),
+        }
     }
 }

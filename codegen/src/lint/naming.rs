@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{At, Lint};
-use crate::language::{Schema, SchemaBody};
+use crate::language::{Schema, SchemaBody, Step, ViewDef};
 use crate::load::LoadedModule;
 use crate::model::{Model, Shape};
 use crate::names::{self, lock};
@@ -95,33 +95,80 @@ pub(super) fn check_forms(lint: &mut Lint<'_>, module: &LoadedModule) {
                 schema_names(lint, &at.push(key), schema);
             }
         }
+        let names: Vec<&str> = form
+            .examples
+            .iter()
+            .map(|example| example.name.as_str())
+            .collect();
         for (index, example) in form.examples.iter().enumerate() {
             let at = at.push("examples").index(index);
-            case(lint, &at.push("name"), "example", &example.name, is_snake, SNAKE);
-            if form.examples[..index]
-                .iter()
-                .any(|other| other.name == example.name)
-            {
-                let message = format!("the example `{}` is there twice", example.name);
-                lint.report(
-                    &at.push("name"),
-                    "name-clash",
-                    message,
-                    "name each after what it shows",
-                );
-            }
-            for (index, step) in example.given.iter().enumerate() {
-                if let Some(save) = &step.save {
-                    case(
-                        lint,
-                        &at.push("given").index(index).push("save"),
-                        "saved answer",
-                        save,
-                        is_snake,
-                        SNAKE,
-                    );
-                }
-            }
+            example_name(lint, &at, &names, index);
+            step_names(lint, &at.push("given"), &example.given);
+        }
+    }
+    for (name, form) in &file.streams {
+        let at = at.push("streams").push(name);
+        case(lint, &at, "stream", name, is_snake, SNAKE);
+        for (name, view) in &form.views {
+            view_names(lint, &at.push("views").push(name), name, view);
+        }
+    }
+}
+
+fn view_names(lint: &mut Lint<'_>, at: &At<'_>, name: &str, form: &ViewDef) {
+    case(lint, at, "view", name, is_snake, SNAKE);
+    if let Some(graphql) = &form.graphql {
+        case(
+            lint,
+            &at.push("graphql"),
+            "GraphQL field",
+            graphql,
+            is_camel,
+            "camelCase",
+        );
+    }
+    if let Some(schema) = &form.args {
+        schema_names(lint, &at.push("args"), schema);
+    }
+    let names: Vec<&str> = form
+        .examples
+        .iter()
+        .map(|example| example.name.as_str())
+        .collect();
+    for (index, example) in form.examples.iter().enumerate() {
+        let at = at.push("examples").index(index);
+        example_name(lint, &at, &names, index);
+        for (key, steps) in [("given", &example.given), ("then", &example.then)] {
+            step_names(lint, &at.push(key), steps);
+        }
+    }
+}
+
+fn example_name(lint: &mut Lint<'_>, at: &At<'_>, names: &[&str], index: usize) {
+    let name = names[index];
+    case(lint, &at.push("name"), "example", name, is_snake, SNAKE);
+    if names[..index].contains(&name) {
+        let message = format!("the example `{name}` is there twice");
+        lint.report(
+            &at.push("name"),
+            "name-clash",
+            message,
+            "name each after what it shows",
+        );
+    }
+}
+
+fn step_names(lint: &mut Lint<'_>, at: &At<'_>, steps: &[Step]) {
+    for (index, step) in steps.iter().enumerate() {
+        if let Some(save) = &step.save {
+            case(
+                lint,
+                &at.index(index).push("save"),
+                "saved answer",
+                save,
+                is_snake,
+                SNAKE,
+            );
         }
     }
 }
@@ -254,7 +301,10 @@ fn place_of(lint: &Lint<'_>, model: &Model, path: &str) -> crate::diagnostics::P
         })
     };
     match kind {
-        "operation" | "iterator" => model.operation(rest).map(|operation| operation.place.clone()),
+        "operation" | "iterator" => model
+            .operation(rest)
+            .or_else(|| model.view(rest).map(|view| &view.open))
+            .map(|operation| operation.place.clone()),
         "module" | "class" | "service" => model.modules.get(rest).map(|module| module.place.clone()),
         "error" => model.errors.get(rest).map(|error| error.place.clone()),
         _ => model.types.get(owner).map(|def| {

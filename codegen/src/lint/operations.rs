@@ -12,8 +12,8 @@ const PREFIX: &str = "/api/v1/";
 
 pub(super) fn check(lint: &mut Lint<'_>, model: &Model) {
     let mut routes: BTreeMap<(Method, String), &str> = BTreeMap::new();
-    for operation in model.operations() {
-        let at = At::operation(operation);
+    for operation in model.routed() {
+        let at = At::routed(model, operation);
         route(lint, &at, operation);
         if let Some(other) = routes.insert((operation.method, shape(&operation.path)), &operation.id) {
             let message = format!(
@@ -83,7 +83,7 @@ fn route(lint: &mut Lint<'_>, at: &At<'_>, operation: &Operation) {
 
 fn kind(lint: &mut Lint<'_>, at: &At<'_>, operation: &Operation) {
     let sound = match operation.kind {
-        Kind::Query => matches!(operation.method, Method::Get | Method::Post),
+        Kind::Query | Kind::Stream => matches!(operation.method, Method::Get | Method::Post),
         Kind::Command | Kind::Job => operation.method != Method::Get,
     };
     if !sound {
@@ -96,7 +96,7 @@ fn kind(lint: &mut Lint<'_>, at: &At<'_>, operation: &Operation) {
         );
     }
     let statuses: &[u16] = match operation.kind {
-        Kind::Query => &[200],
+        Kind::Query | Kind::Stream => &[200],
         Kind::Command => &[200, 201],
         Kind::Job => &[202],
     };

@@ -54,6 +54,19 @@ pub(super) fn check(lint: &mut Lint<'_>, module: &LoadedModule) {
             visit(lint, &at.push("output"), None, schema, Position::Root);
         }
     }
+    for (name, form) in &file.streams {
+        for (view, form) in &form.views {
+            if let Some(schema) = &form.args {
+                let at = root
+                    .push("streams")
+                    .push(name)
+                    .push("views")
+                    .push(view)
+                    .push("args");
+                visit(lint, &at, None, schema, Position::Root);
+            }
+        }
+    }
 }
 
 fn visit(lint: &mut Lint<'_>, at: &At<'_>, field: Option<&str>, schema: &Schema, position: Position) {

@@ -32,17 +32,26 @@ pub fn root_field(module: &str, operation: &str) -> String {
     camel(&format!("{module}_{operation}"))
 }
 
+/// What a subscription field answers for each event.
+pub fn payload_type(graphql: &str) -> String {
+    format!("{}Payload", super::pascal(graphql))
+}
+
 /// Every name of the GraphQL interface by what it names in the contract, for names.lock.
 pub fn public_names(model: &Model) -> BTreeMap<String, String> {
     let mut public = BTreeMap::new();
-    for operation in model.operations() {
+    for view in model.views() {
+        let payload = payload_type(&view.open.graphql);
+        public.insert(format!("type {payload}"), payload);
+    }
+    for operation in model.routed() {
         if operation.except.contains_key(&Interface::Graphql) {
             continue;
         }
-        let root = if operation.kind == Kind::Query {
-            "Query"
-        } else {
-            "Mutation"
+        let root = match operation.kind {
+            Kind::Query => "Query",
+            Kind::Command | Kind::Job => "Mutation",
+            Kind::Stream => "Subscription",
         };
         public.insert(
             format!("operation {}", operation.id),

@@ -4,11 +4,13 @@
 //! a model is answered only when nothing was found.
 
 mod operations;
+mod streams;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use operations::path_parameters;
+pub use streams::{WS_ENTRY, WS_PREFIX};
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::language::{ErrorDef as ErrorForm, Limits, Schema};
@@ -229,6 +231,7 @@ impl<'a> Resolver<'a> {
                     types: Vec::new(),
                     errors,
                     operations: BTreeMap::new(),
+                    views: BTreeMap::new(),
                     depends_on: BTreeSet::new(),
                     place: at.push("module").place(),
                 },
@@ -242,6 +245,7 @@ impl<'a> Resolver<'a> {
             };
             self.uses = uses;
             let operations = self.resolve_operations(module, &At::root(module).push("operations"));
+            let views = self.resolve_streams(module, &At::root(module).push("streams"));
             self.uses.remove(name);
             let depends_on = std::mem::take(&mut self.uses);
             let types = self
@@ -253,6 +257,7 @@ impl<'a> Resolver<'a> {
             if let Some(resolved) = self.model.modules.get_mut(name) {
                 resolved.types = types;
                 resolved.operations = operations;
+                resolved.views = views;
                 resolved.depends_on = depends_on;
             }
         }
@@ -352,10 +357,15 @@ impl<'a> Resolver<'a> {
 fn mark_use(model: &mut Model) {
     let mut inputs: Vec<String> = Vec::new();
     let mut outputs: Vec<String> = Vec::new();
-    for operation in model.operations() {
+    for operation in model.routed() {
         inputs.push(operation.input.clone());
         outputs.extend(operation.output.clone());
     }
+    for view in model.views() {
+        outputs.push(view.event_type());
+    }
+    // A contract that has the type may have streams some day.
+    outputs.push(streams::CONTROL_TYPE.to_owned());
     outputs.extend(model.errors.values().filter_map(|error| error.details.clone()));
     for name in reachable(&model.types, inputs) {
         if let Some(found) = model.types.get_mut(&name) {

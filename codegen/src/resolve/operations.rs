@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{At, CORE, Resolver};
 use crate::language::{
-    Example as ExampleForm, InputPlace, Kind, OperationDef, Paginated as PaginatedForm, PermissionRef, Schema,
+    Example as ExampleForm, InputPlace, Kind, OperationDef, Paginated as PaginatedForm, PermissionRef,
+    Schema, Step as StepForm,
 };
 use crate::load::LoadedModule;
 use crate::model::{
@@ -40,7 +41,15 @@ impl<'a> Resolver<'a> {
             .paginated
             .as_ref()
             .and_then(|paging| self.resolve_paging(paging, output.as_deref(), &at.push("paginated")));
-        let input = self.resolve_input(name, form, method, &path, paginated.as_ref(), at);
+        let added = paginated.as_ref().map_or_else(Vec::new, |paginated| {
+            paging_fields(paginated, &at.push("input")).into()
+        });
+        let input_form = InputForm {
+            schema: form.input.as_ref(),
+            key: "input",
+            added,
+        };
+        let input = self.resolve_input(name, input_form, method, &path, at);
         let permission = self.resolve_permission(&form.permission, &input, &at.push("permission"));
         let errors = self.resolve_error_names(&form.errors, &at.push("errors"));
         let graphql = form
@@ -122,20 +131,19 @@ impl<'a> Resolver<'a> {
         self.object_name(schema, at)
     }
 
-    fn resolve_input(
+    pub(super) fn resolve_input(
         &mut self,
         name: &str,
-        form: &OperationDef,
+        form: InputForm<'_>,
         method: Method,
         path: &str,
-        paginated: Option<&Paginated>,
         at: &At<'a>,
     ) -> String {
         let type_name = format!("{}{}Input", names::pascal(at.module_name()), names::pascal(name));
-        let input_at = at.push("input");
+        let input_at = at.push(form.key);
         self.claim_type(&type_name, &input_at);
         let mut places = BTreeMap::new();
-        let mut object = match &form.input {
+        let mut object = match form.schema {
             None => Object::default(),
             Some(Schema::Body(body)) if body.reference.is_none() => {
                 for (field, schema) in &body.properties {
@@ -155,9 +163,7 @@ impl<'a> Resolver<'a> {
                 Object::default()
             }
         };
-        if let Some(paginated) = paginated {
-            object.fields.extend(paging_fields(paginated, &input_at));
-        }
+        object.fields.extend(form.added);
         let parameters: Vec<&str> = path_parameters(path).collect();
         for parameter in &parameters {
             if !object.fields.iter().any(|field| field.name == *parameter) {
@@ -225,7 +231,12 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn resolve_permission(&mut self, form: &PermissionRef, input: &str, at: &At<'_>) -> PermissionRule {
+    pub(super) fn resolve_permission(
+        &mut self,
+        form: &PermissionRef,
+        input: &str,
+        at: &At<'_>,
+    ) -> PermissionRule {
         match form {
             PermissionRef::Name(name) if name == "public" => PermissionRule::Public,
             PermissionRef::Name(name) if name == "authenticated" => PermissionRule::Authenticated,
@@ -272,7 +283,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn resolve_error_names(&mut self, forms: &[String], at: &At<'_>) -> Vec<String> {
+    pub(super) fn resolve_error_names(&mut self, forms: &[String], at: &At<'_>) -> Vec<String> {
         let mut codes = Vec::new();
         for (index, name) in forms.iter().enumerate() {
             let at = at.push(&index.to_string());
@@ -309,27 +320,46 @@ impl<'a> Resolver<'a> {
     }
 }
 
+/// Where an input's fields come from.
+pub(super) struct InputForm<'f> {
+    pub(super) schema: Option<&'f Schema>,
+    /// Key of the schema in its file.
+    pub(super) key: &'static str,
+    /// Fields that the generator adds.
+    pub(super) added: Vec<Field>,
+}
+
 fn resolve_example(form: &ExampleForm) -> Example {
-    let object = |value: &Option<Value>| value.clone().unwrap_or_else(|| Value::Object(Map::new()));
     Example {
         name: form.name.clone(),
         summary: form.summary.clone().unwrap_or_default(),
-        given: form
-            .given
-            .iter()
-            .map(|step| Step {
-                call: step.call.clone(),
-                role: step.role.clone().unwrap_or_else(|| "admin".to_owned()),
-                repeat: step.repeat.unwrap_or(1),
-                input: object(&step.input),
-                save: step.save.clone(),
-            })
-            .collect(),
-        role: form.role.clone().unwrap_or_else(|| "admin".to_owned()),
-        input: object(&form.input),
+        given: form.given.iter().map(resolve_step).collect(),
+        role: role(form.role.as_deref()),
+        input: object(form.input.as_ref()),
         output: form.output.clone(),
         error: form.error.clone(),
+        then: Vec::new(),
+        events: Vec::new(),
     }
+}
+
+pub(super) fn resolve_step(step: &StepForm) -> Step {
+    Step {
+        call: step.call.clone(),
+        role: role(step.role.as_deref()),
+        repeat: step.repeat.unwrap_or(1),
+        input: object(step.input.as_ref()),
+        save: step.save.clone(),
+    }
+}
+
+/// Who makes a call of an example.
+pub(super) fn role(given: Option<&str>) -> String {
+    given.unwrap_or("admin").to_owned()
+}
+
+pub(super) fn object(given: Option<&Value>) -> Value {
+    given.cloned().unwrap_or_else(|| Value::Object(Map::new()))
 }
 
 /// Names in braces of a path.
@@ -362,8 +392,15 @@ fn rest_place(name: &str, declared: Option<InputPlace>, method: Method, paramete
     }
 }
 
-fn paging_fields(paginated: &Paginated, at: &At<'_>) -> [Field; 2] {
-    let field = |name: &str, description: &str, ty, default| Field {
+/// An optional field that the generator adds to an input.
+pub(super) fn added_field(
+    name: &str,
+    description: &str,
+    ty: Ty,
+    default: Option<Value>,
+    at: &At<'_>,
+) -> Field {
+    Field {
         name: name.to_owned(),
         description: description.to_owned(),
         ty,
@@ -375,7 +412,10 @@ fn paging_fields(paginated: &Paginated, at: &At<'_>) -> [Field; 2] {
         deprecated: None,
         since: None,
         place: at.place(),
-    };
+    }
+}
+
+fn paging_fields(paginated: &Paginated, at: &At<'_>) -> [Field; 2] {
     let limit = Ty::Integer(Integer {
         width: IntegerWidth::UInt32,
         minimum: 1,
@@ -383,12 +423,13 @@ fn paging_fields(paginated: &Paginated, at: &At<'_>) -> [Field; 2] {
         unit: None,
     });
     [
-        field(
+        added_field(
             "limit",
             "Most items to answer.",
             limit,
             Some(json!(paginated.default)),
+            at,
         ),
-        field("after", "The `next` of the page before.", Ty::Cursor, None),
+        added_field("after", "The `next` of the page before.", Ty::Cursor, None, at),
     ]
 }

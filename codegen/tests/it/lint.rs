@@ -331,10 +331,41 @@ const CASES: &[Case] = &[
         "    status: 201\n    §rate_limit: {calls: 3}",
     ),
     (
-        "not-enforced",
+        "example-missing",
         SHOP,
-        "operations:\n",
-        "streams:\n  §things:\n    class: changes\n    permission: shop:read\n    summary: Things as they come.\n    views: {all: {}}\n    since: 0.1.0\n\noperations:\n",
+        "              - {event: ThingAdded}\n",
+        "              # nothing is added\n",
+    ),
+    (
+        "example-expectation",
+        SHOP,
+        "{event: ThingSold, data",
+        "{§event: ThingLost, data",
+    ),
+    (
+        "example-unfit",
+        SHOP,
+        "data: {thing: {name: a}}",
+        "data: {thing: {§name: 1}}",
+    ),
+    (
+        "stream-field",
+        SHOP,
+        "      buyer: string",
+        "      §timestamp: timestamp",
+    ),
+    ("view-clash", SHOP, "      all:\n", "      §get_thing:\n"),
+    (
+        "view-payload",
+        SHOP,
+        "        record: ThingAdded",
+        "        §record: Colour",
+    ),
+    (
+        "ws-path",
+        SHOP,
+        "        ws: /api/v1/ws/things",
+        "        §ws: /api/v1/sockets/things",
     ),
     (
         "object-empty",
@@ -553,7 +584,7 @@ const CASES: &[Case] = &[
         "type-clash",
         CORE,
         "errors:\n",
-        "types:\n  Box: {enum: [a]}\nerrors:\n",
+        "  Box: {enum: [a]}\nerrors:\n",
     ),
     (
         "error-clash",

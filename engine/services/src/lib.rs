@@ -10,6 +10,7 @@ pub mod data;
 mod engine;
 pub mod health;
 pub mod identity;
+pub mod protocol;
 
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use identity::AdminSecret;

@@ -9,6 +9,7 @@
 //! | know what a statement would do, for permissions | [`classify`] |
 //! | run one | [`SqlEngine::execute`] |
 //! | read, count, page and aggregate rows without SQL text | [`rows`] |
+//! | ask a filter about rows in memory | [`RowPredicate`] |
 //! | see a plan | [`SqlEngine::explain`] |
 //! | combine queries | [`SqlEngine::union`] |
 //! | know what can go wrong | [`error`] |
@@ -47,6 +48,7 @@ mod keyrange;
 pub mod parse;
 mod planner;
 mod point;
+mod predicate;
 mod provider;
 pub mod refuse;
 mod rewrite;
@@ -67,4 +69,5 @@ pub use engine::{
 };
 pub use error::SqlError;
 pub use explain::{Explanation, PlanNode};
+pub use predicate::RowPredicate;
 pub use rewrite::PARAMETERS_MAX;

@@ -2,12 +2,14 @@
 
 use crate::call::Permissions;
 use crate::error::ErrorDesc;
+use crate::stream::ViewDesc;
 
 #[derive(Debug)]
 pub struct ModuleDesc {
     pub name: &'static str,
     pub summary: &'static str,
     pub operations: &'static [&'static OperationDesc],
+    pub views: &'static [&'static ViewDesc],
     pub types: &'static [&'static TypeDesc],
     pub errors: &'static [&'static ErrorDesc],
 }
@@ -127,6 +129,8 @@ pub enum OperationKind {
     Query,
     Command,
     Job,
+    /// Opens a view of a stream.
+    Stream,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! What the pipeline asks of the engine before an operation runs.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::call::{AnswerFuture, Permissions, Principal};
@@ -25,6 +27,10 @@ impl fmt::Debug for Credential {
 
 /// Tells who a caller is.
 pub trait Identity: Send + Sync + 'static {
+    /// Waits until what some credential is good for may be another than at the revision `seen`, and answers the new
+    /// revision. Revisions count from 0.
+    fn changed<'a>(&'a self, seen: u64) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>>;
+
     /// The principal behind a credential, with the permissions it has now.
     ///
     /// Answers UNAUTHENTICATED for a credential that is not valid and TOKEN_EXPIRED for one that was.

@@ -4,7 +4,8 @@
 //! - [`descriptor`]: static tables that say what every operation and type is. The server validates, routes and
 //!   registers from them, so generated code stays thin and one rule holds on every interface.
 //! - [`validate`]: an input against its descriptor; [`text`]: query text to JSON.
-//! - [`call`] and [`error`]: what a service is told of its caller, and what it may answer.
+//! - [`call`] and [`error`]: what a service is told of its caller, and what it may answer; [`stream`]: the same of
+//!   what goes on answering.
 //!
 //! Nothing here knows an engine, a web framework or GraphQL.
 
@@ -17,6 +18,7 @@ pub mod names;
 pub mod openapi;
 pub mod presence;
 pub mod scalars;
+pub mod stream;
 pub mod text;
 pub mod validate;
 

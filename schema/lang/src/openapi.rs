@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
-use crate::descriptor::{OperationDesc, RestPlace};
+use crate::descriptor::{OperationDesc, OperationKind, RestPlace};
 
 pub use utoipa;
 
@@ -98,11 +99,16 @@ pub fn body(desc: &'static OperationDesc) -> RefOr<Schema> {
 
 /// Success and every status that an error of the operation, or of any call, has.
 pub fn responses(desc: &'static OperationDesc) -> Responses {
-    let schema = desc.output.map(|output| reference(output.name));
+    let (media_type, schema) = if desc.kind == OperationKind::Stream {
+        ("text/event-stream", Some(text()))
+    } else {
+        (
+            "application/json",
+            desc.output.map(|output| reference(output.name)),
+        )
+    };
     let content = ContentBuilder::new().schema(schema).build();
-    let success = ResponseBuilder::new()
-        .content("application/json", content)
-        .build();
+    let success = ResponseBuilder::new().content(media_type, content).build();
     let mut responses = BTreeMap::from([(desc.status.to_string(), RefOr::T(success))]);
     let statuses: BTreeSet<u16> = desc.errors.iter().map(|error| error.status).collect();
     for status in statuses {
@@ -113,6 +119,13 @@ pub fn responses(desc: &'static OperationDesc) -> Responses {
         responses.insert(status.to_string(), RefOr::T(problem));
     }
     responses
+}
+
+fn text() -> RefOr<Schema> {
+    let text = ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::String))
+        .build();
+    RefOr::T(Schema::Object(text))
 }
 
 fn reference(name: &str) -> RefOr<Schema> {

@@ -2,8 +2,9 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_admin::operations::{self, AdminService};
-use ::rustydb_api::{ModuleApi, Registered};
+use ::rustydb_contract_admin::{operations, AdminService};
+use ::rustydb_api::ModuleApi;
+use ::rustydb_api::Registered;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -22,6 +23,7 @@ pub fn module(service: Arc<dyn AdminService>) -> ModuleApi {
             Registered::new::<operations::ListUsers>(Arc::clone(&service)),
             Registered::new::<operations::UpdateUser>(Arc::clone(&service)),
         ]),
+        views: Vec::from([]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::create_user))
             .routes(routes!(rest::delete_user))

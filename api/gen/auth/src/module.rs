@@ -2,8 +2,9 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_auth::operations::{self, AuthService};
-use ::rustydb_api::{ModuleApi, Registered};
+use ::rustydb_contract_auth::{operations, AuthService};
+use ::rustydb_api::ModuleApi;
+use ::rustydb_api::Registered;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -21,6 +22,7 @@ pub fn module(service: Arc<dyn AuthService>) -> ModuleApi {
             Registered::new::<operations::RevokeApiKey>(Arc::clone(&service)),
             Registered::new::<operations::Validate>(Arc::clone(&service)),
         ]),
+        views: Vec::from([]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::create_api_key))
             .routes(routes!(rest::get_signing_keys))

@@ -2,8 +2,10 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_database::operations::{self, DatabaseService};
-use ::rustydb_api::{ModuleApi, Registered};
+use ::rustydb_contract_database::{operations, views, DatabaseService};
+use ::rustydb_api::ModuleApi;
+use ::rustydb_api::Registered;
+use ::rustydb_api::RegisteredView;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -34,6 +36,16 @@ pub fn module(service: Arc<dyn DatabaseService>) -> ModuleApi {
             Registered::new::<operations::UpdateRows>(Arc::clone(&service)),
             Registered::new::<operations::UpsertRow>(Arc::clone(&service)),
         ]),
+        views: Vec::from([
+            RegisteredView::new::<views::Events>(Arc::clone(&service)),
+            RegisteredView::new::<views::RowChanges>(Arc::clone(&service)),
+            RegisteredView::new::<views::RowDeleted>(Arc::clone(&service)),
+            RegisteredView::new::<views::RowInserted>(Arc::clone(&service)),
+            RegisteredView::new::<views::RowUpdated>(Arc::clone(&service)),
+            RegisteredView::new::<views::SchemaChanges>(Arc::clone(&service)),
+            RegisteredView::new::<views::TableChanges>(Arc::clone(&service)),
+            RegisteredView::new::<views::TableModifications>(Arc::clone(&service)),
+        ]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::aggregate_rows))
             .routes(routes!(rest::count_rows))
@@ -55,7 +67,15 @@ pub fn module(service: Arc<dyn DatabaseService>) -> ModuleApi {
             .routes(routes!(rest::replace_table))
             .routes(routes!(rest::update_row))
             .routes(routes!(rest::update_rows))
-            .routes(routes!(rest::upsert_row)),
+            .routes(routes!(rest::upsert_row))
+            .routes(routes!(rest::events))
+            .routes(routes!(rest::row_changes))
+            .routes(routes!(rest::row_deleted))
+            .routes(routes!(rest::row_inserted))
+            .routes(routes!(rest::row_updated))
+            .routes(routes!(rest::schema_changes))
+            .routes(routes!(rest::table_changes))
+            .routes(routes!(rest::table_modifications)),
         rpc: Vec::from([
             &operations::AGGREGATE_ROWS,
             &operations::COUNT_ROWS,

@@ -2,8 +2,9 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_health::operations::{self, HealthService};
-use ::rustydb_api::{ModuleApi, Registered};
+use ::rustydb_contract_health::{operations, HealthService};
+use ::rustydb_api::ModuleApi;
+use ::rustydb_api::Registered;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -18,6 +19,7 @@ pub fn module(service: Arc<dyn HealthService>) -> ModuleApi {
             Registered::new::<operations::GetDetail>(Arc::clone(&service)),
             Registered::new::<operations::GetSummary>(Arc::clone(&service)),
         ]),
+        views: Vec::from([]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::check_liveness))
             .routes(routes!(rest::check_readiness))

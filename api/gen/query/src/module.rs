@@ -2,8 +2,9 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_query::operations::{self, QueryService};
-use ::rustydb_api::{ModuleApi, Registered};
+use ::rustydb_contract_query::{operations, QueryService};
+use ::rustydb_api::ModuleApi;
+use ::rustydb_api::Registered;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -14,6 +15,7 @@ pub fn module(service: Arc<dyn QueryService>) -> ModuleApi {
         operations: Vec::from([
             Registered::new::<operations::Explain>(Arc::clone(&service)),
         ]),
+        views: Vec::from([]),
         rest: OpenApiRouter::new().routes(routes!(rest::explain)),
         rpc: Vec::from([&operations::EXPLAIN]),
         graphql: Vec::from([&operations::EXPLAIN]),

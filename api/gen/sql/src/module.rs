@@ -2,8 +2,9 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_sql::operations::{self, SqlService};
-use ::rustydb_api::{ModuleApi, Registered};
+use ::rustydb_contract_sql::{operations, SqlService};
+use ::rustydb_api::ModuleApi;
+use ::rustydb_api::Registered;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -19,6 +20,7 @@ pub fn module(service: Arc<dyn SqlService>) -> ModuleApi {
             Registered::new::<operations::ExecuteUnion>(Arc::clone(&service)),
             Registered::new::<operations::TruncateTable>(Arc::clone(&service)),
         ]),
+        views: Vec::from([]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::create_view))
             .routes(routes!(rest::drop_view))

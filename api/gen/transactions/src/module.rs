@@ -2,8 +2,9 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_transactions::operations::{self, TransactionsService};
-use ::rustydb_api::{ModuleApi, Registered};
+use ::rustydb_contract_transactions::{operations, TransactionsService};
+use ::rustydb_api::ModuleApi;
+use ::rustydb_api::Registered;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -19,6 +20,7 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             Registered::new::<operations::ListActive>(Arc::clone(&service)),
             Registered::new::<operations::Rollback>(Arc::clone(&service)),
         ]),
+        views: Vec::from([]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::begin))
             .routes(routes!(rest::commit))

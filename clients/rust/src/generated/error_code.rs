@@ -14,6 +14,8 @@ pub enum ErrorCode {
     Cancelled,
     /// The table has no such column. Status 400.
     ColumnNotFound,
+    /// The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again. Status 410.
+    CursorExpired,
     /// The name of the database is taken. Status 409.
     DatabaseExists,
     /// There is no such database: the input `database` names it. Status 404.
@@ -32,6 +34,8 @@ pub enum ErrorCode {
     InvalidArgument,
     /// The user name or the password is wrong. Status 401.
     InvalidCredentials,
+    /// The cursor is damaged or of another database. Status 400.
+    InvalidCursor,
     /// The definition of the table can't be. Status 400.
     InvalidDefinition,
     /// A `$n` has no value, a value has no `$n`, or one has a form that SQL can't take. Status 400.
@@ -74,6 +78,8 @@ pub enum ErrorCode {
     TableNotFound,
     /// The access token's time is over; refresh it. Status 401.
     TokenExpired,
+    /// The connection has as many subscriptions as it may. Status 429.
+    TooManySubscriptions,
     /// The caller has as many open transactions as are allowed; end one. Status 409.
     TooManyTransactions,
     /// The transaction has ended: it was committed, rolled back, or was idle for too long. Status 409.
@@ -119,6 +125,9 @@ impl ErrorCode {
             ErrorCode::ColumnNotFound => {
                 Some(&::rustydb_contract_database::errors::COLUMN_NOT_FOUND)
             }
+            ErrorCode::CursorExpired => {
+                Some(&::rustydb_contract_database::errors::CURSOR_EXPIRED)
+            }
             ErrorCode::DatabaseExists => {
                 Some(&::rustydb_contract_database::errors::DATABASE_EXISTS)
             }
@@ -143,6 +152,9 @@ impl ErrorCode {
             }
             ErrorCode::InvalidCredentials => {
                 Some(&::rustydb_contract_auth::errors::INVALID_CREDENTIALS)
+            }
+            ErrorCode::InvalidCursor => {
+                Some(&::rustydb_contract_database::errors::INVALID_CURSOR)
             }
             ErrorCode::InvalidDefinition => {
                 Some(&::rustydb_contract_database::errors::INVALID_DEFINITION)
@@ -205,6 +217,9 @@ impl ErrorCode {
             ErrorCode::TokenExpired => {
                 Some(&::rustydb_contract_core::errors::TOKEN_EXPIRED)
             }
+            ErrorCode::TooManySubscriptions => {
+                Some(&::rustydb_contract_core::errors::TOO_MANY_SUBSCRIPTIONS)
+            }
             ErrorCode::TooManyTransactions => {
                 Some(&::rustydb_contract_transactions::errors::TOO_MANY_TRANSACTIONS)
             }
@@ -265,6 +280,7 @@ impl From<::std::string::String> for ErrorCode {
             "API_KEY_NOT_FOUND" => ErrorCode::ApiKeyNotFound,
             "CANCELLED" => ErrorCode::Cancelled,
             "COLUMN_NOT_FOUND" => ErrorCode::ColumnNotFound,
+            "CURSOR_EXPIRED" => ErrorCode::CursorExpired,
             "DATABASE_EXISTS" => ErrorCode::DatabaseExists,
             "DATABASE_NOT_FOUND" => ErrorCode::DatabaseNotFound,
             "DATABASE_PROTECTED" => ErrorCode::DatabaseProtected,
@@ -274,6 +290,7 @@ impl From<::std::string::String> for ErrorCode {
             "INTERNAL" => ErrorCode::Internal,
             "INVALID_ARGUMENT" => ErrorCode::InvalidArgument,
             "INVALID_CREDENTIALS" => ErrorCode::InvalidCredentials,
+            "INVALID_CURSOR" => ErrorCode::InvalidCursor,
             "INVALID_DEFINITION" => ErrorCode::InvalidDefinition,
             "INVALID_PARAMETER" => ErrorCode::InvalidParameter,
             "INVALID_QUERY" => ErrorCode::InvalidQuery,
@@ -295,6 +312,7 @@ impl From<::std::string::String> for ErrorCode {
             "TABLE_EXISTS" => ErrorCode::TableExists,
             "TABLE_NOT_FOUND" => ErrorCode::TableNotFound,
             "TOKEN_EXPIRED" => ErrorCode::TokenExpired,
+            "TOO_MANY_SUBSCRIPTIONS" => ErrorCode::TooManySubscriptions,
             "TOO_MANY_TRANSACTIONS" => ErrorCode::TooManyTransactions,
             "TRANSACTION_NOT_ACTIVE" => ErrorCode::TransactionNotActive,
             "TRANSACTION_NOT_FOUND" => ErrorCode::TransactionNotFound,

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod core;
 pub mod database;
 pub mod health;
+pub mod protocol;
 pub mod query;
 pub mod sql;
 pub mod transactions;
@@ -19,6 +20,7 @@ pub static MODULES: &[&::rustydb_contract::descriptor::ModuleDesc] = &[
     &::rustydb_contract_core::MODULE,
     &::rustydb_contract_database::MODULE,
     &::rustydb_contract_health::MODULE,
+    &::rustydb_contract_protocol::MODULE,
     &::rustydb_contract_query::MODULE,
     &::rustydb_contract_sql::MODULE,
     &::rustydb_contract_transactions::MODULE,

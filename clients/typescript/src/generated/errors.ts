@@ -41,6 +41,16 @@ export class ColumnNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows
+ * again.
+ *
+ * `CURSOR_EXPIRED`, HTTP status 410. The same call would fail again.
+ */
+export class CursorExpiredError extends runtime.RustyDBError {
+  declare readonly code: "CURSOR_EXPIRED";
+}
+
+/**
  * The name of the database is taken.
  *
  * `DATABASE_EXISTS`, HTTP status 409. The same call would fail again.
@@ -120,6 +130,15 @@ export class InvalidArgumentError extends runtime.RustyDBError {
  */
 export class InvalidCredentialsError extends runtime.RustyDBError {
   declare readonly code: "INVALID_CREDENTIALS";
+}
+
+/**
+ * The cursor is damaged or of another database.
+ *
+ * `INVALID_CURSOR`, HTTP status 400. The same call would fail again.
+ */
+export class InvalidCursorError extends runtime.RustyDBError {
+  declare readonly code: "INVALID_CURSOR";
 }
 
 /**
@@ -313,6 +332,15 @@ export class TokenExpiredError extends runtime.RustyDBError {
 }
 
 /**
+ * The connection has as many subscriptions as it may.
+ *
+ * `TOO_MANY_SUBSCRIPTIONS`, HTTP status 429. The same call would fail again.
+ */
+export class TooManySubscriptionsError extends runtime.RustyDBError {
+  declare readonly code: "TOO_MANY_SUBSCRIPTIONS";
+}
+
+/**
  * The caller has as many open transactions as are allowed; end one.
  *
  * `TOO_MANY_TRANSACTIONS`, HTTP status 409. The same call would fail again.
@@ -445,6 +473,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["API_KEY_NOT_FOUND", { type: ApiKeyNotFoundError, retry: "never" }],
   ["CANCELLED", { type: CancelledError, retry: "never" }],
   ["COLUMN_NOT_FOUND", { type: ColumnNotFoundError, retry: "never" }],
+  ["CURSOR_EXPIRED", { type: CursorExpiredError, retry: "never" }],
   ["DATABASE_EXISTS", { type: DatabaseExistsError, retry: "never" }],
   ["DATABASE_NOT_FOUND", { type: DatabaseNotFoundError, retry: "never" }],
   ["DATABASE_PROTECTED", { type: DatabaseProtectedError, retry: "never" }],
@@ -454,6 +483,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["INTERNAL", { type: InternalError, retry: "never" }],
   ["INVALID_ARGUMENT", { type: InvalidArgumentError, retry: "never" }],
   ["INVALID_CREDENTIALS", { type: InvalidCredentialsError, retry: "never" }],
+  ["INVALID_CURSOR", { type: InvalidCursorError, retry: "never" }],
   ["INVALID_DEFINITION", { type: InvalidDefinitionError, retry: "never" }],
   ["INVALID_PARAMETER", { type: InvalidParameterError, retry: "never" }],
   ["INVALID_QUERY", { type: InvalidQueryError, retry: "never" }],
@@ -475,6 +505,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["TABLE_EXISTS", { type: TableExistsError, retry: "never" }],
   ["TABLE_NOT_FOUND", { type: TableNotFoundError, retry: "never" }],
   ["TOKEN_EXPIRED", { type: TokenExpiredError, retry: "never" }],
+  ["TOO_MANY_SUBSCRIPTIONS", { type: TooManySubscriptionsError, retry: "never" }],
   ["TOO_MANY_TRANSACTIONS", { type: TooManyTransactionsError, retry: "never" }],
   ["TRANSACTION_NOT_ACTIVE", { type: TransactionNotActiveError, retry: "never" }],
   ["TRANSACTION_NOT_FOUND", { type: TransactionNotFoundError, retry: "never" }],
@@ -497,6 +528,7 @@ export interface ErrorsByCode {
   "API_KEY_NOT_FOUND": ApiKeyNotFoundError;
   "CANCELLED": CancelledError;
   "COLUMN_NOT_FOUND": ColumnNotFoundError;
+  "CURSOR_EXPIRED": CursorExpiredError;
   "DATABASE_EXISTS": DatabaseExistsError;
   "DATABASE_NOT_FOUND": DatabaseNotFoundError;
   "DATABASE_PROTECTED": DatabaseProtectedError;
@@ -506,6 +538,7 @@ export interface ErrorsByCode {
   "INTERNAL": InternalError;
   "INVALID_ARGUMENT": InvalidArgumentError;
   "INVALID_CREDENTIALS": InvalidCredentialsError;
+  "INVALID_CURSOR": InvalidCursorError;
   "INVALID_DEFINITION": InvalidDefinitionError;
   "INVALID_PARAMETER": InvalidParameterError;
   "INVALID_QUERY": InvalidQueryError;
@@ -527,6 +560,7 @@ export interface ErrorsByCode {
   "TABLE_EXISTS": TableExistsError;
   "TABLE_NOT_FOUND": TableNotFoundError;
   "TOKEN_EXPIRED": TokenExpiredError;
+  "TOO_MANY_SUBSCRIPTIONS": TooManySubscriptionsError;
   "TOO_MANY_TRANSACTIONS": TooManyTransactionsError;
   "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError;
   "TRANSACTION_NOT_FOUND": TransactionNotFoundError;

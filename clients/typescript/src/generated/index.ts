@@ -14,6 +14,7 @@ export * from "./types/auth.js";
 export * from "./types/core.js";
 export * from "./types/database.js";
 export * from "./types/health.js";
+export * from "./types/protocol.js";
 export * from "./types/query.js";
 export * from "./types/sql.js";
 export * from "./types/transactions.js";

@@ -6,7 +6,7 @@ use quote::{format_ident, quote};
 
 use super::contract::service_ident;
 use super::rust::{self, contract_crate, doc, field_ident, static_ident, type_ident};
-use crate::model::{Interface, Model, Module, Operation, PermissionRule, RestPlace};
+use crate::model::{Interface, Kind, Model, Module, Operation, PermissionRule, RestPlace};
 use crate::output::{Emission, File};
 
 /// Where the crates lie.
@@ -16,7 +16,7 @@ pub fn emit(model: &Model) -> Emission {
     let files = model
         .modules
         .values()
-        .filter(|module| !module.operations.is_empty())
+        .filter(|module| module.has_service())
         .flat_map(|module| module_crate(model, module))
         .collect();
     Emission {
@@ -75,19 +75,31 @@ fn rest(model: &Model, module: &Module) -> TokenStream {
         .values()
         .filter(|operation| carries(operation, Interface::Rest))
         .map(|operation| handler(model, operation));
+    let streams = module.views.values().map(|view| handler(model, &view.open));
     let text = format!(" REST handlers of the `{}` module.", module.name);
+    let imports = imports(module);
     quote! {
         #![doc = #text]
 
-        use ::#krate::operations;
+        use ::#krate::{#imports};
         use ::axum::extract::{RawPathParams, Request, State};
         use ::axum::response::Response;
         use ::rustydb_api::{Api, rest};
 
         #(#handlers)*
+
+        #(#streams)*
     }
 }
 
+/// The modules of the contract crate that a module's handlers and registration name.
+fn imports(module: &Module) -> TokenStream {
+    let operations = (!module.operations.is_empty()).then(|| quote!(operations,));
+    let views = (!module.views.is_empty()).then(|| quote!(views,));
+    quote!(#operations #views)
+}
+
+/// A view's handler opens it and sends its events as they come.
 fn handler(model: &Model, operation: &Operation) -> TokenStream {
     let doc = doc(&operation.summary);
     let name = field_ident(&operation.name);
@@ -105,9 +117,14 @@ fn handler(model: &Model, operation: &Operation) -> TokenStream {
         let text = operation.description.trim();
         quote!(description = #text,)
     });
+    let (home, serve) = if operation.kind == Kind::Stream {
+        (quote!(views), quote!(rest::stream))
+    } else {
+        (quote!(operations), quote!(rest::handle))
+    };
     let body = has_body(model, operation).then(|| {
         let body = format_ident!("{marker}Body");
-        quote!(request_body = operations::#body,)
+        quote!(request_body = #home::#body,)
     });
     let security = match operation.permission {
         PermissionRule::Public => quote!(security(())),
@@ -122,13 +139,13 @@ fn handler(model: &Model, operation: &Operation) -> TokenStream {
             tag = #module,
             summary = #summary,
             #description
-            params(operations::#marker),
+            params(#home::#marker),
             #body
-            responses(operations::#marker),
+            responses(#home::#marker),
             #security
         )]
         pub async fn #name(api: State<Api>, path: RawPathParams, request: Request) -> Response {
-            rest::handle(api, &operations::#desc, path, request).await
+            #serve(api, &#home::#desc, path, request).await
         }
     }
 }
@@ -149,6 +166,21 @@ fn registration(module: &Module) -> TokenStream {
         let marker = type_ident(&operation.name);
         quote!(Registered::new::<operations::#marker>(Arc::clone(&service)))
     });
+    let views = module.views.values().map(|view| {
+        let marker = type_ident(&view.open.name);
+        quote!(RegisteredView::new::<views::#marker>(Arc::clone(&service)))
+    });
+    let import_operations = (!module.operations.is_empty()).then(|| {
+        quote!(
+            use ::rustydb_api::Registered;
+        )
+    });
+    let import_views = (!module.views.is_empty()).then(|| {
+        quote!(
+            use ::rustydb_api::RegisteredView;
+        )
+    });
+    let imports = imports(module);
     let listed = |interface: Interface| {
         let operations: Vec<_> = module
             .operations
@@ -167,13 +199,19 @@ fn registration(module: &Module) -> TokenStream {
             let name = field_ident(&operation.name);
             quote!(.routes(routes!(rest::#name)))
         });
+    let streams = module.views.values().map(|view| {
+        let name = field_ident(&view.open.name);
+        quote!(.routes(routes!(rest::#name)))
+    });
     quote! {
         #![doc = " Registration with the server."]
 
         use ::std::sync::Arc;
 
-        use ::#krate::operations::{self, #service};
-        use ::rustydb_api::{ModuleApi, Registered};
+        use ::#krate::{#imports #service};
+        use ::rustydb_api::ModuleApi;
+        #import_operations
+        #import_views
         use ::utoipa_axum::router::OpenApiRouter;
         use ::utoipa_axum::routes;
 
@@ -184,7 +222,8 @@ fn registration(module: &Module) -> TokenStream {
             ModuleApi {
                 desc: &::#krate::MODULE,
                 operations: Vec::from([#(#operations),*]),
-                rest: OpenApiRouter::new()#(#routes)*,
+                views: Vec::from([#(#views),*]),
+                rest: OpenApiRouter::new()#(#routes)*#(#streams)*,
                 rpc: #rpc,
                 graphql: #graphql,
             }

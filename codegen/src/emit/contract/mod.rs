@@ -4,6 +4,7 @@ mod descriptors;
 mod openapi;
 mod operations;
 mod types;
+mod views;
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -40,8 +41,11 @@ fn module_crate(model: &Model, module: &Module) -> Vec<File> {
         source("errors", errors(model, module)),
         source("operations", operations::emit(model, module)),
     ];
-    if !module.operations.is_empty() {
+    if module.has_service() {
         files.push(source("openapi", openapi::emit(model, module)));
+    }
+    if !module.views.is_empty() {
+        files.push(source("views", views::emit(model, module)));
     }
     if module.name == crate::resolve::CORE {
         files.push(source("access", access(model)));
@@ -81,11 +85,17 @@ fn library(module: &Module) -> TokenStream {
             pub mod access;
         }
     });
-    let service = (!module.operations.is_empty()).then(|| {
+    let service = module.has_service().then(|| {
         let service = service_ident(&module.name);
         quote!(pub use operations::#service;)
     });
-    let openapi = (!module.operations.is_empty()).then(|| {
+    let views = (!module.views.is_empty()).then(|| {
+        quote! {
+            #[rustfmt::skip]
+            pub mod views;
+        }
+    });
+    let openapi = module.has_service().then(|| {
         quote! {
             #[cfg(feature = "openapi")]
             #[rustfmt::skip]
@@ -112,6 +122,7 @@ fn library(module: &Module) -> TokenStream {
         pub mod operations;
         #[rustfmt::skip]
         pub mod types;
+        #views
 
         pub use module::MODULE;
         #service
@@ -125,6 +136,10 @@ fn description(module: &Module) -> TokenStream {
     let operations = module.operations.keys().map(|name| {
         let name = rust::static_ident(name);
         quote!(&crate::operations::#name)
+    });
+    let views = module.views.keys().map(|name| {
+        let name = rust::static_ident(name);
+        quote!(&crate::views::#name)
     });
     let types = module.types.iter().map(|name| {
         let name = rust::static_ident(name);
@@ -144,6 +159,7 @@ fn description(module: &Module) -> TokenStream {
             name: #name,
             summary: #summary,
             operations: &[#(#operations),*],
+            views: &[#(#views),*],
             types: &[#(#types),*],
             errors: &[#(#errors),*],
         };

@@ -22,6 +22,18 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
             let desc = static_ident(&operation.name);
             quote!(body!(crate::operations::#marker, &crate::operations::#desc);)
         });
+    let views = module.views.values().map(|view| {
+        let marker = type_ident(&view.open.name);
+        let desc = static_ident(&view.open.name);
+        let body = api::has_body(model, &view.open).then(|| {
+            let body = format_ident!("{marker}Body");
+            quote!(body!(crate::views::#body, &crate::views::#desc.open);)
+        });
+        quote! {
+            operation!(crate::views::#marker, &crate::views::#desc.open);
+            #body
+        }
+    });
     quote! {
         #![doc = " What utoipa asks of operations, answered from the descriptors."]
 
@@ -31,5 +43,7 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
         #(#operations)*
 
         #(#bodies)*
+
+        #(#views)*
     }
 }

@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use super::service_ident;
+use super::{service_ident, views};
 use crate::emit::api;
 use crate::emit::rust::{self, doc, field_ident, static_ident, type_ident};
 use crate::model::{Kind, Model, Module, Operation, PermissionRule};
@@ -18,7 +18,7 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
         .values()
         .filter(|operation| api::has_body(model, operation))
         .map(body_marker);
-    if module.operations.is_empty() {
+    if !module.has_service() {
         return quote!(#![doc = #text]);
     }
     let service = service_ident(&module.name);
@@ -34,23 +34,30 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
         .operations
         .values()
         .map(|operation| method(model, operation));
+    let openings = module.views.values().map(|view| views::method(model, view));
+    let table = (!module.operations.is_empty()).then(|| {
+        quote!(
+            pub use self::table::*;
+        )
+    });
     let service_doc = format!(
-        " What stands behind the `{}` module: one call an operation.",
+        " What stands behind the `{}` module: one call an operation, one an opening of a stream.",
         module.name
     );
     quote! {
         #![doc = #text]
 
         pub use self::service::#service;
-        pub use self::table::*;
+        #table
 
         mod service {
             #[doc = #service_doc]
             #[::rustydb_contract::async_trait]
-            pub trait #service: Send + Sync + 'static { #(#methods)* }
+            pub trait #service: Send + Sync + 'static { #(#methods)* #(#openings)* }
         }
 
         mod table {
+            #[allow(unused_imports, reason = "a module may have views alone")]
             use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
 
             #(#descriptors)*
@@ -63,7 +70,7 @@ pub fn emit(model: &Model, module: &Module) -> TokenStream {
 }
 
 /// Stands for the part of an input that REST sends in the body.
-fn body_marker(operation: &Operation) -> TokenStream {
+pub(super) fn body_marker(operation: &Operation) -> TokenStream {
     let doc = format!(" What REST sends in the body of `{}`.", operation.id);
     let name = format_ident!("{}Body", type_ident(&operation.name));
     quote! {
@@ -96,12 +103,19 @@ fn method(model: &Model, operation: &Operation) -> TokenStream {
 }
 
 fn descriptor(model: &Model, operation: &Operation) -> TokenStream {
-    let home = &operation.module;
     let ident = static_ident(&operation.name);
+    let value = description(model, operation);
+    quote!(pub static #ident: OperationDesc = #value;)
+}
+
+/// The descriptor's value.
+pub(super) fn description(model: &Model, operation: &Operation) -> TokenStream {
+    let home = &operation.module;
     let kind = match operation.kind {
         Kind::Query => quote!(Query),
         Kind::Command => quote!(Command),
         Kind::Job => quote!(Job),
+        Kind::Stream => quote!(Stream),
     };
     let permission = match &operation.permission {
         PermissionRule::Public => quote!(PermissionRule::Public),
@@ -152,7 +166,7 @@ fn descriptor(model: &Model, operation: &Operation) -> TokenStream {
         ..
     } = operation;
     quote! {
-        pub static #ident: OperationDesc = OperationDesc {
+        OperationDesc {
             id: #id,
             module: #module,
             name: #name,
@@ -170,7 +184,7 @@ fn descriptor(model: &Model, operation: &Operation) -> TokenStream {
             retry_safe: #retry_safe,
             graphql: #graphql,
             deprecated: #deprecated,
-        };
+        }
     }
 }
 

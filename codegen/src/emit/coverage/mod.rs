@@ -93,6 +93,7 @@ fn row(typescript: &typescript_names::Names, python: &python_names::Names, opera
             Kind::Query => "query",
             Kind::Command => "command",
             Kind::Job => "job",
+            Kind::Stream => "stream",
         },
         names: BTreeMap::new(),
         exceptions: BTreeMap::new(),

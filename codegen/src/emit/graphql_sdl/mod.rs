@@ -11,6 +11,9 @@
 //! - an enumeration has its values in UPPER_SNAKE; an alias is what it stands for, one that stands for itself `JSON`;
 //! - a union is `union Name` of its variants' types, and as an argument `input NameInput @oneOf` with one field
 //!   per variant, named by the tag's value in camelCase;
+//! - a view of a stream is a field of `Subscription`; its payload is `<Field>Payload`: the fields of the record, or
+//!   `event` and the union `data`, then `timestamp`, `cursor` where the stream has positions, and `control` where
+//!   something is told that is no event. Of these all but `timestamp` may be null;
 //! - what is required and not nullable is `!`, but a free value never is: null is one of its values, also in `[JSON]`;
 //! - defaults are told in descriptions; only what is used is declared; everything is sorted by name, fields and
 //!   arguments stay in the contract's order.

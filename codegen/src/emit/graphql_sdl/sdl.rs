@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::root_operations;
-use super::types::{self, SCALARS, Use, Way};
+use super::types::{self, PayloadTexts, SCALARS, Use, Way};
 use crate::emit::json_schema::NOTE;
 use crate::emit::json_schema::schema::paragraphs;
-use crate::model::{Deprecated, Field, Model, Object, Operation, Shape, Union};
+use crate::model::{Deprecated, Field, Model, Object, Operation, Shape, StreamClass, Union, View};
 use crate::names;
 
 /// Longest description that stands on one line.
@@ -29,7 +29,14 @@ pub fn text(model: &Model) -> String {
             .collect();
         roots += &format!("\ntype {root} {{\n{}}}\n", fields.join("\n"));
     }
+    let mut views: Vec<&View> = model.views().collect();
+    views.sort_by(|a, b| a.open.graphql.cmp(&b.open.graphql));
     let mut definitions = BTreeMap::new();
+    if !views.is_empty() {
+        let fields: Vec<String> = views.iter().map(|view| writer.subscription_field(view)).collect();
+        roots += &format!("\ntype Subscription {{\n{}}}\n", fields.join("\n"));
+        definitions.extend(views.iter().map(|view| writer.payload(view)));
+    }
     let mut done = BTreeSet::new();
     while let Some(next) = writer.uses.difference(&done).next().cloned() {
         done.insert(next.clone());
@@ -50,15 +57,75 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn root_field(&mut self, operation: &Operation) -> String {
-        let text = paragraphs(&[&operation.summary, &operation.description]);
+    fn subscription_field(&mut self, view: &View) -> String {
+        let text = paragraphs(&[&view.open.summary, &view.open.description]);
+        let arguments = self.arguments(&view.open);
+        let (field, payload) = (
+            &view.open.graphql,
+            names::graphql::payload_type(&view.open.graphql),
+        );
+        format!("{}  {field}{arguments}: {payload}!\n", description(&text, 1))
+    }
+
+    /// Name and text of a view's payload.
+    fn payload(&mut self, view: &View) -> (String, String) {
+        let model = self.model;
+        let name = names::graphql::payload_type(&view.open.graphql);
+        let mut fields = match &model.ty(&view.events[0]).shape {
+            Shape::Object(object) if view.is_record => {
+                let optional = |field: &Field| Field {
+                    required: false,
+                    ..field.clone()
+                };
+                let fields: Vec<Field> = object.fields.iter().map(optional).collect();
+                fields
+                    .iter()
+                    .map(|field| self.field(field, Way::Out, 1))
+                    .collect()
+            }
+            _ => {
+                let union = view.event_type();
+                let text = format!(
+                    "{}  event: String\n{}  data: {union}\n",
+                    description(PayloadTexts::EVENT, 1),
+                    description(PayloadTexts::DATA, 1)
+                );
+                self.uses.insert(Use::Type(union, Way::Out));
+                text
+            }
+        };
+        fields += &format!(
+            "{}  timestamp: Timestamp!\n",
+            description(PayloadTexts::TIMESTAMP, 1)
+        );
+        self.uses.insert(Use::Scalar("Timestamp"));
+        if view.class == StreamClass::Changes {
+            fields += &format!("{}  cursor: Cursor\n", description(PayloadTexts::CURSOR, 1));
+            self.uses.insert(Use::Scalar("Cursor"));
+        }
+        fields += &format!(
+            "{}  control: StreamControl\n",
+            description(PayloadTexts::CONTROL, 1)
+        );
+        self.uses.insert(Use::Type("StreamControl".to_owned(), Way::Out));
+        let text = format!("One item of `{}`.", view.open.id);
+        let text = format!("{}type {name} {{\n{fields}}}\n", description(&text, 0));
+        (name, text)
+    }
+
+    fn arguments(&mut self, operation: &Operation) -> String {
         let fields = self.model.input_fields(operation);
         let arguments: String = fields.iter().map(|field| self.field(field, Way::In, 2)).collect();
-        let arguments = if fields.is_empty() {
+        if fields.is_empty() {
             String::new()
         } else {
             format!("(\n{arguments}  )")
-        };
+        }
+    }
+
+    fn root_field(&mut self, operation: &Operation) -> String {
+        let text = paragraphs(&[&operation.summary, &operation.description]);
+        let arguments = self.arguments(operation);
         let output = match &operation.output {
             Some(name) => {
                 let written = types::of(self.model, &crate::model::Ty::Ref(name.clone()), Way::Out);

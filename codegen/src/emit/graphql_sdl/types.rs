@@ -40,6 +40,18 @@ pub const SCALARS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Descriptions of the fields that every payload of a subscription has, as the server registers them.
+#[derive(Debug)]
+pub struct PayloadTexts;
+
+impl PayloadTexts {
+    pub const EVENT: &str = "Name of the event.";
+    pub const DATA: &str = "What the event says.";
+    pub const TIMESTAMP: &str = "When it happened.";
+    pub const CURSOR: &str = "Where to go on behind this item.";
+    pub const CONTROL: &str = "What is told beside the events; the event's own fields are null then.";
+}
+
 /// What a type refers to, beside GraphQL's own scalars.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {

@@ -16,6 +16,8 @@
 //! - `responses`: success by the operation's status with the output's `$ref`, or an empty object; errors grouped
 //!   by status as problem+json, codes in the description and an example each. A status that only errors of every
 //!   call have is a reference to `components.responses`;
+//! - a view of a stream is a GET (a POST where it runs a statement) that answers `text/event-stream`; what its
+//!   events hold, docs/asyncapi.json says;
 //! - `components.schemas`: `Problem`, and what is referred to, nothing else;
 //! - examples: see [`crate::emit::examples`]. A parameter's example is that of the first call that has it.
 //!
@@ -117,7 +119,7 @@ fn security_schemes(model: &Model) -> Value {
 
 fn on_rest(model: &Model) -> impl Iterator<Item = &Operation> {
     model
-        .operations()
+        .routed()
         .filter(|operation| !operation.except.contains_key(&Interface::Rest))
 }
 

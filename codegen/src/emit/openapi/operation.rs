@@ -8,7 +8,7 @@ use super::{PREFIX, errors, in_body};
 use crate::emit::examples;
 use crate::emit::json_schema::Schemas;
 use crate::emit::json_schema::schema::{deprecation, field_text, insert, paragraphs};
-use crate::model::{Field, Model, Operation, PermissionRule, RestPlace, Shape, Ty};
+use crate::model::{Field, Kind, Model, Operation, PermissionRule, RestPlace, Shape, Ty};
 
 const JSON: &str = "application/json";
 
@@ -216,6 +216,15 @@ fn request_body(model: &Model, operation: &Operation) -> Value {
 }
 
 fn responses(model: &Model, operation: &Operation) -> Value {
+    if operation.kind == Kind::Stream {
+        let text = "Events as they happen, until the caller goes: `id` is the cursor, `event` the name of the \
+                    event, `data` a JSON object with `event`, `data`, `timestamp` and perhaps `cursor`.";
+        let success =
+            json!({"description": text, "content": {"text/event-stream": {"schema": {"type": "string"}}}});
+        let mut responses = BTreeMap::from([(operation.status.to_string(), success)]);
+        responses.extend(errors::of(model, operation));
+        return Value::Object(responses.into_iter().collect());
+    }
     let schemas = Schemas::new(model, PREFIX);
     let (schema, text) = match &operation.output {
         Some(name) => (schemas.reference(name), model.ty(name).description.as_str()),

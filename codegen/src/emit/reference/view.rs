@@ -248,6 +248,7 @@ fn facts(operation: &model::Operation) -> Vec<Fact> {
         Kind::Query => "query: reads",
         Kind::Command => "command: changes state",
         Kind::Job => "job: answers at once and goes on",
+        Kind::Stream => "stream: answers as long as it is open",
     };
     let mut facts = vec![
         fact("kind", kind),

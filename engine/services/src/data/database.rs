@@ -1,15 +1,19 @@
 //! The `database` module: what each operation does, by name.
 
+use rustydb_contract::stream::Subscription;
 use rustydb_contract::{CallContext, Empty, ServiceResult, async_trait};
 use rustydb_contract_database::{
     AggregateGroups, Database, DatabaseAggregateRowsInput, DatabaseCountRowsInput, DatabaseCreateInput,
     DatabaseCreateTableInput, DatabaseDeleteRowInput, DatabaseDeleteRowsInput, DatabaseDetail,
-    DatabaseDropInput, DatabaseDropTableInput, DatabaseGetInput, DatabaseGetRowInput, DatabaseGetSchemaInput,
-    DatabaseGetTableInput, DatabaseGetTableStatsInput, DatabaseInsertRowsInput, DatabaseList,
-    DatabaseListInput, DatabaseListTablesInput, DatabaseQueryRowsInput, DatabaseReplaceTableInput,
-    DatabaseService, DatabaseUpdateRowInput, DatabaseUpdateRowsInput, DatabaseUpsertRowInput, DeletedRows,
-    InsertedRows, Row, RowCount, RowPage, SchemaDescription, Table, TableList, TableStats, UpdatedRows,
-    UpsertedRow,
+    DatabaseDropInput, DatabaseDropTableInput, DatabaseEventsEvent, DatabaseEventsInput, DatabaseGetInput,
+    DatabaseGetRowInput, DatabaseGetSchemaInput, DatabaseGetTableInput, DatabaseGetTableStatsInput,
+    DatabaseInsertRowsInput, DatabaseList, DatabaseListInput, DatabaseListTablesInput,
+    DatabaseQueryRowsInput, DatabaseReplaceTableInput, DatabaseRowChangesInput, DatabaseRowDeletedInput,
+    DatabaseRowInsertedInput, DatabaseRowUpdatedInput, DatabaseSchemaChangesInput, DatabaseService,
+    DatabaseTableChangesInput, DatabaseTableModificationsInput, DatabaseUpdateRowInput,
+    DatabaseUpdateRowsInput, DatabaseUpsertRowInput, DeletedRows, InsertedRows, Row, RowChange, RowCount,
+    RowDeleted, RowInserted, RowPage, RowUpdated, SchemaChanged, SchemaDescription, Table, TableList,
+    TableModification, TableRowChange, TableStats, UpdatedRows, UpsertedRow,
 };
 
 use super::DataEngine;
@@ -204,5 +208,69 @@ impl DatabaseService for DataEngine {
             self.put_row(scope, input).await
         });
         changed.await.map_err(declared(context))
+    }
+
+    async fn table_changes(
+        &self,
+        context: &CallContext,
+        input: DatabaseTableChangesInput,
+    ) -> ServiceResult<Subscription<TableRowChange>> {
+        self.watch_table(input).await.map_err(declared(context))
+    }
+
+    async fn row_inserted(
+        &self,
+        context: &CallContext,
+        input: DatabaseRowInsertedInput,
+    ) -> ServiceResult<Subscription<RowInserted>> {
+        self.watch_inserts(input).await.map_err(declared(context))
+    }
+
+    async fn row_updated(
+        &self,
+        context: &CallContext,
+        input: DatabaseRowUpdatedInput,
+    ) -> ServiceResult<Subscription<RowUpdated>> {
+        self.watch_updates(input).await.map_err(declared(context))
+    }
+
+    async fn row_deleted(
+        &self,
+        context: &CallContext,
+        input: DatabaseRowDeletedInput,
+    ) -> ServiceResult<Subscription<RowDeleted>> {
+        self.watch_deletes(input).await.map_err(declared(context))
+    }
+
+    async fn row_changes(
+        &self,
+        context: &CallContext,
+        input: DatabaseRowChangesInput,
+    ) -> ServiceResult<Subscription<RowChange>> {
+        self.watch_row(input).await.map_err(declared(context))
+    }
+
+    async fn table_modifications(
+        &self,
+        context: &CallContext,
+        input: DatabaseTableModificationsInput,
+    ) -> ServiceResult<Subscription<TableModification>> {
+        self.watch_tables(input).await.map_err(declared(context))
+    }
+
+    async fn schema_changes(
+        &self,
+        context: &CallContext,
+        input: DatabaseSchemaChangesInput,
+    ) -> ServiceResult<Subscription<SchemaChanged>> {
+        self.watch_definitions(input).await.map_err(declared(context))
+    }
+
+    async fn events(
+        &self,
+        context: &CallContext,
+        input: DatabaseEventsInput,
+    ) -> ServiceResult<Subscription<DatabaseEventsEvent>> {
+        self.watch_database(input).await.map_err(declared(context))
     }
 }

@@ -82,7 +82,7 @@ fn store_error(error: &StoreError) -> ServiceError {
 }
 
 /// A defect of the engine or of its data: the log has what it is.
-fn internal(error: &dyn std::error::Error) -> ServiceError {
+pub(super) fn internal(error: &dyn std::error::Error) -> ServiceError {
     tracing::error!(error = %error, "the engine failed");
     ServiceError::new(&INTERNAL, error.to_string())
 }

@@ -7,13 +7,15 @@
 //!   it fails or is dropped;
 //! - [`errors`]: the one table from the engine's errors to the contract's;
 //! - [`definitions`], [`values`], [`filter`]: the contract's forms of tables, rows and conditions;
-//! - [`writes`]: changes of single rows and lists of rows.
+//! - [`writes`]: changes of single rows and lists of rows;
+//! - [`changes`]: what was committed, for those who watch.
 //!
 //! Reads of single rows and the reading of statements run on the thread that drives the call: they take
 //! microseconds. Plans run on threads of the SQL engine. What waits for the disk, or rewrites many rows, runs on
 //! blocking threads.
 
 mod catalog;
+mod changes;
 mod classifier;
 mod database;
 mod definitions;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 use rustydb_runtime::Clock;
 use rustydb_sql::SqlEngine;
+use rustydb_store::feed::Feed;
 use rustydb_store::tables::Tables;
 use rustydb_store::transactions::TransactionRegistry;
 
@@ -51,6 +54,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     transactions: Arc<TransactionRegistry>,
     sweep: Sweep,
+    feed: Feed,
 }
 
 impl DataEngine {
@@ -61,6 +65,7 @@ impl DataEngine {
     pub fn new(tables: Tables, sql: SqlEngine, clock: Arc<dyn Clock>) -> DataEngine {
         let transactions = Arc::new(TransactionRegistry::new(tables.clone()));
         let sweep = Sweep::start(&transactions, &tables, &clock);
+        let feed = Feed::new(Arc::clone(tables.store()));
         DataEngine {
             inner: Arc::new(Inner {
                 tables,
@@ -68,6 +73,7 @@ impl DataEngine {
                 clock,
                 transactions,
                 sweep,
+                feed,
             }),
         }
     }

@@ -1,5 +1,6 @@
 //! From a credential to a principal, and from roles to permissions.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use rustydb_contract::host::{Credential, Identity};
@@ -17,6 +18,18 @@ pub(crate) const ADMIN_ROLE: &str = "admin";
 pub(crate) const MICROS: i64 = 1_000_000;
 
 impl Identity for IdentityService {
+    fn changed<'a>(&'a self, seen: u64) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
+        let mut revision = self.0.revision.subscribe();
+        Box::pin(async move {
+            let now = revision.wait_for(|now| *now != seen).await.map(|now| *now);
+            match now {
+                Ok(now) => now,
+                // The sender lives as long as `self`.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    }
+
     fn authenticate<'a>(&'a self, credential: &'a Credential) -> AnswerFuture<'a, Arc<Principal>> {
         Box::pin(std::future::ready(match credential {
             Credential::Bearer(token) => self.0.bearer(token),

@@ -96,7 +96,7 @@ impl Inner {
         let write = commit::create(SpaceId::API_KEYS, &id, &record);
         let version = self.commit(vec![write]).map_err(store_failure)?;
         let key = Arc::new(Stored { id, version, record });
-        self.state.write().put_key(Arc::clone(&key));
+        self.change().put_key(Arc::clone(&key));
         Ok(NewApiKey { text, key })
     }
 
@@ -108,7 +108,7 @@ impl Inner {
         })?;
         self.commit(vec![commit::remove(SpaceId::API_KEYS, &key)])
             .map_err(store_failure)?;
-        self.state.write().remove_key(user_id, id);
+        self.change().remove_key(user_id, id);
         Ok(())
     }
 }

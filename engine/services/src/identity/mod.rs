@@ -58,12 +58,14 @@ mod tests;
 mod tokens;
 mod users;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use rustydb_contract::ServiceResult;
 use rustydb_runtime::{Clock, Rng};
 use rustydb_store::seam::TableStore;
+use tokio::sync::watch;
 
 pub(crate) use access::permission_names;
 pub(crate) use blocking::blocking;
@@ -99,8 +101,46 @@ struct Inner {
     passwords: Passwords,
     tokens: Tokens,
     state: RwLock<State>,
+    /// Counts the changes of users, sessions and keys.
+    revision: watch::Sender<u64>,
     /// Held while users or keys change.
     changes: Mutex<()>,
+}
+
+impl Inner {
+    /// The state, to be changed; who waits for changes hears of it afterwards.
+    fn change(&self) -> Changing<'_> {
+        Changing {
+            state: self.state.write(),
+            revision: &self.revision,
+        }
+    }
+}
+
+/// The state while it changes.
+struct Changing<'a> {
+    state: RwLockWriteGuard<'a, State>,
+    revision: &'a watch::Sender<u64>,
+}
+
+impl Deref for Changing<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Changing<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.revision.send_modify(|revision| *revision += 1);
+    }
 }
 
 impl IdentityService {

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use rustydb_runtime::{Clock, Rng};
 use rustydb_store::seam::{KeyRange, SpaceId, StoreSnapshot, TableStore};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::error::IdentityError;
 use super::passwords::Passwords;
@@ -62,6 +63,7 @@ impl IdentityService {
             passwords: Passwords::new(&settings, &*rng)?,
             tokens: Tokens::new(signing, settings.verified_tokens_max),
             state: RwLock::new(state),
+            revision: watch::Sender::new(0),
             changes: Mutex::new(()),
             store,
             clock,

@@ -146,7 +146,7 @@ impl Inner {
             version,
             record,
         });
-        self.state.write().replace_session(replaced, session);
+        self.change().replace_session(replaced, session);
         Ok(issued)
     }
 
@@ -201,7 +201,7 @@ impl Inner {
                     Err(failed) => return Err(store_failure(failed)),
                 }
             }
-            self.state.write().remove_session(id);
+            self.change().remove_session(id);
             return Ok(());
         }
         Err(ServiceError::new(
@@ -233,7 +233,7 @@ impl Inner {
             .iter()
             .map(|session| commit::remove(SpaceId::SESSIONS, session));
         self.commit(writes.collect())?;
-        let mut state = self.state.write();
+        let mut state = self.change();
         for session in sessions {
             state.remove_session(&session.id);
         }

@@ -56,7 +56,7 @@ impl Inner {
                 .map(|key| commit::remove(SpaceId::API_KEYS, key))
                 .collect(),
         )?;
-        let mut state = self.state.write();
+        let mut state = self.change();
         for key in &ended {
             state.remove_key(&key.record.user_id, &key.id);
         }

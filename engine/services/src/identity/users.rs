@@ -99,7 +99,7 @@ impl Inner {
             .commit(vec![commit::create(SpaceId::USERS, &id, &record)])
             .map_err(store_failure)?;
         let user = Arc::new(Stored { id, version, record });
-        self.state.write().put_user(Arc::clone(&user));
+        self.change().put_user(Arc::clone(&user));
         Ok(user)
     }
 
@@ -135,7 +135,7 @@ impl Inner {
             version,
             record,
         });
-        self.state.write().put_user(Arc::clone(&user));
+        self.change().put_user(Arc::clone(&user));
         drop(changes);
         if ends_sessions {
             self.remove_sessions_of(&user.id);
@@ -156,7 +156,7 @@ impl Inner {
         writes.extend(keys.iter().map(|key| commit::remove(SpaceId::API_KEYS, key)));
         self.commit(writes).map_err(store_failure)?;
         {
-            let mut state = self.state.write();
+            let mut state = self.change();
             state.remove_user(&user.id);
             for key in &keys {
                 state.remove_key(&user.id, &key.id);

@@ -17,6 +17,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::operations::LIST_USERS,
         &crate::operations::UPDATE_USER,
     ],
+    views: &[],
     types: &[
         &crate::desc::ADMIN_CREATE_USER_INPUT,
         &crate::desc::ADMIN_DELETE_USER_INPUT,

@@ -4,7 +4,7 @@
 pub use self::service::AdminService;
 pub use self::table::*;
 mod service {
-    /// What stands behind the `admin` module: one call an operation.
+    /// What stands behind the `admin` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait AdminService: Send + Sync + 'static {
         /// Create a user account with its initial roles.
@@ -68,6 +68,7 @@ mod service {
     }
 }
 mod table {
+    #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     pub static CREATE_USER: OperationDesc = OperationDesc {
         id: "admin.create_user",

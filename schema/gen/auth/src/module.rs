@@ -16,6 +16,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::operations::REVOKE_API_KEY,
         &crate::operations::VALIDATE,
     ],
+    views: &[],
     types: &[
         &crate::desc::API_KEY,
         &crate::desc::API_KEY_LIST,

@@ -4,7 +4,7 @@
 pub use self::service::AuthService;
 pub use self::table::*;
 mod service {
-    /// What stands behind the `auth` module: one call an operation.
+    /// What stands behind the `auth` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait AuthService: Send + Sync + 'static {
         /// Issue a named API key with an optional lifetime in days.
@@ -64,6 +64,7 @@ mod service {
     }
 }
 mod table {
+    #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     pub static CREATE_API_KEY: OperationDesc = OperationDesc {
         id: "auth.create_api_key",

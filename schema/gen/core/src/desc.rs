@@ -74,3 +74,45 @@ pub static PROCESS_ID: TypeDesc = TypeDesc {
         maximum: 4294967295,
     }),
 };
+pub static STREAM_CONTROL: TypeDesc = TypeDesc {
+    name: "StreamControl",
+    description: "What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did. GAP: `count` events of the source were dropped here, matching or not, because the reader was slow; only telemetry drops any. FELL_BEHIND: what comes is `count` commits older than the newest, and CAUGHT_UP: it is the newest again. SNAPSHOT_COMPLETE: all `count` rows that were there are sent, and changes follow.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "kind",
+                description: "",
+                ty: Ty::Ref(&crate::desc::STREAM_CONTROL_KIND),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "count",
+                description: "Of what the kind counts; absent with BOOKMARK and CAUGHT_UP.",
+                ty: Ty::Integer {
+                    width: IntegerWidth::UInt53,
+                    minimum: 0,
+                    maximum: 9007199254740991,
+                },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static STREAM_CONTROL_KIND: TypeDesc = TypeDesc {
+    name: "StreamControlKind",
+    description: "",
+    shape: Shape::Enum(
+        &["BOOKMARK", "GAP", "FELL_BEHIND", "CAUGHT_UP", "SNAPSHOT_COMPLETE"],
+    ),
+};

@@ -118,6 +118,15 @@ pub static TOKEN_EXPIRED: ::rustydb_contract::ErrorDesc = ::rustydb_contract::Er
     summary: "The access token's time is over; refresh it.",
     details: None,
 };
+/// The connection has as many subscriptions as it may.
+pub static TOO_MANY_SUBSCRIPTIONS: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "TOO_MANY_SUBSCRIPTIONS",
+    status: 429u16,
+    rpc: -32016i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "The connection has as many subscriptions as it may.",
+    details: None,
+};
 /// The transaction has ended: it was committed, rolled back, or was idle for too long.
 pub static TRANSACTION_NOT_ACTIVE: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "TRANSACTION_NOT_ACTIVE",

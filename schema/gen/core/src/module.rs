@@ -7,6 +7,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
     name: "core",
     summary: "What every module shares.",
     operations: &[],
+    views: &[],
     types: &[
         &crate::desc::GENERATED_ID,
         &crate::desc::INVALID_ARGUMENT_DETAILS,
@@ -14,6 +15,8 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::desc::MEASURED_BYTES,
         &crate::desc::MEASURED_MILLISECONDS,
         &crate::desc::PROCESS_ID,
+        &crate::desc::STREAM_CONTROL,
+        &crate::desc::STREAM_CONTROL_KIND,
     ],
     errors: &[
         &crate::errors::CANCELLED,
@@ -29,6 +32,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::errors::PERMISSION_DENIED,
         &crate::errors::STORAGE_FAILURE,
         &crate::errors::TOKEN_EXPIRED,
+        &crate::errors::TOO_MANY_SUBSCRIPTIONS,
         &crate::errors::TRANSACTION_NOT_ACTIVE,
         &crate::errors::TRANSACTION_NOT_FOUND,
         &crate::errors::TRANSACTION_READ_ONLY,

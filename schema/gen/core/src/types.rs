@@ -18,3 +18,42 @@ pub type MeasuredBytes = u64;
 pub type MeasuredMilliseconds = f64;
 /// Of the operating system.
 pub type ProcessId = u32;
+/// What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did. GAP: `count` events of the source were dropped here, matching or not, because the reader was slow; only telemetry drops any. FELL_BEHIND: what comes is `count` commits older than the newest, and CAUGHT_UP: it is the newest again. SNAPSHOT_COMPLETE: all `count` rows that were there are sent, and changes follow.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StreamControl {
+    pub kind: crate::types::StreamControlKind,
+    /// Of what the kind counts; absent with BOOKMARK and CAUGHT_UP.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub count: ::std::option::Option<u64>,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum StreamControlKind {
+    #[serde(rename = "BOOKMARK")]
+    Bookmark,
+    #[serde(rename = "GAP")]
+    Gap,
+    #[serde(rename = "FELL_BEHIND")]
+    FellBehind,
+    #[serde(rename = "CAUGHT_UP")]
+    CaughtUp,
+    #[serde(rename = "SNAPSHOT_COMPLETE")]
+    SnapshotComplete,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl StreamControlKind {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            StreamControlKind::Bookmark => "BOOKMARK",
+            StreamControlKind::Gap => "GAP",
+            StreamControlKind::FellBehind => "FELL_BEHIND",
+            StreamControlKind::CaughtUp => "CAUGHT_UP",
+            StreamControlKind::SnapshotComplete => "SNAPSHOT_COMPLETE",
+            StreamControlKind::Unrecognized(text) => text,
+        }
+    }
+}

@@ -10,6 +10,15 @@ pub static COLUMN_NOT_FOUND: ::rustydb_contract::ErrorDesc = ::rustydb_contract:
     summary: "The table has no such column.",
     details: None,
 };
+/// The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+pub static CURSOR_EXPIRED: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "CURSOR_EXPIRED",
+    status: 410u16,
+    rpc: -32052i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.",
+    details: None,
+};
 /// The name of the database is taken.
 pub static DATABASE_EXISTS: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "DATABASE_EXISTS",
@@ -35,6 +44,15 @@ pub static DEPENDENT_OBJECTS: ::rustydb_contract::ErrorDesc = ::rustydb_contract
     rpc: -32050i32,
     retry: ::rustydb_contract::Retry::Never,
     summary: "Views depend on what would be dropped or changed.",
+    details: None,
+};
+/// The cursor is damaged or of another database.
+pub static INVALID_CURSOR: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "INVALID_CURSOR",
+    status: 400u16,
+    rpc: -32051i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "The cursor is damaged or of another database.",
     details: None,
 };
 /// The definition of the table can't be.

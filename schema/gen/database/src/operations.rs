@@ -4,7 +4,7 @@
 pub use self::service::DatabaseService;
 pub use self::table::*;
 mod service {
-    /// What stands behind the `database` module: one call an operation.
+    /// What stands behind the `database` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait DatabaseService: Send + Sync + 'static {
         /// Compute grouped aggregates over a table.
@@ -143,9 +143,82 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::DatabaseUpsertRowInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::UpsertedRow>;
+        /// Watch every change of rows and definitions in a database.
+        async fn events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::DatabaseEventsEvent>,
+        >;
+        /// Watch one row.
+        ///
+        /// The row need not be there yet. It is told of by its id before the change, and after it where an UPDATE moves a row to this id.
+        async fn row_changes(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseRowChangesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::RowChange>,
+        >;
+        /// Watch the rows of a table that are deleted.
+        ///
+        /// A TRUNCATE deletes no row one by one; `table_changes` tells of it.
+        async fn row_deleted(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseRowDeletedInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::RowDeleted>,
+        >;
+        /// Watch the rows that are inserted into a table.
+        async fn row_inserted(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseRowInsertedInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::RowInserted>,
+        >;
+        /// Watch the rows of a table that are updated.
+        ///
+        /// With `where_clause` those updates come whose row matches before or after.
+        async fn row_updated(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseRowUpdatedInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::RowUpdated>,
+        >;
+        /// Watch changes of definitions.
+        async fn schema_changes(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseSchemaChangesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::SchemaChanged>,
+        >;
+        /// Watch every change of a table's rows.
+        ///
+        /// With `where_clause` those changes come whose row matches before or after. With `snapshot` the rows that match come first, as INSERT, then SNAPSHOT_COMPLETE, then every change after that state.
+        async fn table_changes(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseTableChangesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::TableRowChange>,
+        >;
+        /// Watch changes of several tables.
+        async fn table_modifications(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseTableModificationsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::TableModification>,
+        >;
     }
 }
 mod table {
+    #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     pub static AGGREGATE_ROWS: OperationDesc = OperationDesc {
         id: "database.aggregate_rows",

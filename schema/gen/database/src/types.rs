@@ -63,6 +63,33 @@ pub struct AggregateValue {
     /// Null when there is nothing to aggregate.
     pub value: ::rustydb_contract::Json,
 }
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum ChangeType {
+    #[serde(rename = "INSERT")]
+    Insert,
+    #[serde(rename = "UPDATE")]
+    Update,
+    #[serde(rename = "DELETE")]
+    Delete,
+    #[serde(rename = "TRUNCATE")]
+    Truncate,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl ChangeType {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            ChangeType::Insert => "INSERT",
+            ChangeType::Update => "UPDATE",
+            ChangeType::Delete => "DELETE",
+            ChangeType::Truncate => "TRUNCATE",
+            ChangeType::Unrecognized(text) => text,
+        }
+    }
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct Column {
@@ -205,6 +232,38 @@ pub struct DatabaseDropTableInput {
     pub database: ::std::option::Option<crate::types::ObjectName>,
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
+}
+/// Any event of `database.events`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde", tag = "event")]
+pub enum DatabaseEventsEvent {
+    #[serde(rename = "TableModified")]
+    TableModified(crate::types::TableModified),
+    #[serde(rename = "SchemaChanged")]
+    SchemaChanged(crate::types::SchemaChanged),
+}
+/// Input of `database.events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseEventsInput {
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    /// Only these, whether they are there yet or not; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub tables: ::std::option::Option<::std::vec::Vec<crate::types::ObjectName>>,
+    /// Go on behind the item that had this cursor.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub cursor: ::std::option::Option<::rustydb_contract::Cursor>,
+    /// Names of the events to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub events: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `database.get`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -355,6 +414,157 @@ pub struct DatabaseReplaceTableInput {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
 }
+/// Input of `database.row_changes`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseRowChangesInput {
+    pub table: crate::types::ObjectName,
+    /// Id of the row.
+    pub id: ::std::string::String,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    /// Go on behind the item that had this cursor.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub cursor: ::std::option::Option<::rustydb_contract::Cursor>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `database.row_deleted`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseRowDeletedInput {
+    pub table: crate::types::ObjectName,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub where_clause: ::std::option::Option<crate::types::Filter>,
+    /// Go on behind the item that had this cursor.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub cursor: ::std::option::Option<::rustydb_contract::Cursor>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `database.row_inserted`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseRowInsertedInput {
+    pub table: crate::types::ObjectName,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub where_clause: ::std::option::Option<crate::types::Filter>,
+    /// Go on behind the item that had this cursor.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub cursor: ::std::option::Option<::rustydb_contract::Cursor>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `database.row_updated`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseRowUpdatedInput {
+    pub table: crate::types::ObjectName,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub where_clause: ::std::option::Option<crate::types::Filter>,
+    /// Go on behind the item that had this cursor.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub cursor: ::std::option::Option<::rustydb_contract::Cursor>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `database.schema_changes`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseSchemaChangesInput {
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    /// Only objects of this schema; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub schema_name: ::std::option::Option<crate::types::ObjectName>,
+    /// All when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub object_types: ::std::option::Option<
+        ::std::vec::Vec<crate::types::SchemaObjectType>,
+    >,
+    /// Go on behind the item that had this cursor.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub cursor: ::std::option::Option<::rustydb_contract::Cursor>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `database.table_changes`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseTableChangesInput {
+    pub table: crate::types::ObjectName,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub where_clause: ::std::option::Option<crate::types::Filter>,
+    /// Send the rows that are there first. Has no effect with `cursor`.
+    ///
+    /// Default: `false`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub snapshot: ::std::option::Option<bool>,
+    /// Go on behind the item that had this cursor.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub cursor: ::std::option::Option<::rustydb_contract::Cursor>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `database.table_modifications`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseTableModificationsInput {
+    pub tables: ::std::vec::Vec<crate::types::ObjectName>,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    /// All when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub change_types: ::std::option::Option<::std::vec::Vec<crate::types::ChangeType>>,
+    /// Go on behind the item that had this cursor.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub cursor: ::std::option::Option<::rustydb_contract::Cursor>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
 /// Input of `database.update_row`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -486,11 +696,34 @@ pub struct Row {
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct RowChange {
+    pub table: crate::types::ObjectName,
+    pub id: ::std::string::String,
+    pub change_type: crate::types::ChangeType,
+    /// After an INSERT or UPDATE; its id is another when the primary key was changed.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row: ::std::option::Option<crate::types::Row>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct RowCount {
     pub count: u64,
 }
 /// Column name to value. A bigint beyond 2^53-1, a decimal, a uuid and times are text; bytea is base64.
 pub type RowData = ::rustydb_contract::Map<::rustydb_contract::Json>;
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct RowDeleted {
+    pub table: crate::types::ObjectName,
+    pub id: ::std::string::String,
+    pub old_row: crate::types::Row,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct RowInserted {
+    pub table: crate::types::ObjectName,
+    pub row: crate::types::Row,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct RowPage {
@@ -501,11 +734,97 @@ pub struct RowPage {
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct RowUpdated {
+    pub table: crate::types::ObjectName,
+    pub old_row: crate::types::Row,
+    pub new_row: crate::types::Row,
+    /// Columns whose values differ.
+    pub changed_fields: ::std::vec::Vec<crate::types::ObjectName>,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum SchemaChangeType {
+    #[serde(rename = "CREATE")]
+    Create,
+    #[serde(rename = "ALTER")]
+    Alter,
+    #[serde(rename = "DROP")]
+    Drop,
+    #[serde(rename = "RENAME")]
+    Rename,
+    #[serde(rename = "TRUNCATE")]
+    Truncate,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl SchemaChangeType {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            SchemaChangeType::Create => "CREATE",
+            SchemaChangeType::Alter => "ALTER",
+            SchemaChangeType::Drop => "DROP",
+            SchemaChangeType::Rename => "RENAME",
+            SchemaChangeType::Truncate => "TRUNCATE",
+            SchemaChangeType::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct SchemaChanged {
+    pub change_type: crate::types::SchemaChangeType,
+    pub object_type: crate::types::SchemaObjectType,
+    /// With RENAME the name before.
+    pub object_name: crate::types::ObjectName,
+    /// With RENAME.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub new_name: ::std::option::Option<crate::types::ObjectName>,
+    /// Absent with DATABASE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub schema_name: ::std::option::Option<crate::types::ObjectName>,
+    /// The SQL statement, where one made the change.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub statement: ::std::option::Option<::std::string::String>,
+    /// Who made the change.
+    pub user: ::std::string::String,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct SchemaDescription {
     pub database: crate::types::ObjectName,
     pub schema: crate::types::ObjectName,
     pub tables: ::std::vec::Vec<crate::types::Table>,
     pub views: ::std::vec::Vec<crate::types::View>,
+}
+/// An index comes and goes with the constraint of its table, which is told as ALTER of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum SchemaObjectType {
+    #[serde(rename = "DATABASE")]
+    Database,
+    #[serde(rename = "TABLE")]
+    Table,
+    #[serde(rename = "VIEW")]
+    View,
+    #[serde(rename = "INDEX")]
+    Index,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl SchemaObjectType {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            SchemaObjectType::Database => "DATABASE",
+            SchemaObjectType::Table => "TABLE",
+            SchemaObjectType::View => "VIEW",
+            SchemaObjectType::Index => "INDEX",
+            SchemaObjectType::Unrecognized(text) => text,
+        }
+    }
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -532,6 +851,65 @@ pub struct TableList {
     /// Absent on the last page.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TableModification {
+    pub table: crate::types::ObjectName,
+    pub change_type: crate::types::ChangeType,
+    /// Absent with TRUNCATE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// After an INSERT or UPDATE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row: ::std::option::Option<crate::types::Row>,
+    /// Of an UPDATE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub changed_columns: ::std::option::Option<
+        ::std::vec::Vec<crate::types::ObjectName>,
+    >,
+    /// Of the transaction that spanned calls and made the change.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TableModified {
+    pub table: crate::types::ObjectName,
+    pub operation: crate::types::ChangeType,
+    /// Absent with TRUNCATE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// After an INSERT or UPDATE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_data: ::std::option::Option<crate::types::RowData>,
+    /// Before an UPDATE or DELETE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub old_row_data: ::std::option::Option<crate::types::RowData>,
+    /// Of an UPDATE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub changed_columns: ::std::option::Option<
+        ::std::vec::Vec<crate::types::ObjectName>,
+    >,
+    /// Of the transaction that spanned calls and made the change.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
+}
+/// One row as a committed transaction left it. TRUNCATE, which empties the table at once, has no rows.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TableRowChange {
+    pub table: crate::types::ObjectName,
+    pub change_type: crate::types::ChangeType,
+    /// After an INSERT or UPDATE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row: ::std::option::Option<crate::types::Row>,
+    /// Before an UPDATE or DELETE.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub old_row: ::std::option::Option<crate::types::Row>,
+    /// Of the transaction that spanned calls and made the change.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
 }
 /// Exact at the moment of the call.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]

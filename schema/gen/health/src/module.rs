@@ -13,6 +13,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::operations::GET_DETAIL,
         &crate::operations::GET_SUMMARY,
     ],
+    views: &[],
     types: &[
         &crate::desc::COMPONENT_HEALTH,
         &crate::desc::HEALTH_CHECK_LIVENESS_INPUT,

@@ -4,7 +4,7 @@
 pub use self::service::HealthService;
 pub use self::table::*;
 mod service {
-    /// What stands behind the `health` module: one call an operation.
+    /// What stands behind the `health` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait HealthService: Send + Sync + 'static {
         /// Tell whether the process is alive.
@@ -42,6 +42,7 @@ mod service {
     }
 }
 mod table {
+    #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     pub static CHECK_LIVENESS: OperationDesc = OperationDesc {
         id: "health.check_liveness",

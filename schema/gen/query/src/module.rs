@@ -7,6 +7,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
     name: "query",
     summary: "How statements are planned.",
     operations: &[&crate::operations::EXPLAIN],
+    views: &[],
     types: &[&crate::desc::QUERY_EXPLAIN_INPUT, &crate::desc::QUERY_PLAN],
     errors: &[],
 };

@@ -4,7 +4,7 @@
 pub use self::service::QueryService;
 pub use self::table::*;
 mod service {
-    /// What stands behind the `query` module: one call an operation.
+    /// What stands behind the `query` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait QueryService: Send + Sync + 'static {
         /// Show the plan chosen for a query with cost estimates.
@@ -18,6 +18,7 @@ mod service {
     }
 }
 mod table {
+    #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     pub static EXPLAIN: OperationDesc = OperationDesc {
         id: "query.explain",

@@ -14,6 +14,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::operations::EXECUTE_UNION,
         &crate::operations::TRUNCATE_TABLE,
     ],
+    views: &[],
     types: &[
         &crate::desc::BATCH_RESULT,
         &crate::desc::POSITION,

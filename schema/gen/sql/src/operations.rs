@@ -4,7 +4,7 @@
 pub use self::service::SqlService;
 pub use self::table::*;
 mod service {
-    /// What stands behind the `sql` module: one call an operation.
+    /// What stands behind the `sql` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait SqlService: Send + Sync + 'static {
         /// Define a view, replacing the old one if asked.
@@ -48,6 +48,7 @@ mod service {
     }
 }
 mod table {
+    #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     pub static CREATE_VIEW: OperationDesc = OperationDesc {
         id: "sql.create_view",

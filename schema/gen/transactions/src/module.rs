@@ -14,6 +14,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::operations::LIST_ACTIVE,
         &crate::operations::ROLLBACK,
     ],
+    views: &[],
     types: &[
         &crate::desc::COMMITTED_TRANSACTION,
         &crate::desc::DELETE_OPERATION,

@@ -4,7 +4,7 @@
 pub use self::service::TransactionsService;
 pub use self::table::*;
 mod service {
-    /// What stands behind the `transactions` module: one call an operation.
+    /// What stands behind the `transactions` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait TransactionsService: Send + Sync + 'static {
         /// Start a transaction with an isolation level, read-only if asked.
@@ -48,6 +48,7 @@ mod service {
     }
 }
 mod table {
+    #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     pub static BEGIN: OperationDesc = OperationDesc {
         id: "transactions.begin",

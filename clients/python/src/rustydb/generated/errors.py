@@ -47,6 +47,16 @@ class ColumnNotFoundError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class CursorExpiredError(_errors.ApiError):
+    """The changes behind the cursor are no longer kept, or the data is another than the cursor's:
+    read the rows again.
+
+    `CURSOR_EXPIRED`, status 410.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class DatabaseExistsError(_errors.ApiError):
     """The name of the database is taken.
 
@@ -130,6 +140,15 @@ class InvalidCredentialsError(_errors.ApiError):
     """The user name or the password is wrong.
 
     `INVALID_CREDENTIALS`, status 401.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class InvalidCursorError(_errors.ApiError):
+    """The cursor is damaged or of another database.
+
+    `INVALID_CURSOR`, status 400.
     """
 
     retry: _ClassVar[_errors.Retry] = "never"
@@ -330,6 +349,15 @@ class TokenExpiredError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class TooManySubscriptionsError(_errors.ApiError):
+    """The connection has as many subscriptions as it may.
+
+    `TOO_MANY_SUBSCRIPTIONS`, status 429.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class TooManyTransactionsError(_errors.ApiError):
     """The caller has as many open transactions as are allowed; end one.
 
@@ -466,6 +494,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "API_KEY_NOT_FOUND": ApiKeyNotFoundError,
     "CANCELLED": CancelledError,
     "COLUMN_NOT_FOUND": ColumnNotFoundError,
+    "CURSOR_EXPIRED": CursorExpiredError,
     "DATABASE_EXISTS": DatabaseExistsError,
     "DATABASE_NOT_FOUND": DatabaseNotFoundError,
     "DATABASE_PROTECTED": DatabaseProtectedError,
@@ -475,6 +504,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "INTERNAL": InternalError,
     "INVALID_ARGUMENT": InvalidArgumentError,
     "INVALID_CREDENTIALS": InvalidCredentialsError,
+    "INVALID_CURSOR": InvalidCursorError,
     "INVALID_DEFINITION": InvalidDefinitionError,
     "INVALID_PARAMETER": InvalidParameterError,
     "INVALID_QUERY": InvalidQueryError,
@@ -496,6 +526,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "TABLE_EXISTS": TableExistsError,
     "TABLE_NOT_FOUND": TableNotFoundError,
     "TOKEN_EXPIRED": TokenExpiredError,
+    "TOO_MANY_SUBSCRIPTIONS": TooManySubscriptionsError,
     "TOO_MANY_TRANSACTIONS": TooManyTransactionsError,
     "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError,
     "TRANSACTION_NOT_FOUND": TransactionNotFoundError,
@@ -517,6 +548,7 @@ __all__ = [
     "ApiKeyNotFoundError",
     "CancelledError",
     "ColumnNotFoundError",
+    "CursorExpiredError",
     "DatabaseExistsError",
     "DatabaseNotFoundError",
     "DatabaseProtectedError",
@@ -526,6 +558,7 @@ __all__ = [
     "InternalError",
     "InvalidArgumentError",
     "InvalidCredentialsError",
+    "InvalidCursorError",
     "InvalidDefinitionError",
     "InvalidParameterError",
     "InvalidQueryError",
@@ -547,6 +580,7 @@ __all__ = [
     "TableExistsError",
     "TableNotFoundError",
     "TokenExpiredError",
+    "TooManySubscriptionsError",
     "TooManyTransactionsError",
     "TransactionNotActiveError",
     "TransactionNotFoundError",

@@ -43,6 +43,16 @@ export interface AggregateValue {
   value: wire.JsonValue;
 }
 
+/** Values of {@link ChangeType}. */
+export const ChangeTypeValues = [
+  "INSERT",
+  "UPDATE",
+  "DELETE",
+  "TRUNCATE",
+] as const;
+
+export type ChangeType = (typeof ChangeTypeValues)[number];
+
 export interface Column {
   name: ObjectName;
   /** The type's canonical name, such as `double precision`. */
@@ -176,6 +186,39 @@ export interface DatabaseDropTableInput {
   transaction_id?: wire.Id64;
 }
 
+/** Any event of `database.events`. */
+export type DatabaseEventsEvent =
+  | ({ event: "TableModified" } & TableModified)
+  | ({ event: "SchemaChanged" } & SchemaChanged);
+
+/** Input of `database.events`. */
+export interface DatabaseEventsInput {
+  /** Default `"main"`. */
+  database?: ObjectName;
+  /**
+   * Only these, whether they are there yet or not; all when left out.
+   *
+   * 1 to 100 items.
+   */
+  tables?: readonly ObjectName[];
+  /** Go on behind the item that had this cursor. */
+  cursor?: wire.Cursor;
+  /**
+   * Names of the events to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  events?: readonly string[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
 /** Input of `database.get`. */
 export interface DatabaseGetInput {
   name: ObjectName;
@@ -307,6 +350,155 @@ export interface DatabaseReplaceTableInput {
   transaction_id?: wire.Id64;
 }
 
+/** Input of `database.row_changes`. */
+export interface DatabaseRowChangesInput {
+  table: ObjectName;
+  /**
+   * Id of the row.
+   *
+   * 1 to 4096 characters.
+   */
+  id: string;
+  /** Default `"main"`. */
+  database?: ObjectName;
+  /** Go on behind the item that had this cursor. */
+  cursor?: wire.Cursor;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `database.row_deleted`. */
+export interface DatabaseRowDeletedInput {
+  table: ObjectName;
+  /** Default `"main"`. */
+  database?: ObjectName;
+  where_clause?: Filter;
+  /** Go on behind the item that had this cursor. */
+  cursor?: wire.Cursor;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `database.row_inserted`. */
+export interface DatabaseRowInsertedInput {
+  table: ObjectName;
+  /** Default `"main"`. */
+  database?: ObjectName;
+  where_clause?: Filter;
+  /** Go on behind the item that had this cursor. */
+  cursor?: wire.Cursor;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `database.row_updated`. */
+export interface DatabaseRowUpdatedInput {
+  table: ObjectName;
+  /** Default `"main"`. */
+  database?: ObjectName;
+  where_clause?: Filter;
+  /** Go on behind the item that had this cursor. */
+  cursor?: wire.Cursor;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `database.schema_changes`. */
+export interface DatabaseSchemaChangesInput {
+  /** Default `"main"`. */
+  database?: ObjectName;
+  /** Only objects of this schema; all when left out. */
+  schema_name?: ObjectName;
+  /**
+   * All when left out.
+   *
+   * 1 to 4 items.
+   */
+  object_types?: readonly SchemaObjectType[];
+  /** Go on behind the item that had this cursor. */
+  cursor?: wire.Cursor;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `database.table_changes`. */
+export interface DatabaseTableChangesInput {
+  table: ObjectName;
+  /** Default `"main"`. */
+  database?: ObjectName;
+  where_clause?: Filter;
+  /**
+   * Send the rows that are there first. Has no effect with `cursor`.
+   *
+   * Default `false`.
+   */
+  snapshot?: boolean;
+  /** Go on behind the item that had this cursor. */
+  cursor?: wire.Cursor;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `database.table_modifications`. */
+export interface DatabaseTableModificationsInput {
+  /** 1 to 100 items. */
+  tables: readonly ObjectName[];
+  /** Default `"main"`. */
+  database?: ObjectName;
+  /**
+   * All when left out.
+   *
+   * 1 to 4 items.
+   */
+  change_types?: readonly ChangeType[];
+  /** Go on behind the item that had this cursor. */
+  cursor?: wire.Cursor;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
 /** Input of `database.update_row`. */
 export interface DatabaseUpdateRowInput {
   name: ObjectName;
@@ -405,6 +597,14 @@ export interface Row {
   data: RowData;
 }
 
+export interface RowChange {
+  table: ObjectName;
+  id: string;
+  change_type: wire.Open<ChangeType>;
+  /** After an INSERT or UPDATE; its id is another when the primary key was changed. */
+  row?: Row;
+}
+
 export interface RowCount {
   count: number;
 }
@@ -412,10 +612,55 @@ export interface RowCount {
 /** Column name to value. A bigint beyond 2^53-1, a decimal, a uuid and times are text; bytea is base64. */
 export type RowData = { [key: string]: wire.JsonValue };
 
+export interface RowDeleted {
+  table: ObjectName;
+  id: string;
+  old_row: Row;
+}
+
+export interface RowInserted {
+  table: ObjectName;
+  row: Row;
+}
+
 export interface RowPage {
   rows: Row[];
   /** Absent on the last page. */
   next?: wire.Cursor;
+}
+
+export interface RowUpdated {
+  table: ObjectName;
+  old_row: Row;
+  new_row: Row;
+  /** Columns whose values differ. */
+  changed_fields: ObjectName[];
+}
+
+/** Values of {@link SchemaChangeType}. */
+export const SchemaChangeTypeValues = [
+  "CREATE",
+  "ALTER",
+  "DROP",
+  "RENAME",
+  "TRUNCATE",
+] as const;
+
+export type SchemaChangeType = (typeof SchemaChangeTypeValues)[number];
+
+export interface SchemaChanged {
+  change_type: wire.Open<SchemaChangeType>;
+  object_type: wire.Open<SchemaObjectType>;
+  /** With RENAME the name before. */
+  object_name: ObjectName;
+  /** With RENAME. */
+  new_name?: ObjectName;
+  /** Absent with DATABASE. */
+  schema_name?: ObjectName;
+  /** The SQL statement, where one made the change. */
+  statement?: string;
+  /** Who made the change. */
+  user: string;
 }
 
 export interface SchemaDescription {
@@ -424,6 +669,17 @@ export interface SchemaDescription {
   tables: Table[];
   views: View[];
 }
+
+/** Values of {@link SchemaObjectType}. */
+export const SchemaObjectTypeValues = [
+  "DATABASE",
+  "TABLE",
+  "VIEW",
+  "INDEX",
+] as const;
+
+/** An index comes and goes with the constraint of its table, which is told as ALTER of the table. */
+export type SchemaObjectType = (typeof SchemaObjectTypeValues)[number];
 
 export interface Table {
   database: ObjectName;
@@ -446,6 +702,46 @@ export interface TableList {
   tables: Table[];
   /** Absent on the last page. */
   next?: wire.Cursor;
+}
+
+export interface TableModification {
+  table: ObjectName;
+  change_type: wire.Open<ChangeType>;
+  /** Absent with TRUNCATE. */
+  row_id?: string;
+  /** After an INSERT or UPDATE. */
+  row?: Row;
+  /** Of an UPDATE. */
+  changed_columns?: ObjectName[];
+  /** Of the transaction that spanned calls and made the change. */
+  transaction_id?: wire.Id64;
+}
+
+export interface TableModified {
+  table: ObjectName;
+  operation: wire.Open<ChangeType>;
+  /** Absent with TRUNCATE. */
+  row_id?: string;
+  /** After an INSERT or UPDATE. */
+  row_data?: RowData;
+  /** Before an UPDATE or DELETE. */
+  old_row_data?: RowData;
+  /** Of an UPDATE. */
+  changed_columns?: ObjectName[];
+  /** Of the transaction that spanned calls and made the change. */
+  transaction_id?: wire.Id64;
+}
+
+/** One row as a committed transaction left it. TRUNCATE, which empties the table at once, has no rows. */
+export interface TableRowChange {
+  table: ObjectName;
+  change_type: wire.Open<ChangeType>;
+  /** After an INSERT or UPDATE. */
+  row?: Row;
+  /** Before an UPDATE or DELETE. */
+  old_row?: Row;
+  /** Of the transaction that spanned calls and made the change. */
+  transaction_id?: wire.Id64;
 }
 
 /** Exact at the moment of the call. */

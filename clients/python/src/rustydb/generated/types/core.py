@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from typing import TypeAlias as _TypeAlias
 
+from msgspec import UNSET as _UNSET
+from msgspec import UnsetType as _UnsetType
+
 from ...runtime import objects as _objects
 
 
@@ -14,6 +17,29 @@ class InvalidArgumentDetails(_objects.Object, kw_only=True, frozen=True):
 
     field: str
     """Path of the field, such as `rows.3.name`; empty for the input as a whole."""
+
+
+class StreamControl(_objects.Object, kw_only=True, frozen=True):
+    """What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did.
+    GAP: `count` events of the source were dropped here, matching or not, because the reader was
+    slow; only telemetry drops any. FELL_BEHIND: what comes is `count` commits older than the
+    newest, and CAUGHT_UP: it is the newest again. SNAPSHOT_COMPLETE: all `count` rows that were
+    there are sent, and changes follow.
+    """
+
+    kind: StreamControlKind
+    count: int | _UnsetType = _UNSET
+    """Of what the kind counts; absent with BOOKMARK and CAUGHT_UP."""
+
+
+class StreamControlKind(_objects.OpenEnum):
+    """`StreamControlKind` of module `core`."""
+
+    BOOKMARK = "BOOKMARK"
+    GAP = "GAP"
+    FELL_BEHIND = "FELL_BEHIND"
+    CAUGHT_UP = "CAUGHT_UP"
+    SNAPSHOT_COMPLETE = "SNAPSHOT_COMPLETE"
 
 
 GeneratedId: _TypeAlias = str

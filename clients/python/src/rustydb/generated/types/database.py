@@ -59,6 +59,15 @@ class AggregateValue(_objects.Object, kw_only=True, frozen=True):
     """Null when there is nothing to aggregate."""
 
 
+class ChangeType(_objects.OpenEnum):
+    """`ChangeType` of module `database`."""
+
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    TRUNCATE = "TRUNCATE"
+
+
 class Column(_objects.Object, kw_only=True, frozen=True):
     """`Column` of module `database`."""
 
@@ -170,10 +179,35 @@ class Row(_objects.Object, kw_only=True, frozen=True):
     data: RowData
 
 
+class RowChange(_objects.Object, kw_only=True, frozen=True):
+    """`RowChange` of module `database`."""
+
+    table: ObjectName
+    id: str
+    change_type: ChangeType
+    row: Row | _UnsetType = _UNSET
+    """After an INSERT or UPDATE; its id is another when the primary key was changed."""
+
+
 class RowCount(_objects.Object, kw_only=True, frozen=True):
     """`RowCount` of module `database`."""
 
     count: int
+
+
+class RowDeleted(_objects.Object, kw_only=True, frozen=True):
+    """`RowDeleted` of module `database`."""
+
+    table: ObjectName
+    id: str
+    old_row: Row
+
+
+class RowInserted(_objects.Object, kw_only=True, frozen=True):
+    """`RowInserted` of module `database`."""
+
+    table: ObjectName
+    row: Row
 
 
 class RowPage(_objects.Object, kw_only=True, frozen=True):
@@ -184,6 +218,49 @@ class RowPage(_objects.Object, kw_only=True, frozen=True):
     """Absent on the last page."""
 
 
+class RowUpdated(_objects.Object, kw_only=True, frozen=True):
+    """`RowUpdated` of module `database`."""
+
+    table: ObjectName
+    old_row: Row
+    new_row: Row
+    changed_fields: list[ObjectName]
+    """Columns whose values differ."""
+
+
+class SchemaChangeType(_objects.OpenEnum):
+    """`SchemaChangeType` of module `database`."""
+
+    CREATE = "CREATE"
+    ALTER = "ALTER"
+    DROP = "DROP"
+    RENAME = "RENAME"
+    TRUNCATE = "TRUNCATE"
+
+
+class SchemaChanged(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="SchemaChanged",
+):
+    """`SchemaChanged` of module `database`."""
+
+    change_type: SchemaChangeType
+    object_type: SchemaObjectType
+    object_name: ObjectName
+    """With RENAME the name before."""
+    new_name: ObjectName | _UnsetType = _UNSET
+    """With RENAME."""
+    schema_name: ObjectName | _UnsetType = _UNSET
+    """Absent with DATABASE."""
+    statement: str | _UnsetType = _UNSET
+    """The SQL statement, where one made the change."""
+    user: str
+    """Who made the change."""
+
+
 class SchemaDescription(_objects.Object, kw_only=True, frozen=True):
     """`SchemaDescription` of module `database`."""
 
@@ -191,6 +268,17 @@ class SchemaDescription(_objects.Object, kw_only=True, frozen=True):
     schema: ObjectName
     tables: list[Table]
     views: list[View]
+
+
+class SchemaObjectType(_objects.OpenEnum):
+    """An index comes and goes with the constraint of its table, which is told as ALTER of the
+    table.
+    """
+
+    DATABASE = "DATABASE"
+    TABLE = "TABLE"
+    VIEW = "VIEW"
+    INDEX = "INDEX"
 
 
 class Table(_objects.Object, kw_only=True, frozen=True):
@@ -218,6 +306,59 @@ class TableList(_objects.Object, kw_only=True, frozen=True):
     """In the order of their names."""
     next: _scalars.Cursor | _UnsetType = _UNSET
     """Absent on the last page."""
+
+
+class TableModification(_objects.Object, kw_only=True, frozen=True):
+    """`TableModification` of module `database`."""
+
+    table: ObjectName
+    change_type: ChangeType
+    row_id: str | _UnsetType = _UNSET
+    """Absent with TRUNCATE."""
+    row: Row | _UnsetType = _UNSET
+    """After an INSERT or UPDATE."""
+    changed_columns: list[ObjectName] | _UnsetType = _UNSET
+    """Of an UPDATE."""
+    transaction_id: _scalars.Id64 | _UnsetType = _UNSET
+    """Of the transaction that spanned calls and made the change."""
+
+
+class TableModified(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="TableModified",
+):
+    """`TableModified` of module `database`."""
+
+    table: ObjectName
+    operation: ChangeType
+    row_id: str | _UnsetType = _UNSET
+    """Absent with TRUNCATE."""
+    row_data: RowData | _UnsetType = _UNSET
+    """After an INSERT or UPDATE."""
+    old_row_data: RowData | _UnsetType = _UNSET
+    """Before an UPDATE or DELETE."""
+    changed_columns: list[ObjectName] | _UnsetType = _UNSET
+    """Of an UPDATE."""
+    transaction_id: _scalars.Id64 | _UnsetType = _UNSET
+    """Of the transaction that spanned calls and made the change."""
+
+
+class TableRowChange(_objects.Object, kw_only=True, frozen=True):
+    """One row as a committed transaction left it. TRUNCATE, which empties the table at once, has no
+    rows.
+    """
+
+    table: ObjectName
+    change_type: ChangeType
+    row: Row | _UnsetType = _UNSET
+    """After an INSERT or UPDATE."""
+    old_row: Row | _UnsetType = _UNSET
+    """Before an UPDATE or DELETE."""
+    transaction_id: _scalars.Id64 | _UnsetType = _UNSET
+    """Of the transaction that spanned calls and made the change."""
 
 
 class TableStats(_objects.Object, kw_only=True, frozen=True):
@@ -273,6 +414,9 @@ class View(_objects.Object, kw_only=True, frozen=True):
     """Tables and views that the query reads."""
     created_at: _dt.datetime
 
+
+DatabaseEventsEvent: _TypeAlias = TableModified | SchemaChanged
+"""Any event of `database.events`."""
 
 ObjectName: _TypeAlias = str
 """Name of a database, table, column or view; lower and upper case differ."""

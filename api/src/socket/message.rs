@@ -100,6 +100,11 @@ pub fn failure(id: &Value, error: &ServiceError, request_id: &str) -> String {
     json!({"jsonrpc": "2.0", "id": id, "error": rpc_error(error, request_id)}).to_string()
 }
 
+/// Text of a notification.
+pub fn notification(method: &str, params: &Value) -> String {
+    json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

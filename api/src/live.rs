@@ -1,0 +1,238 @@
+//! Who is connected, and what they watch: every socket and event stream of the server with its subscriptions.
+//!
+//! A connection is in the list for as long as its task holds the [`Connection`], a subscription for as long as its
+//! [`Watch`](crate::streams::Watch) lives.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use rustydb_contract::stream::ViewDesc;
+use rustydb_contract::{Principal, ServiceError, ServiceResult, Timestamp};
+use rustydb_contract_core::errors::TOO_MANY_SUBSCRIPTIONS;
+use tokio_util::sync::CancellationToken;
+
+/// Subscriptions that one connection may have at once.
+pub const SUBSCRIPTIONS_MAX: usize = 100;
+
+/// How events reach a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// JSON-RPC over WebSocket.
+    Rpc,
+    /// The raw envelope over WebSocket.
+    Raw,
+    /// graphql-transport-ws.
+    Graphql,
+    /// Server-sent events.
+    Sse,
+}
+
+impl Transport {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Transport::Rpc => "rustydb.json",
+            Transport::Raw => "raw",
+            Transport::Graphql => "graphql-transport-ws",
+            Transport::Sse => "sse",
+        }
+    }
+}
+
+/// Every connection of a server.
+#[derive(Default)]
+pub struct Live {
+    /// Numbers given to connections, and to subscriptions.
+    connections_made: AtomicU64,
+    subscriptions_made: AtomicU64,
+    connections: Mutex<BTreeMap<u64, Weak<Connection>>>,
+}
+
+impl Live {
+    /// Enters a connection.
+    pub fn connect(self: &Arc<Self>, transport: Transport, address: Option<SocketAddr>) -> Arc<Connection> {
+        let number = self.connections_made.fetch_add(1, Ordering::Relaxed) + 1;
+        let connection = Arc::new(Connection {
+            live: Arc::clone(self),
+            number,
+            transport,
+            address,
+            opened_at: now(),
+            principal: Mutex::default(),
+            messages_sent: AtomicU64::new(0),
+            messages_received: AtomicU64::new(0),
+            bytes_sent: AtomicU64::new(0),
+            bytes_received: AtomicU64::new(0),
+            subscriptions: Mutex::default(),
+            closed: CancellationToken::new(),
+        });
+        self.connections
+            .lock()
+            .insert(number, Arc::downgrade(&connection));
+        connection
+    }
+
+    /// Every connection, the oldest first.
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        self.connections
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    /// Connections that there were since the server started.
+    pub fn connections_made(&self) -> u64 {
+        self.connections_made.load(Ordering::Relaxed)
+    }
+
+    /// Subscriptions that there were since the server started.
+    pub fn subscriptions_made(&self) -> u64 {
+        self.subscriptions_made.load(Ordering::Relaxed)
+    }
+}
+
+/// One socket or event stream.
+pub struct Connection {
+    live: Arc<Live>,
+    number: u64,
+    pub transport: Transport,
+    pub address: Option<SocketAddr>,
+    pub opened_at: Timestamp,
+    principal: Mutex<Option<Arc<Principal>>>,
+    pub messages_sent: AtomicU64,
+    pub messages_received: AtomicU64,
+    pub bytes_sent: AtomicU64,
+    pub bytes_received: AtomicU64,
+    subscriptions: Mutex<BTreeMap<u64, Arc<Subscribed>>>,
+    closed: CancellationToken,
+}
+
+impl Connection {
+    pub fn id(&self) -> String {
+        format!("conn-{}", self.number)
+    }
+
+    /// Who the caller showed to be; `None` before that.
+    pub fn principal(&self) -> Option<Arc<Principal>> {
+        self.principal.lock().clone()
+    }
+
+    pub fn identify(&self, principal: Arc<Principal>) {
+        *self.principal.lock() = Some(principal);
+    }
+
+    /// Asks the connection's task to end it.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Cancelled when somebody asked for the connection's end.
+    pub fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+
+    /// Its subscriptions, the oldest first.
+    pub fn subscriptions(&self) -> Vec<Arc<Subscribed>> {
+        self.subscriptions.lock().values().cloned().collect()
+    }
+
+    pub fn sent(&self, bytes: usize) {
+        self.messages_sent.fetch_add(1, Ordering::Relaxed);
+        self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub fn received(&self, bytes: usize) {
+        self.messages_received.fetch_add(1, Ordering::Relaxed);
+        self.bytes_received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Enters a subscription, unless the connection has as many as it may.
+    pub(crate) fn subscribe(self: &Arc<Self>, view: &'static ViewDesc) -> ServiceResult<Entry> {
+        let mut subscriptions = self.subscriptions.lock();
+        if subscriptions.len() >= SUBSCRIPTIONS_MAX {
+            return Err(ServiceError::new(
+                &TOO_MANY_SUBSCRIPTIONS,
+                format!(
+                    "the connection has {SUBSCRIPTIONS_MAX} subscriptions already; end one, or open another connection"
+                ),
+            ));
+        }
+        let number = self.live.subscriptions_made.fetch_add(1, Ordering::Relaxed) + 1;
+        let subscribed = Arc::new(Subscribed {
+            number,
+            view,
+            opened_at: now(),
+            events: AtomicU64::new(0),
+            cancelled: CancellationToken::new(),
+        });
+        subscriptions.insert(number, Arc::clone(&subscribed));
+        Ok(Entry {
+            connection: Arc::clone(self),
+            subscribed,
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.live.connections.lock().remove(&self.number);
+    }
+}
+
+/// One view that a connection watches.
+pub struct Subscribed {
+    number: u64,
+    pub view: &'static ViewDesc,
+    pub opened_at: Timestamp,
+    /// Events handed to the transport.
+    pub events: AtomicU64,
+    cancelled: CancellationToken,
+}
+
+impl Subscribed {
+    pub fn id(&self) -> String {
+        format!("sub-{}", self.number)
+    }
+
+    /// Ends the subscription; the connection stays.
+    pub fn cancel(&self) {
+        self.cancelled.cancel();
+    }
+
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.cancelled
+    }
+}
+
+/// Keeps a subscription in the list.
+pub(crate) struct Entry {
+    connection: Arc<Connection>,
+    subscribed: Arc<Subscribed>,
+}
+
+impl Entry {
+    pub(crate) fn subscribed(&self) -> &Arc<Subscribed> {
+        &self.subscribed
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.connection
+            .subscriptions
+            .lock()
+            .remove(&self.subscribed.number);
+    }
+}
+
+/// The server's clock, for what is told of connections.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

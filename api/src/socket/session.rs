@@ -1,0 +1,252 @@
+//! One socket, whatever is spoken on it: frames in, answers out, and when it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use bytes::Bytes;
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use rustydb_contract::host::Credential;
+use rustydb_contract::{Principal, ServiceResult};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+
+use crate::live::Connection;
+use crate::pipeline::Call;
+use crate::registry::Api;
+use crate::streams::{CredentialCell, RegisteredView, Watch};
+
+/// How often the server asks whether the peer lives.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Pings without a sign of life after which the peer counts as dead.
+const PINGS_MISSED_MAX: u32 = 2;
+
+/// How long a socket may stay without credentials.
+const AUTH_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a socket may stay without a request and without a subscription.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+
+/// Messages that wait for the socket to take them; a slower reader slows its own calls and subscriptions.
+const MESSAGES_QUEUED_MAX: usize = 64;
+
+/// Calls that run, wait to run or wait to be answered; further frames stay unread.
+pub(super) const CALLS_UNDER_WAY_MAX: usize = 128;
+
+/// How long the peer may take to accept one message; after that nobody is taken to be there.
+const WRITE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a language makes of a socket.
+pub(super) trait Language: Send {
+    /// Why a socket without credentials is closed.
+    const UNIDENTIFIED: (u16, &'static str) = (close_code::POLICY, "no credentials within 10 s");
+
+    /// Before the first frame.
+    fn begin(&mut self, socket: &mut Socket) -> impl Future<Output = ()> + Send;
+
+    /// A text frame. A close frame ends the socket.
+    fn text(
+        &mut self,
+        socket: &mut Socket,
+        text: &str,
+    ) -> impl Future<Output = Result<(), CloseFrame>> + Send;
+
+    /// Whether the peer did what it has to do first.
+    fn is_identified(&self, socket: &Socket) -> bool {
+        socket.credential.lock().is_some()
+    }
+
+    /// After a task of the socket ended.
+    fn tidy(&mut self);
+}
+
+/// What all languages need of a socket.
+pub(super) struct Socket {
+    pub(super) api: Api,
+    pub(super) connection: Arc<Connection>,
+    pub(super) credential: CredentialCell,
+    pub(super) outbox: Outbox,
+    pub(super) calls: JoinSet<()>,
+    pub(super) watches: JoinSet<()>,
+}
+
+/// Where messages to the peer go.
+#[derive(Clone)]
+pub(super) struct Outbox {
+    sender: mpsc::Sender<Message>,
+    connection: Arc<Connection>,
+}
+
+impl Outbox {
+    /// Sends a text once the socket takes it; false when nobody is there any more.
+    pub(super) async fn send(&self, text: String) -> bool {
+        self.connection.sent(text.len());
+        self.sender.send(Message::Text(text.into())).await.is_ok()
+    }
+}
+
+impl Socket {
+    /// Who is behind a credential; from now on the socket's calls are made with it.
+    pub(super) async fn identify(&self, credential: Credential) -> ServiceResult<Arc<Principal>> {
+        let principal = self.api.pipeline().principal(&credential).await?;
+        *self.credential.lock() = Some(credential);
+        self.connection.identify(Arc::clone(&principal));
+        Ok(principal)
+    }
+}
+
+/// Opens a view for a socket.
+pub(super) async fn open_watch(
+    api: &Api,
+    connection: &Arc<Connection>,
+    credential: &CredentialCell,
+    view: &RegisteredView,
+    call: Call,
+) -> ServiceResult<Watch> {
+    Watch::open(api, connection, view, call, Arc::clone(credential)).await
+}
+
+/// Speaks a language on a socket until it ends.
+pub(super) async fn run<L: Language>(
+    api: Api,
+    connection: Arc<Connection>,
+    socket: WebSocket,
+    credential: CredentialCell,
+    mut language: L,
+) {
+    let (sink, mut stream) = socket.split();
+    let (sender, queue) = mpsc::channel(MESSAGES_QUEUED_MAX);
+    let writer = tokio::spawn(write(sink, queue));
+    let known = credential.lock().clone();
+    if let Some(credential) = known
+        && let Ok(principal) = api.pipeline().principal(&credential).await
+    {
+        connection.identify(principal);
+    }
+    let mut socket = Socket {
+        outbox: Outbox {
+            sender,
+            connection: Arc::clone(&connection),
+        },
+        api,
+        connection,
+        credential,
+        calls: JoinSet::new(),
+        watches: JoinSet::new(),
+    };
+    let close = serve(&mut socket, &mut language, &mut stream).await;
+    socket.watches.shutdown().await;
+    socket.calls.shutdown().await;
+    if let Some(frame) = close {
+        // The peer may be gone already, and then nobody misses the frame.
+        drop(socket.outbox.sender.send(Message::Close(Some(frame))).await);
+    }
+    drop(socket);
+    drop(language);
+    if let Err(error) = writer.await {
+        tracing::warn!(%error, "the writer of a socket failed");
+    }
+}
+
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
+    while let Some(message) = queue.recv().await {
+        let sent = timeout(WRITE_WITHIN, sink.send(message)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// Reads until the socket ends; answers how to close it, where that is the server's doing.
+async fn serve<L: Language>(
+    socket: &mut Socket,
+    language: &mut L,
+    stream: &mut SplitStream<WebSocket>,
+) -> Option<CloseFrame> {
+    let begun = Instant::now();
+    let mut active = begun;
+    let mut missed = 0;
+    let mut pings = interval_at(begun + PING_EVERY, PING_EVERY);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stopping = socket.api.stopping().clone();
+    let ended = socket.connection.closed().clone();
+    language.begin(socket).await;
+    loop {
+        let identified = language.is_identified(socket);
+        let until = if identified {
+            active + IDLE_MAX
+        } else {
+            begun + AUTH_WITHIN
+        };
+        let reading = socket.calls.len() < CALLS_UNDER_WAY_MAX;
+        tokio::select! {
+            message = stream.next(), if reading => {
+                missed = 0;
+                match message {
+                    Some(Ok(Message::Text(text))) => {
+                        active = Instant::now();
+                        socket.connection.received(text.len());
+                        if let Err(close) = language.text(socket, &text).await {
+                            return Some(close);
+                        }
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Binary(_))) => return Some(close(close_code::UNSUPPORTED, "send text frames")),
+                    Some(Ok(Message::Close(_))) | None => return None,
+                    Some(Err(error)) => return Some(close_for(&error)),
+                }
+            }
+            () = stopping.cancelled() => {
+                socket.watches.abort_all();
+                while socket.calls.join_next().await.is_some() {}
+                return Some(close(close_code::AWAY, "the server is stopping"));
+            }
+            () = ended.cancelled() => return Some(close(close_code::NORMAL, "closed by an administrator")),
+            _ = pings.tick() => {
+                // Nothing is heard of a peer whose frames stay unread, and nothing held against it.
+                missed += u32::from(reading);
+                if missed > PINGS_MISSED_MAX {
+                    return None;
+                }
+                // While others wait to be written the peer has something to show its life by.
+                drop(socket.outbox.sender.try_send(Message::Ping(Bytes::new())));
+            }
+            // The peer takes nothing any more.
+            () = socket.outbox.sender.closed() => return None,
+            () = sleep_until(until) => {
+                if !identified {
+                    let (code, reason) = L::UNIDENTIFIED;
+                    return Some(close(code, reason));
+                }
+                if socket.calls.is_empty() && socket.watches.is_empty() {
+                    return Some(close(close_code::NORMAL, "idle for 5 min"));
+                }
+                active = Instant::now();
+            }
+            Some(_) = socket.calls.join_next(), if !socket.calls.is_empty() => language.tidy(),
+            Some(_) = socket.watches.join_next(), if !socket.watches.is_empty() => language.tidy(),
+        }
+    }
+}
+
+pub(super) fn close(code: u16, reason: &'static str) -> CloseFrame {
+    CloseFrame {
+        code,
+        reason: reason.into(),
+    }
+}
+
+/// How to close after the library refused what the peer sent.
+fn close_for(error: &axum::Error) -> CloseFrame {
+    let text = error.to_string();
+    if text.contains("too long") || text.contains("too big") {
+        close(close_code::SIZE, "the message is larger than the limit")
+    } else if text.contains("UTF-8") || text.contains("utf-8") {
+        close(close_code::INVALID, "text is not UTF-8")
+    } else {
+        close(close_code::PROTOCOL, "the frame breaks the protocol")
+    }
+}
