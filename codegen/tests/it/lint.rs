@@ -580,12 +580,7 @@ const CASES: &[Case] = &[
         "      price: {type: string, format: decimal}",
         "      §price: {type: string, format: money}",
     ),
-    (
-        "type-clash",
-        CORE,
-        "errors:\n",
-        "  Box: {enum: [a]}\nerrors:\n",
-    ),
+    ("type-clash", CORE, "errors:\n", "  Box: {enum: [a]}\nerrors:\n"),
     (
         "error-clash",
         CORE,
