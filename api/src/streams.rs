@@ -187,6 +187,16 @@ impl Watch {
         self.entry.subscribed()
     }
 
+    /// Tells where the subscription begins, for a transport that has no acknowledgement.
+    pub fn beginning(&self) -> Frame {
+        Frame {
+            seq: 0,
+            at: crate::live::now(),
+            cursor: self.cursor.clone(),
+            body: FrameBody::Control(control(&Control::Bookmark)),
+        }
+    }
+
     /// The next frame; `None` when there will be no more. An error is the last. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<ServiceResult<Frame>> {
         if self.ended {
@@ -415,6 +425,10 @@ fn refused(field: String, message: String) -> ServiceError {
 }
 
 impl Frame {
+    pub fn is_control(&self) -> bool {
+        matches!(self.body, FrameBody::Control(_))
+    }
+
     /// What SSE sends as data, and the part of a JSON-RPC notification that is the frame's own.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut map = Map::new();

@@ -26,3 +26,4 @@ mod numeric;
 mod parity;
 mod rpc;
 mod server;
+mod streams;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::serve::ListenerExt;
 use rustydb_api::{Api, Pipeline, server};
 use rustydb_contract_core::access::LIMITS;
 use rustydb_runtime::SystemClock;
@@ -141,8 +142,14 @@ impl Running {
             stopping.cancelled().await;
             tokio::time::sleep(DRAIN_MAX).await;
         };
+        // An event is one small write; it must not wait for the answer to the one before.
+        let listener = self.listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps small writes back");
+            }
+        });
         let serving = axum::serve(
-            self.listener,
+            listener,
             self.router.into_make_service_with_connect_info::<SocketAddr>(),
         )
         .with_graceful_shutdown(stop);

@@ -189,16 +189,31 @@ fn watch<'a>(api: Api, desc: &'static ViewDesc, context: ResolverContext<'a>) ->
         };
         let view = api.view(desc.open.id).map_err(fail)?;
         let credential = data.credential.clone();
+        // Who did not ask for `control` gets events alone: what is told beside them would be nothing but nulls.
+        let tells = context.ctx.look_ahead().field("control").exists();
         let opened = Watch::open(&api, connection, view, call, credential)
             .await
             .map_err(fail)?;
-        Ok(stream::unfold(opened, move |mut opened| async move {
-            let payload = match opened.next().await? {
-                Ok(frame) => Ok(FieldValue::owned_any(frame.payload(desc))),
-                Err(error) => Err(graphql_error(&error, &request_id(None))),
-            };
-            Some((payload, opened))
-        }))
+        let beginning = tells.then(|| opened.beginning());
+        Ok(stream::unfold(
+            (opened, beginning),
+            move |(mut opened, mut beginning)| async move {
+                let frame = match beginning.take() {
+                    Some(beginning) => Ok(beginning),
+                    None => loop {
+                        match opened.next().await? {
+                            Ok(frame) if !tells && frame.is_control() => {}
+                            next => break next,
+                        }
+                    },
+                };
+                let payload = match frame {
+                    Ok(frame) => Ok(FieldValue::owned_any(frame.payload(desc))),
+                    Err(error) => Err(graphql_error(&error, &request_id(None))),
+                };
+                Some((payload, (opened, beginning)))
+            },
+        ))
     })
 }
 

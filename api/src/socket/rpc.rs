@@ -8,7 +8,8 @@
 //! `subscribe` {view, args, filter, fields, events, cursor} answers {subscription, cursor} once nothing after it can be
 //! missed. What comes of it are notifications: `event` {subscription, seq, event, data, timestamp, cursor}, with
 //! `control` in the place of event and data where something is told that is no event; and at last `complete`
-//! {subscription, error}, unless `unsubscribe` {subscription} ended it.
+//! {subscription, error}, unless `unsubscribe` {subscription} ended it. On the path of one view the notification
+//! `subscribed` {subscription, view, cursor} acknowledges it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -104,6 +105,9 @@ impl Rpc {
         let opened = watch(socket, desc.open.id, input, &request_id(None), None).await;
         match opened {
             Ok(opened) => {
+                let mut params = subscribed(&opened);
+                params["view"] = desc.open.id.into();
+                socket.outbox.send(notification("subscribed", &params)).await;
                 self.forward(socket, opened);
             }
             Err(error) => {
@@ -270,11 +274,8 @@ impl Rpc {
         };
         match opened.await {
             Ok(opened) => {
-                let mut told = json!({"subscription": opened.subscribed().id()});
-                if let Some(cursor) = &opened.cursor {
-                    told["cursor"] = json!(cursor);
-                }
-                answer(socket, success(&id, told.to_string().into_bytes())).await;
+                let told = subscribed(&opened).to_string();
+                answer(socket, success(&id, told.into_bytes())).await;
                 self.forward(socket, opened);
             }
             Err(error) => answer(socket, failure(&id, &error, &request_id)).await,
@@ -297,6 +298,15 @@ impl Rpc {
         }
         Ok(json!({"unsubscribed": task.is_some()}))
     }
+}
+
+/// What an acknowledgement says.
+fn subscribed(opened: &Watch) -> Value {
+    let mut told = json!({"subscription": opened.subscribed().id()});
+    if let Some(cursor) = &opened.cursor {
+        told["cursor"] = json!(cursor);
+    }
+    told
 }
 
 async fn answer(socket: &Socket, text: String) {

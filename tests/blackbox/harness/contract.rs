@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use codegen::model::{Field, Model, Operation, Shape, Ty};
+use codegen::model::{Field, Model, Operation, Shape, Ty, View};
 use codegen::project::Project;
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| match Project::new(&root()).model() {
@@ -27,6 +27,12 @@ pub fn operation(id: &str) -> &'static Operation {
     model()
         .operation(id)
         .unwrap_or_else(|| panic!("the contract has no operation {id}"))
+}
+
+pub fn view(id: &str) -> &'static View {
+    model()
+        .view(id)
+        .unwrap_or_else(|| panic!("the contract has no view {id}"))
 }
 
 /// The type behind aliases.

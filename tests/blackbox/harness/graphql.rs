@@ -1,7 +1,7 @@
 //! Calls over GraphQL: documents made from the contract, answers turned back to the wire's names.
 
 use codegen::emit::graphql_sdl::call;
-use codegen::model::{Field, Operation, Shape, Ty, Union};
+use codegen::model::{Field, Operation, Shape, Ty, Union, View};
 use codegen::names;
 use serde_json::{Map, Value, json};
 
@@ -39,6 +39,19 @@ pub async fn post(
     credential: &Credential,
 ) -> RawAnswer {
     send(credential.on(http.post(format!("{base_url}/graphql")).json(body))).await
+}
+
+/// The data of a payload's event with the wire's names.
+pub fn event_data(view: &'static View, payload: &Value) -> (String, Value) {
+    if view.is_record {
+        return (view.events[0].clone(), named(payload, &view.events[0]));
+    }
+    let name = payload["event"].as_str().unwrap().to_owned();
+    let Value::Object(mut data) = named(&payload["data"], &view.event_type()) else {
+        panic!("{payload} has no data");
+    };
+    data.shift_remove("event");
+    (name, Value::Object(data))
 }
 
 /// The first of a response's errors.

@@ -9,5 +9,6 @@ pub mod rest;
 pub mod rpc;
 pub mod server;
 pub mod tools;
+pub mod watch;
 pub mod wire;
 pub mod world;

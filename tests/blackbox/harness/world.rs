@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use codegen::model::{Example, Operation};
+use codegen::model::{Example, Operation, Step};
 use serde_json::{Value, json};
 
 use super::contract::{self, model};
@@ -138,14 +138,25 @@ impl World {
 
     /// Runs the calls an example needs before it and answers its input with their answers put in.
     pub async fn prepare(&self, operation: &Operation, example: &Example) -> Value {
+        let saved = self.steps(operation, example, &example.given).await;
+        fill(&example.input, &saved)
+    }
+
+    /// Makes calls of an example; answers what they saved.
+    pub async fn steps(
+        &self,
+        operation: &Operation,
+        example: &Example,
+        steps: &[Step],
+    ) -> BTreeMap<String, Value> {
         let mut saved = BTreeMap::new();
-        for step in &example.given {
+        for step in steps {
             let input = fill(&step.input, &saved);
             for _ in 0..step.repeat {
                 let result = self.call(&step.call, &input, &self.credential(&step.role)).await;
                 let answer = result.unwrap_or_else(|error| {
                     panic!(
-                        "{} {}: given {} {input}: {error:?}",
+                        "{} {}: step {} {input}: {error:?}",
                         operation.id, example.name, step.call
                     )
                 });
@@ -154,7 +165,7 @@ impl World {
                 }
             }
         }
-        fill(&example.input, &saved)
+        saved
     }
 }
 

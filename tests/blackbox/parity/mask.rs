@@ -39,6 +39,16 @@ impl Masked {
         masked
     }
 
+    /// A value of a named type.
+    pub fn of(value: &Value, type_name: &str) -> Masked {
+        let mut masked = Masked {
+            value: Value::Null,
+            count: 0,
+        };
+        masked.value = masked.named(value, type_name);
+        masked
+    }
+
     fn mask(&mut self) -> Value {
         self.count += 1;
         Value::from("<masked>")

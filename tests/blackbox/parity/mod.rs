@@ -7,7 +7,7 @@
 
 mod coverage;
 mod mask;
-mod schemas;
+pub mod schemas;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::harness::rpc::Socket;
 use crate::harness::world::World;
 use crate::harness::{graphql, rest};
 use coverage::Coverage;
-use mask::Masked;
+pub use mask::Masked;
 
 /// The ways to make a call; the first is what the others are compared with.
 const WAYS: &[&str] = &[
@@ -206,7 +206,7 @@ fn check_output(
 }
 
 /// Where the expected part is not in the answer: objects may have more fields, lists not more items.
-fn not_within(expected: &Value, found: &Value, path: &str) -> Vec<String> {
+pub fn not_within(expected: &Value, found: &Value, path: &str) -> Vec<String> {
     match (expected, found) {
         (Value::Object(expected), Value::Object(map)) => expected
             .iter()

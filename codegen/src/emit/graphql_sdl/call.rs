@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::types::{self, Way};
-use crate::model::{Field, Kind, Model, Object, Operation, Shape, Ty, Union};
+use crate::model::{Kind, Model, Object, Operation, Shape, StreamClass, Ty, Union, View};
 use crate::names;
 
 /// How deep a document selects into the answer.
@@ -18,11 +18,43 @@ pub fn document(model: &Model, operation: &Operation, input: &Value) -> String {
     } else {
         "mutation"
     };
-    let given: Vec<&Field> = model
+    let output = operation.output.as_ref().map(|name| Ty::Ref(name.clone()));
+    let selection = output.map_or_else(String::new, |ty| {
+        Selection {
+            model,
+            stack: Vec::new(),
+        }
+        .of(&ty, 1)
+    });
+    rooted(model, word, operation, input, &selection)
+}
+
+/// The document that subscribes to a view and selects the whole payload, down to a depth.
+pub fn subscription(model: &Model, view: &View, input: &Value) -> String {
+    let mut selection = Selection {
+        model,
+        stack: Vec::new(),
+    };
+    let ty = Ty::Ref(view.event_type());
+    let own = match &model.ty(&view.events[0]).shape {
+        Shape::Object(object) if view.is_record => selection.fields(object, &BTreeSet::new(), "", 2),
+        _ => format!("    event\n    data{}\n", selection.of(&ty, 2)),
+    };
+    let cursor = if view.class == StreamClass::Changes {
+        "    cursor\n"
+    } else {
+        ""
+    };
+    let selection = format!(" {{\n{own}    timestamp\n{cursor}    control {{ kind count }}\n  }}");
+    rooted(model, "subscription", &view.open, input, &selection)
+}
+
+/// A document with one root field, which gets what the input has as variables.
+fn rooted(model: &Model, word: &str, operation: &Operation, input: &Value, selection: &str) -> String {
+    let given = model
         .input_fields(operation)
         .iter()
-        .filter(|field| input.get(&field.name).is_some())
-        .collect();
+        .filter(|field| input.get(&field.name).is_some());
     let mut variables = Vec::new();
     let mut arguments = Vec::new();
     for field in given {
@@ -38,14 +70,6 @@ pub fn document(model: &Model, operation: &Operation, input: &Value) -> String {
             format!("({})", parts.join(", "))
         }
     };
-    let output = operation.output.as_ref().map(|name| Ty::Ref(name.clone()));
-    let selection = output.map_or_else(String::new, |ty| {
-        Selection {
-            model,
-            stack: Vec::new(),
-        }
-        .of(&ty, 1)
-    });
     format!(
         "{word} {}{} {{\n  {}{}{selection}\n}}",
         names::pascal(&operation.graphql),

@@ -1,0 +1,6 @@
+//! Streams over every transport: the same events, from the acknowledgement on, none missed.
+
+mod examples;
+mod oracle;
+mod races;
+mod resume;
