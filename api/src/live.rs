@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use rustydb_contract::stream::ViewDesc;
@@ -60,7 +59,7 @@ impl Live {
             number,
             transport,
             address,
-            opened_at: now(),
+            opened_at: Timestamp::now(),
             principal: Mutex::default(),
             messages_sent: AtomicU64::new(0),
             messages_received: AtomicU64::new(0),
@@ -165,7 +164,7 @@ impl Connection {
         let subscribed = Arc::new(Subscribed {
             number,
             view,
-            opened_at: now(),
+            opened_at: Timestamp::now(),
             events: AtomicU64::new(0),
             cancelled: CancellationToken::new(),
         });
@@ -227,12 +226,4 @@ impl Drop for Entry {
             .lock()
             .remove(&self.subscribed.number);
     }
-}
-
-/// The server's clock, for what is told of connections.
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

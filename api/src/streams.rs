@@ -191,7 +191,7 @@ impl Watch {
     pub fn beginning(&self) -> Frame {
         Frame {
             seq: 0,
-            at: crate::live::now(),
+            at: Timestamp::now(),
             cursor: self.cursor.clone(),
             body: FrameBody::Control(control(&Control::Bookmark)),
         }
@@ -295,7 +295,7 @@ impl Access {
 /// When a credential ends, on the clock of timers.
 fn expiry(principal: &Principal) -> Option<Instant> {
     let end = principal.expires_at_seconds?;
-    let now = crate::live::now().as_micros();
+    let now = Timestamp::now().as_micros();
     let left = end.saturating_mul(1_000_000).saturating_sub(now);
     Some(Instant::now() + Duration::from_micros(u64::try_from(left).unwrap_or(0)))
 }

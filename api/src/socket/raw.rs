@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::extract::ws::{CloseFrame, WebSocket};
 use rustydb_contract::host::Credential;
 use rustydb_contract::stream::ViewDesc;
-use rustydb_contract::{Interface, ServiceError, ServiceResult};
+use rustydb_contract::{Interface, ServiceError, ServiceResult, Timestamp};
 use rustydb_contract_core::errors::{INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND};
 use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use super::Dedicated;
 use super::session::{self, Language, Outbox, Socket, open_watch};
 use crate::errors::rpc_error;
-use crate::live::{Connection, now};
+use crate::live::Connection;
 use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
 use crate::rest::parse_json;
@@ -226,7 +226,7 @@ fn invalid(message: &str) -> ServiceError {
 
 /// An envelope of the server's own.
 fn envelope(message_type: &str, data: Value) -> String {
-    let timestamp = now().as_micros().div_euclid(1_000_000);
+    let timestamp = Timestamp::now().as_micros().div_euclid(1_000_000);
     json!({"message_type": message_type, "data": data, "timestamp": timestamp}).to_string()
 }
 

@@ -5,7 +5,7 @@
 //!   registers from them, so generated code stays thin and one rule holds on every interface.
 //! - [`validate`]: an input against its descriptor; [`text`]: query text to JSON.
 //! - [`call`] and [`error`]: what a service is told of its caller, and what it may answer; [`stream`]: the same of
-//!   what goes on answering.
+//!   what goes on answering, and [`topic`]: a source of telemetry.
 //!
 //! Nothing here knows an engine, a web framework or GraphQL.
 
@@ -20,6 +20,7 @@ pub mod presence;
 pub mod scalars;
 pub mod stream;
 pub mod text;
+pub mod topic;
 pub mod validate;
 
 pub use async_trait::async_trait;

@@ -168,6 +168,11 @@ text_scalar!(Bytes);
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// By the machine's clock.
+    pub fn now() -> Timestamp {
+        Timestamp(Utc::now().timestamp_micros())
+    }
+
     /// A moment beyond the calendar (year 262142) is moved to its end.
     pub fn from_micros(micros: i64) -> Timestamp {
         let (first, last) = (

@@ -2,9 +2,10 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_transactions::{operations, TransactionsService};
+use ::rustydb_contract_transactions::{operations, views, TransactionsService};
 use ::rustydb_api::ModuleApi;
 use ::rustydb_api::Registered;
+use ::rustydb_api::RegisteredView;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -20,14 +21,17 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             Registered::new::<operations::ListActive>(Arc::clone(&service)),
             Registered::new::<operations::Rollback>(Arc::clone(&service)),
         ]),
-        views: Vec::from([]),
+        views: Vec::from([
+            RegisteredView::new::<views::TransactionEvents>(Arc::clone(&service)),
+        ]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::begin))
             .routes(routes!(rest::commit))
             .routes(routes!(rest::execute))
             .routes(routes!(rest::get))
             .routes(routes!(rest::list_active))
-            .routes(routes!(rest::rollback)),
+            .routes(routes!(rest::rollback))
+            .routes(routes!(rest::transaction_events)),
         rpc: Vec::from([
             &operations::BEGIN,
             &operations::COMMIT,

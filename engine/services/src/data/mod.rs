@@ -34,6 +34,8 @@ mod writes;
 
 use std::sync::Arc;
 
+use rustydb_contract::topic::Topic;
+use rustydb_contract_transactions::TransactionEvent;
 use rustydb_runtime::Clock;
 use rustydb_sql::SqlEngine;
 use rustydb_store::feed::Feed;
@@ -41,6 +43,7 @@ use rustydb_store::tables::Tables;
 use rustydb_store::transactions::TransactionRegistry;
 
 use sweep::Sweep;
+use transactions::Lifecycle;
 
 /// The modules that read and write tables. A clone is another handle to the same.
 #[derive(Clone)]
@@ -55,6 +58,7 @@ struct Inner {
     transactions: Arc<TransactionRegistry>,
     sweep: Sweep,
     feed: Feed,
+    lifecycle: Arc<Topic<TransactionEvent>>,
 }
 
 impl DataEngine {
@@ -63,7 +67,13 @@ impl DataEngine {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn new(tables: Tables, sql: SqlEngine, clock: Arc<dyn Clock>) -> DataEngine {
-        let transactions = Arc::new(TransactionRegistry::new(tables.clone()));
+        let lifecycle = Topic::new();
+        let observer = Lifecycle {
+            clock: Arc::clone(&clock),
+            topic: Arc::clone(&lifecycle),
+        };
+        let transactions = TransactionRegistry::new(tables.clone()).observed(Arc::new(observer));
+        let transactions = Arc::new(transactions);
         let sweep = Sweep::start(&transactions, &tables, &clock);
         let feed = Feed::new(Arc::clone(tables.store()));
         DataEngine {
@@ -74,6 +84,7 @@ impl DataEngine {
                 transactions,
                 sweep,
                 feed,
+                lifecycle,
             }),
         }
     }

@@ -1,17 +1,23 @@
 //! The `transactions` module: transactions that span calls.
 
+use std::sync::Arc;
+
+use rustydb_contract::stream::Subscription;
+use rustydb_contract::topic::Topic;
 use rustydb_contract::{
     CallContext, Cursor, Empty, Id64, Lsn, ServiceError, ServiceResult, Timestamp, async_trait,
 };
 use rustydb_contract_transactions::errors::UNSUPPORTED_ISOLATION_LEVEL;
 use rustydb_contract_transactions::{
     CommittedTransaction, ExecutedOperations, IsolationLevel, RowOperation, RowOperationResult, TableChange,
-    Transaction, TransactionList, TransactionState, TransactionsBeginInput, TransactionsCommitInput,
-    TransactionsExecuteInput, TransactionsGetInput, TransactionsListActiveInput, TransactionsRollbackInput,
-    TransactionsService,
+    Transaction, TransactionEvent, TransactionEventType, TransactionList, TransactionState,
+    TransactionsBeginInput, TransactionsCommitInput, TransactionsExecuteInput, TransactionsGetInput,
+    TransactionsListActiveInput, TransactionsRollbackInput, TransactionsService,
+    TransactionsTransactionEventsInput,
 };
+use rustydb_runtime::Clock;
 use rustydb_store::tables::{MAIN_DATABASE, TableChanges};
-use rustydb_store::transactions::{BeginOptions, TransactionInfo};
+use rustydb_store::transactions::{BeginOptions, EndReason, TransactionInfo, TransactionObserver};
 
 use super::DataEngine;
 use super::errors::{declared, table_error};
@@ -45,6 +51,7 @@ impl TransactionsService for DataEngine {
         let options = BeginOptions {
             owner: caller.user_id.clone(),
             owner_name: caller.username.clone(),
+            session: caller.session_id.clone(),
             database: input.database.unwrap_or_else(|| MAIN_DATABASE.to_owned()),
             read_only: input.read_only.unwrap_or(false),
             idle_timeout_us: input.idle_timeout_ms.map(|ms| ms.saturating_mul(1_000)),
@@ -65,6 +72,18 @@ impl TransactionsService for DataEngine {
             lsn: Lsn(outcome.seq.0),
             rows_changed: outcome.changes.iter().map(rows_changed).sum(),
         })
+    }
+
+    async fn transaction_events(
+        &self,
+        _: &CallContext,
+        input: TransactionsTransactionEventsInput,
+    ) -> ServiceResult<Subscription<TransactionEvent>> {
+        let session = input.session_filter;
+        Ok(self.inner.lifecycle.subscribe(move |event| {
+            let wanted = session.is_none() || event.session_id == session;
+            wanted.then(|| event.clone())
+        }))
     }
 
     async fn execute(
@@ -194,5 +213,51 @@ fn described(info: TransactionInfo) -> Transaction {
         last_used_at: Timestamp::from_micros(info.last_used_at_us),
         idle_timeout_ms: info.idle_timeout_us / 1_000,
         changes: info.changes.into_iter().map(change).collect(),
+    }
+}
+
+/// Tells of transactions as the registry begins and ends them.
+pub(super) struct Lifecycle {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) topic: Arc<Topic<TransactionEvent>>,
+}
+
+impl TransactionObserver for Lifecycle {
+    fn began(&self, transaction: &TransactionInfo) {
+        self.topic
+            .publish(|| event(transaction, TransactionEventType::Begin));
+    }
+
+    fn ended(&self, transaction: &TransactionInfo, reason: EndReason) {
+        self.topic.publish(|| {
+            let ended_at_us = self.clock.now_us();
+            let duration_us = ended_at_us.saturating_sub(transaction.started_at_us);
+            let duration_ms = Some(u64::try_from(duration_us / 1_000).unwrap_or(0));
+            match reason {
+                EndReason::Committed => TransactionEvent {
+                    duration_ms,
+                    modified_rows: Some(transaction.changes.iter().map(rows_changed).sum()),
+                    ..event(transaction, TransactionEventType::Commit)
+                },
+                EndReason::RolledBack | EndReason::TimedOut => TransactionEvent {
+                    duration_ms,
+                    reason: Some(reason.to_string()),
+                    ..event(transaction, TransactionEventType::Rollback)
+                },
+            }
+        });
+    }
+}
+
+fn event(transaction: &TransactionInfo, event_type: TransactionEventType) -> TransactionEvent {
+    TransactionEvent {
+        event_type,
+        transaction_id: Id64(transaction.id),
+        session_id: transaction.session.clone(),
+        username: transaction.owner_name.clone(),
+        isolation_level: IsolationLevel::Snapshot,
+        duration_ms: None,
+        modified_rows: None,
+        reason: None,
     }
 }

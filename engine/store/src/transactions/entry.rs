@@ -56,6 +56,7 @@ impl Entry {
             id,
             owner: options.owner.clone(),
             owner_name: options.owner_name.clone(),
+            session: options.session.clone(),
             database: options.database.clone(),
             read_only: options.read_only,
             started_at_us: now_us,

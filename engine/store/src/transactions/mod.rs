@@ -65,6 +65,14 @@ impl fmt::Display for EndReason {
     }
 }
 
+/// Hears of explicit transactions as they begin and end, in that order; called under the registry's lock, so it must
+/// be quick and must not call back.
+pub trait TransactionObserver: Send + Sync {
+    fn began(&self, transaction: &TransactionInfo);
+    /// After the commit is durable, or all changes are forgotten.
+    fn ended(&self, transaction: &TransactionInfo, reason: EndReason);
+}
+
 /// What a new transaction is to be. Its isolation is snapshot isolation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BeginOptions {
@@ -72,6 +80,8 @@ pub struct BeginOptions {
     pub owner: String,
     /// What listings call the owner.
     pub owner_name: String,
+    /// The login session it is begun in.
+    pub session: Option<String>,
     pub database: String,
     pub read_only: bool,
     /// `None` takes [`IDLE_TIMEOUT_US_DEFAULT`].
@@ -84,6 +94,7 @@ pub struct TransactionInfo {
     pub id: u64,
     pub owner: String,
     pub owner_name: String,
+    pub session: Option<String>,
     pub database: String,
     pub read_only: bool,
     pub started_at_us: i64,
@@ -114,6 +125,7 @@ struct Book {
     ended: HashMap<u64, Ended>,
     /// Ids of `ended`, oldest first.
     ended_order: VecDeque<u64>,
+    observer: Option<Arc<dyn TransactionObserver>>,
 }
 
 struct Ended {
@@ -127,6 +139,9 @@ impl Book {
         let Some(entry) = self.open.remove(&id) else {
             return false;
         };
+        if let Some(observer) = &self.observer {
+            observer.ended(&entry.info(), reason);
+        }
         let owner = entry.owner().to_owned();
         if let Some(open) = self.open_by_owner.get_mut(&owner) {
             *open -= 1;
@@ -174,6 +189,12 @@ impl TransactionRegistry {
         }
     }
 
+    /// The same with somebody who hears of its transactions.
+    pub fn observed(self, observer: Arc<dyn TransactionObserver>) -> TransactionRegistry {
+        self.book.lock().observer = Some(observer);
+        self
+    }
+
     /// Opens a transaction on the newest durable state.
     pub fn begin(&self, options: BeginOptions) -> Result<TransactionInfo> {
         let idle_timeout_us = options.idle_timeout_us.unwrap_or(IDLE_TIMEOUT_US_DEFAULT);
@@ -213,6 +234,9 @@ impl TransactionRegistry {
         book.require_room(&options.owner)?;
         *book.open_by_owner.entry(options.owner).or_default() += 1;
         book.open.insert(id, entry);
+        if let Some(observer) = &book.observer {
+            observer.began(&info);
+        }
         Ok(info)
     }
 

@@ -19,6 +19,7 @@ fn options(owner: &str) -> BeginOptions {
     BeginOptions {
         owner: owner.to_owned(),
         owner_name: owner.to_owned(),
+        session: None,
         database: "main".to_owned(),
         read_only: false,
         idle_timeout_us: None,

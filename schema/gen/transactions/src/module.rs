@@ -14,7 +14,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::operations::LIST_ACTIVE,
         &crate::operations::ROLLBACK,
     ],
-    views: &[],
+    views: &[&crate::views::TRANSACTION_EVENTS],
     types: &[
         &crate::desc::COMMITTED_TRANSACTION,
         &crate::desc::DELETE_OPERATION,
@@ -25,6 +25,8 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::desc::ROW_OPERATION_RESULT,
         &crate::desc::TABLE_CHANGE,
         &crate::desc::TRANSACTION,
+        &crate::desc::TRANSACTION_EVENT,
+        &crate::desc::TRANSACTION_EVENT_TYPE,
         &crate::desc::TRANSACTION_LIST,
         &crate::desc::TRANSACTION_STATE,
         &crate::desc::TRANSACTIONS_BEGIN_INPUT,
@@ -33,6 +35,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::desc::TRANSACTIONS_GET_INPUT,
         &crate::desc::TRANSACTIONS_LIST_ACTIVE_INPUT,
         &crate::desc::TRANSACTIONS_ROLLBACK_INPUT,
+        &crate::desc::TRANSACTIONS_TRANSACTION_EVENTS_INPUT,
         &crate::desc::UPDATE_OPERATION,
     ],
     errors: &[

@@ -11,3 +11,4 @@ operation!(crate ::operations::ListActive, & crate ::operations::LIST_ACTIVE);
 operation!(crate ::operations::Rollback, & crate ::operations::ROLLBACK);
 body!(crate ::operations::BeginBody, & crate ::operations::BEGIN);
 body!(crate ::operations::ExecuteBody, & crate ::operations::EXECUTE);
+operation!(crate ::views::TransactionEvents, & crate ::views::TRANSACTION_EVENTS.open);

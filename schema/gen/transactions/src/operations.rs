@@ -45,6 +45,16 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsRollbackInput,
         ) -> ::rustydb_contract::ServiceResult<::rustydb_contract::Empty>;
+        /// Watch transactions begin and end.
+        ///
+        /// Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.
+        async fn transaction_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsTransactionEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::TransactionEvent>,
+        >;
     }
 }
 mod table {

@@ -106,6 +106,50 @@ pub struct Transaction {
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct TransactionEvent {
+    pub event_type: crate::types::TransactionEventType,
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// The login session it was begun in; absent for one begun with an API key.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub session_id: ::std::option::Option<::rustydb_contract_core::GeneratedId>,
+    pub username: ::std::string::String,
+    pub isolation_level: crate::types::IsolationLevel,
+    /// From its beginning to its end, with COMMIT and ROLLBACK.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub duration_ms: ::std::option::Option<u64>,
+    /// Rows it inserted, updated and deleted, with COMMIT.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub modified_rows: ::std::option::Option<u64>,
+    /// Why it was rolled back, with ROLLBACK: at the caller's wish, or because it was idle for too long or could not be committed.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub reason: ::std::option::Option<::std::string::String>,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum TransactionEventType {
+    #[serde(rename = "BEGIN")]
+    Begin,
+    #[serde(rename = "COMMIT")]
+    Commit,
+    #[serde(rename = "ROLLBACK")]
+    Rollback,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl TransactionEventType {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            TransactionEventType::Begin => "BEGIN",
+            TransactionEventType::Commit => "COMMIT",
+            TransactionEventType::Rollback => "ROLLBACK",
+            TransactionEventType::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct TransactionList {
     /// Oldest first.
     pub transactions: ::std::vec::Vec<crate::types::Transaction>,
@@ -192,6 +236,20 @@ pub struct TransactionsListActiveInput {
 #[serde(crate = "::serde")]
 pub struct TransactionsRollbackInput {
     pub id: ::rustydb_contract::Id64,
+}
+/// Input of `transactions.transaction_events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsTransactionEventsInput {
+    /// Only those of this login session.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub session_filter: ::std::option::Option<::std::string::String>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]

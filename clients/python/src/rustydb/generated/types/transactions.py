@@ -12,6 +12,7 @@ from msgspec import UnsetType as _UnsetType
 
 from ...runtime import objects as _objects
 from ...runtime import scalars as _scalars
+from . import core as _m_core
 from . import database as _m_database
 
 
@@ -91,6 +92,33 @@ class Transaction(_objects.Object, kw_only=True, frozen=True):
     idle_timeout_ms: int
     changes: list[TableChange]
     """Tables with uncommitted changes of this transaction."""
+
+
+class TransactionEvent(_objects.Object, kw_only=True, frozen=True):
+    """`TransactionEvent` of module `transactions`."""
+
+    event_type: TransactionEventType
+    transaction_id: _scalars.Id64
+    session_id: _m_core.GeneratedId | _UnsetType = _UNSET
+    """The login session it was begun in; absent for one begun with an API key."""
+    username: str
+    isolation_level: IsolationLevel
+    duration_ms: int | _UnsetType = _UNSET
+    """From its beginning to its end, with COMMIT and ROLLBACK."""
+    modified_rows: int | _UnsetType = _UNSET
+    """Rows it inserted, updated and deleted, with COMMIT."""
+    reason: str | _UnsetType = _UNSET
+    """Why it was rolled back, with ROLLBACK: at the caller's wish, or because it was idle for too
+    long or could not be committed.
+    """
+
+
+class TransactionEventType(_objects.OpenEnum):
+    """`TransactionEventType` of module `transactions`."""
+
+    BEGIN = "BEGIN"
+    COMMIT = "COMMIT"
+    ROLLBACK = "ROLLBACK"
 
 
 class TransactionList(_objects.Object, kw_only=True, frozen=True):
