@@ -48,7 +48,6 @@ export class EventConnection {
         headers: {
           ...settings.headers,
           Accept: "text/event-stream, application/problem+json",
-          "Cache-Control": "no-store",
           "X-Request-Id": requestId,
           ...(request.body === undefined ? {} : { "Content-Type": "application/json" }),
           ...headers,
