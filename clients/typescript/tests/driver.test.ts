@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { problem, serve } from "./support.js";
+import { MOMENT, problem, serve, type Events, type Reply } from "./support.js";
 
 /** Gives the lines to a driver and reads as many answers. */
 async function drive(url: string, lines: unknown[]): Promise<unknown[]> {
@@ -49,4 +49,51 @@ test("the driver answers each line with what the typed method did", async (t) =>
   ]);
   assert.match(JSON.stringify(answers[6]), /"class":"BadLine"/);
   assert.equal(server.asked.length, 7);
+});
+
+test("the driver answers a watch when it is acknowledged and when its events have come", async (t) => {
+  const server = await serve(t, ({ target }): Reply => {
+    if (target === "/api/v1/sse/protocol/heartbeat?interval_ms=100") {
+      return async (events: Events) => {
+        await events.acknowledge();
+        await events.event({ sequence: 1 }, undefined, "Heartbeat");
+      };
+    }
+    if (target === "/api/v1/sse/database/schema-changes?cursor=c0") {
+      return async (events: Events) => {
+        await events.acknowledge("c0");
+        await events.event({ object_name: "a" }, "c1", "SchemaChanged");
+        await events.control({ kind: "FELL_BEHIND", count: 2 });
+        await events.event({ object_name: "b" }, "c2", "SchemaChanged");
+      };
+    }
+    return target === "/api/v1/sse/database/schema-changes" ? async (events: Events) => {
+      await events.acknowledge("c0");
+      await events.error("CURSOR_EXPIRED", 410);
+    } : problem(404, "TABLE_NOT_FOUND");
+  });
+  const answers = await drive(server.url, [
+    { watch: "protocol.heartbeat", input: { interval_ms: 100 }, credential: null, take: 1 },
+    { watch: "database.schema_changes", input: { cursor: "c0" }, credential: null, take: 2 },
+    { watch: "database.schema_changes", input: {}, credential: null, take: 1 },
+    { watch: "database.table_changes", input: { table: "none" }, credential: null, take: 1 },
+    { watch: "no.such", input: {}, credential: null, take: 1 },
+    { watch: "protocol.heartbeat", input: {}, credential: null },
+  ]);
+  assert.deepEqual(answers.slice(0, 5), [
+    { ok: { cursor: null } },
+    { ok: [{ event: "Heartbeat", data: { sequence: 1 }, timestamp: MOMENT }] },
+    { ok: { cursor: "c0" } },
+    {
+      ok: [
+        { event: "SchemaChanged", data: { object_name: "a" }, timestamp: MOMENT, cursor: "c1" },
+        { event: "SchemaChanged", data: { object_name: "b" }, timestamp: MOMENT, cursor: "c2" },
+      ],
+    },
+    { ok: { cursor: "c0" } },
+  ]);
+  assert.deepEqual(
+    answers.slice(5).map((answer) => (answer as { error: { class: string } }).error.class),
+    ["CursorExpiredError", "TableNotFoundError", "BadLine", "BadLine"],
+  );
 });

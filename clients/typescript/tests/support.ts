@@ -6,7 +6,7 @@ import type { TestContext } from "node:test";
 
 import { errorTable } from "../src/generated/errors.js";
 import { Caller, type AuthOperations } from "../src/runtime/caller.js";
-import type { Operation } from "../src/runtime/operation.js";
+import type { Operation, View } from "../src/runtime/operation.js";
 import type { ClientOptions } from "../src/runtime/options.js";
 
 export interface Asked {
@@ -24,8 +24,70 @@ export interface Answer {
   readonly body?: unknown;
 }
 
+/** An answer of events: what it sends, and when, is up to the function. */
+export type Streaming = (events: Events) => void | Promise<void>;
+
 /** `drop` cuts the connection before an answer, `hang` never answers. */
-export type Reply = Answer | "drop" | "hang";
+export type Reply = Answer | "drop" | "hang" | Streaming;
+
+/** The server's side of an answer of events. */
+export class Events {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  /** Resolves once the client or the server ended the connection. */
+  readonly gone: Promise<void>;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.#request = request;
+    this.#response = response;
+    this.gone = new Promise((resolve) => response.once("close", resolve));
+    response.writeHead(200, { "Content-Type": "text/event-stream", "X-Request-Id": "of-the-stream" });
+  }
+
+  /** Resolves once the operating system took it. */
+  write(data: string | Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => this.#response.write(data, (error) => (error ? reject(error) : resolve())));
+  }
+
+  /** Whether the system took all that was written, or keeps some of it waiting for the client. */
+  get isFull(): boolean {
+    return this.#response.writableNeedDrain;
+  }
+
+  acknowledge(cursor?: string): Promise<void> {
+    return this.write(`: subscribed\n${cursor === undefined ? "" : `id: ${cursor}\n`}\n`);
+  }
+
+  event(data: unknown, cursor?: string, event = "Changed"): Promise<void> {
+    return this.#frame(event, { event, data, timestamp: MOMENT, cursor }, cursor);
+  }
+
+  control(control: { kind: string; count?: number }, cursor?: string): Promise<void> {
+    return this.#frame(control.kind.toLowerCase(), { control, timestamp: MOMENT, cursor }, cursor);
+  }
+
+  /** The event that ends a stream. */
+  error(code: string, status: number, more: object = {}): Promise<void> {
+    return this.#frame("error", { code, status, request_id: "of-the-error", ...more }, undefined);
+  }
+
+  /** Ends the answer as HTTP has it. */
+  end(): void {
+    this.#response.end();
+  }
+
+  /** Breaks the connection in the middle of the answer. */
+  cut(): void {
+    this.#request.socket.destroy();
+  }
+
+  #frame(event: string, data: object, id: string | undefined): Promise<void> {
+    return this.write(`event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`);
+  }
+}
+
+/** Of every event that a test sends. */
+export const MOMENT = "2026-01-31T12:00:00.000000Z";
 
 export interface TestServer {
   readonly url: string;
@@ -57,6 +119,8 @@ export async function serve(t: TestContext, answer: (asked: Asked, at: number) =
 function send(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
   if (reply === "drop") {
     request.socket.destroy();
+  } else if (typeof reply === "function") {
+    void reply(new Events(request, response));
   } else if (reply !== "hang") {
     const text = reply.body === undefined ? "" : typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body);
     response.writeHead(reply.status ?? 200, { "Content-Type": "application/json", ...reply.headers });
@@ -89,6 +153,9 @@ export function operation(more: Partial<Operation> = {}): Operation {
 
 export const QUERY = operation();
 export const COMMAND = operation({ id: "shop.put", method: "POST", path: "/put", body: ["name"], retrySafe: false });
+
+export const CHANGES: View = { ...operation({ id: "shop.watch", path: "/watch" }), class: "changes" };
+export const TELEMETRY: View = { ...CHANGES, class: "telemetry" };
 
 export const AUTH: AuthOperations = {
   login: operation({ id: "auth.login", method: "POST", path: "/login", body: ["username", "password"], retrySafe: false, public: true }),

@@ -3,7 +3,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { HealthStatusValues, type ExactlyOneOf, type HealthStatus, type HealthSummary, type Id64, type Open, type RustyDB } from "../src/index.js";
+import {
+  HealthStatusValues,
+  type DatabaseEventsEvent,
+  type ExactlyOneOf,
+  type HealthStatus,
+  type HealthSummary,
+  type Id64,
+  type Open,
+  type RustyDB,
+  type StreamControl,
+  type StreamControlItem,
+  type TableRowChange,
+} from "../src/index.js";
 
 type Choice = ExactlyOneOf<{ name: string; id?: number; key?: string | null; child?: Choice }, "id" | "key">;
 
@@ -50,4 +62,29 @@ test("absent and undefined differ, and required inputs are required", () => {
     db.health.getSummary({ verbose: true }),
   ];
   assert.equal(typeof calls, "function");
+});
+
+test("items of a subscription are told apart by their event, or by their control", () => {
+  const told = (item: DatabaseEventsEvent | StreamControlItem<StreamControl>): unknown => {
+    if (item.control) {
+      return item.control.count;
+    }
+    // @ts-expect-error: a field of one of the events only.
+    const tooEarly: unknown = item.data.table;
+    return item.event === "TableModified" ? item.data.table : (item.data.object_name ?? tooEarly);
+  };
+  const watch = async (db: RustyDB): Promise<void> => {
+    const changes = db.database.tableChanges({ table: "a" }, { retry: { maxRetries: 3 } });
+    for await (const item of changes) {
+      const change: TableRowChange | undefined = item.data;
+      assert.equal(item.control === undefined, change !== undefined);
+    }
+    // @ts-expect-error: `table` is missing.
+    db.database.tableChanges();
+    db.protocol.heartbeat();
+    // @ts-expect-error: telemetry has no cursor.
+    db.protocol.heartbeat({ cursor: "c" });
+  };
+  assert.equal(told({ control: { kind: "GAP", count: 3 }, timestamp: "" }), 3);
+  assert.equal(typeof watch, "function");
 });

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{camel, pascal};
-use crate::model::{Interface, Model, Operation, Shape, Ty, TypeDef};
+use crate::model::{Interface, Model, Module, Operation, Shape, Ty, TypeDef};
 
 /// What the hand-written part of the package exports, and the generated client beside the contract's names.
 pub const PACKAGE_NAMES: &[&str] = &[
@@ -36,6 +36,10 @@ pub const PACKAGE_NAMES: &[&str] = &[
     "RetryPolicy",
     "RustyDB",
     "RustyDBError",
+    "StreamControlItem",
+    "StreamEvent",
+    "Subscription",
+    "SubscriptionOptions",
     "Timestamp",
     "Uuid",
     "decodeBytes",
@@ -171,27 +175,27 @@ impl Names {
         }
         let mut properties = members();
         for module in model.modules.values() {
-            if module.operations.values().any(is_carried) {
+            if module.routed().any(is_carried) {
                 let class = claim(&mut exported, format!("{}Operations", pascal(&module.name)));
                 names.classes.insert(module.name.clone(), class);
                 names
                     .properties
                     .insert(module.name.clone(), claim(&mut properties, member(&module.name)));
-                names.name_methods(module.operations.values());
+                names.name_methods(module);
             }
         }
         names
     }
 
     /// Methods first, so that an iterator never takes a method's name.
-    fn name_methods<'a>(&mut self, operations: impl Iterator<Item = &'a Operation> + Clone) {
+    fn name_methods(&mut self, module: &Module) {
         let mut taken = members();
-        for operation in operations.clone().filter(|operation| is_carried(operation)) {
+        let carried = || module.routed().filter(|operation| is_carried(operation));
+        for operation in carried() {
             self.methods
                 .insert(operation.id.clone(), claim(&mut taken, member(&operation.name)));
         }
-        for operation in operations.filter(|operation| is_carried(operation) && operation.paginated.is_some())
-        {
+        for operation in carried().filter(|operation| operation.paginated.is_some()) {
             let wanted = format!("{}Items", member(&operation.name));
             self.iterators
                 .insert(operation.id.clone(), claim(&mut taken, wanted));
@@ -224,17 +228,17 @@ impl Names {
         self.errors.get(code).map_or(code, String::as_str)
     }
 
-    /// The client's property for a module; none for a module without operations.
+    /// The client's property for a module; none for a module with neither operations nor views.
     pub fn property(&self, module: &str) -> Option<&str> {
         self.properties.get(module).map(String::as_str)
     }
 
-    /// The class of a module's operations.
+    /// The class of a module's operations and views.
     pub fn class<'a>(&'a self, module: &'a str) -> &'a str {
         self.classes.get(module).map_or(module, String::as_str)
     }
 
-    /// The method of an operation id; none for one that REST does not carry.
+    /// The method of an operation or view id; none for one that REST does not carry.
     pub fn method(&self, operation: &str) -> Option<&str> {
         self.methods.get(operation).map(String::as_str)
     }
@@ -291,6 +295,11 @@ pub fn public_names(model: &Model) -> BTreeMap<String, String> {
                     format!("iterator {}", operation.id),
                     format!("{property}.{iterator}"),
                 );
+            }
+        }
+        for view in module.views.values() {
+            if let Some(method) = names.method(&view.open.id) {
+                public.insert(format!("view {}", view.open.id), format!("{property}.{method}"));
             }
         }
     }

@@ -6,11 +6,15 @@ import * as adminModule from "./modules/admin.js";
 import * as authModule from "./modules/auth.js";
 import * as databaseModule from "./modules/database.js";
 import * as healthModule from "./modules/health.js";
+import * as protocolModule from "./modules/protocol.js";
 import * as queryModule from "./modules/query.js";
 import * as sqlModule from "./modules/sql.js";
 import * as transactionsModule from "./modules/transactions.js";
 
-/** A server, as one caller sees it. Keeps no connection of its own: nothing needs to be closed. */
+/**
+ * A server, as one caller sees it. Keeps no connection of its own: nothing needs to be closed, save subscriptions that
+ * are open.
+ */
 export class RustyDB {
   /** Users, roles and the server itself. */
   readonly admin: adminModule.AdminOperations;
@@ -20,6 +24,8 @@ export class RustyDB {
   readonly database: databaseModule.DatabaseOperations;
   /** Whether the server lives, is ready, and what its parts say. */
   readonly health: healthModule.HealthOperations;
+  /** What connections themselves tell. */
+  readonly protocol: protocolModule.ProtocolOperations;
   /** How statements are planned. */
   readonly query: queryModule.QueryOperations;
   /** Run SQL, and define what only SQL can. */
@@ -33,6 +39,7 @@ export class RustyDB {
     this.auth = new authModule.AuthOperations(caller);
     this.database = new databaseModule.DatabaseOperations(caller);
     this.health = new healthModule.HealthOperations(caller);
+    this.protocol = new protocolModule.ProtocolOperations(caller);
     this.query = new queryModule.QueryOperations(caller);
     this.sql = new sqlModule.SqlOperations(caller);
     this.transactions = new transactionsModule.TransactionsOperations(caller);

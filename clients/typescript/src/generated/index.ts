@@ -6,6 +6,7 @@ export { AdminOperations } from "./modules/admin.js";
 export { AuthOperations } from "./modules/auth.js";
 export { DatabaseOperations } from "./modules/database.js";
 export { HealthOperations } from "./modules/health.js";
+export { ProtocolOperations } from "./modules/protocol.js";
 export { QueryOperations } from "./modules/query.js";
 export { SqlOperations } from "./modules/sql.js";
 export { TransactionsOperations } from "./modules/transactions.js";

@@ -1,15 +1,27 @@
 /**
  * Makes calls: one request per try, with authorization, deadline, request id and retries. Everything a generated
- * method does goes through {@link Caller.call}.
+ * method does goes through {@link Caller.call} or {@link Caller.subscribe}.
  */
 
-import { CallTimeoutError, ConnectionError, InputError, ResponseError, RustyDBError, errorOf, type ErrorTable } from "./errors.js";
-import { checkRetries, checkTimeout, settingsOf, type CallOptions, type ClientOptions, type FetchAnswer, type Settings } from "./options.js";
-import type { Operation } from "./operation.js";
+import { CallTimeoutError, InputError, ResponseError, RustyDBError, connectionError, errorOf, type ErrorTable } from "./errors.js";
+import {
+  checkRetries,
+  checkTimeout,
+  policyOf,
+  settingsOf,
+  silenceOf,
+  type CallOptions,
+  type ClientOptions,
+  type FetchAnswer,
+  type Settings,
+  type SubscriptionOptions,
+} from "./options.js";
+import type { Operation, View } from "./operation.js";
 import { UnsendableInput, encodeRequest, type EncodedRequest } from "./request.js";
-import { mayRetry, retryDelayMs } from "./retry.js";
+import { RECONNECT, mayRetry, retryDelayMs } from "./retry.js";
 import { CallScope } from "./scope.js";
 import { Session, tokensOf, type Authorization, type Tokens } from "./session.js";
+import { Subscription } from "./subscription.js";
 
 /** Operations that turn user name and password into tokens; undefined where the contract has none. */
 export interface AuthOperations {
@@ -50,6 +62,21 @@ export class Caller {
   /** Calls the operation; the answer is of the type the contract declares for it. */
   async call<T>(operation: Operation, input: object, options: CallOptions = {}): Promise<T> {
     return (await this.#call(operation, input, options, this.#session)) as T;
+  }
+
+  /** Subscribes to the view; nothing is sent before the subscription is used. Throws an `InputError` at once. */
+  subscribe<Event, Control>(view: View, input: object, options: SubscriptionOptions = {}): Subscription<Event, Control> {
+    const requestId = options.requestId ?? newRequestId();
+    const opening = {
+      settings: this.#settings,
+      errors: this.#errors,
+      view,
+      request: encode(view, input, requestId),
+      requestId,
+      silenceMs: silenceOf(options),
+    };
+    const { cursor } = input as { cursor?: string };
+    return new Subscription(opening, this.#session, policyOf(options.retry, RECONNECT), options, cursor);
   }
 
   /** `session` is undefined for the calls that the session itself makes. */
@@ -127,13 +154,7 @@ export class Caller {
       text = await answer.text();
     } catch (cause) {
       scope.throwIfOver();
-      throw new ConnectionError({
-        code: "CONNECTION_FAILED",
-        message: `no answer to ${operation.id} from ${this.#settings.url}: ${reasonOf(cause)}`,
-        operation: operation.id,
-        requestId,
-        cause,
-      });
+      throw connectionError(`no answer to ${operation.id} from ${this.#settings.url}`, operation.id, requestId, cause);
     }
     if (answer.status >= 200 && answer.status < 300) {
       return parseAnswer(operation, answer, text, requestId);
@@ -216,13 +237,6 @@ function parseAnswer(operation: Operation, answer: FetchAnswer, text: string, re
 function timeoutError(operation: Operation, requestId: string): CallTimeoutError {
   const message = `${operation.id} was not answered in time`;
   return new CallTimeoutError({ code: "CALL_TIMEOUT", message, operation: operation.id, requestId });
-}
-
-function reasonOf(cause: unknown): string {
-  if (!(cause instanceof Error)) {
-    return String(cause);
-  }
-  return cause.cause instanceof Error && cause.cause.message !== "" ? cause.cause.message : cause.message;
 }
 
 /** `crypto.randomUUID` is missing in browsers on plain http. */

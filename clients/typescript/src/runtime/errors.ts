@@ -75,6 +75,18 @@ export class ResponseError extends RustyDBError {
   declare readonly code: "INVALID_RESPONSE";
 }
 
+/** `what` failed because of `cause`: an error, or a text that says why. */
+export function connectionError(what: string, operation: string, requestId: string, cause: unknown): ConnectionError {
+  return new ConnectionError({ code: "CONNECTION_FAILED", message: `${what}: ${reasonOf(cause)}`, operation, requestId, cause });
+}
+
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) {
+    return String(cause);
+  }
+  return cause.cause instanceof Error && cause.cause.message !== "" ? cause.cause.message : cause.message;
+}
+
 /** What the generated table knows of an error code. */
 export interface ErrorEntry {
   readonly type: new (fields: ErrorFields) => RustyDBError;

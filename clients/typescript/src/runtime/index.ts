@@ -2,6 +2,7 @@
 
 export { Caller, type AuthOperations } from "./caller.js";
 export { RustyDBError, type ErrorEntry, type ErrorTable } from "./errors.js";
-export type { Operation } from "./operation.js";
-export type { CallOptions, ClientOptions } from "./options.js";
+export type { Operation, View } from "./operation.js";
+export type { CallOptions, ClientOptions, SubscriptionOptions } from "./options.js";
 export { items } from "./paging.js";
+export type { Subscription } from "./subscription.js";

@@ -1,4 +1,4 @@
-/** What the runtime must know of an operation to call it; the generator writes one per operation. */
+/** What the runtime must know of an operation or a view; the generator writes one of each. */
 
 /**
  * How a query parameter is written: `text` as it is, `list` as one parameter per item, `json` as one parameter
@@ -22,4 +22,10 @@ export interface Operation {
   readonly public: boolean;
   /** Deadline the contract gives the call on the server, in milliseconds. */
   readonly timeoutMs: number;
+}
+
+/** How a view is opened, and what holds for its events. */
+export interface View extends Operation {
+  /** `changes` are told without loss and go on behind a cursor; `telemetry` is told while somebody listens. */
+  readonly class: "changes" | "telemetry";
 }

@@ -1,13 +1,15 @@
 /** What a client and a call can be told, and the defaults. */
 
 import { DEFAULT_RETRY, type RetryPolicy } from "./retry.js";
-import { sleep } from "./scope.js";
+import { TIMER_MS_MAX, sleep } from "./scope.js";
 
 /** The part of an answer the client reads. */
 export interface FetchAnswer {
   readonly status: number;
   readonly headers: { get(name: string): string | null };
   text(): Promise<string>;
+  /** Only subscriptions need it. */
+  readonly body?: ReadableStream<Uint8Array> | null;
 }
 
 /** The part of a request the client gives. */
@@ -61,6 +63,23 @@ export interface CallOptions {
   readonly requestId?: string | undefined;
 }
 
+export interface SubscriptionOptions {
+  /** Ends the subscription; who waits for it is rejected with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * How it connects anew. `maxRetries` counts failures in a row, without limit unless said; waits grow from
+   * `baseDelayMs` to `maxDelayMs`, 100 ms to 10 s unless said. When the server asks for a longer wait, it waits longer.
+   */
+  readonly retry?: Partial<RetryPolicy> | undefined;
+  /** Milliseconds without a byte after which the connection counts as lost, 45,000 unless said. A server sends some every 15 s. */
+  readonly silenceMs?: number | undefined;
+  /** Instead of a random one; finds the subscription in the server's log. */
+  readonly requestId?: string | undefined;
+}
+
+/** Longer than three of the comments by which a server shows that it lives. */
+const DEFAULT_SILENCE_MS = 45_000;
+
 /** Options with every default in place. */
 export interface Settings {
   /** Without a slash at its end. */
@@ -76,18 +95,8 @@ export interface Settings {
 
 /** Checks options and fills in defaults. Throws a `TypeError` or `RangeError` that says what to give. */
 export function settingsOf(options: ClientOptions): Settings {
-  const retry: RetryPolicy = {
-    maxRetries: options.retry?.maxRetries ?? DEFAULT_RETRY.maxRetries,
-    baseDelayMs: options.retry?.baseDelayMs ?? DEFAULT_RETRY.baseDelayMs,
-    maxDelayMs: options.retry?.maxDelayMs ?? DEFAULT_RETRY.maxDelayMs,
-  };
   checkTimeout(options.timeoutMs);
-  checkRetries(retry.maxRetries);
-  for (const [name, ms] of [["retry.baseDelayMs", retry.baseDelayMs], ["retry.maxDelayMs", retry.maxDelayMs]] as const) {
-    if (!Number.isFinite(ms) || ms < 0) {
-      throw new RangeError(`${name} is ${ms}: give milliseconds from 0`);
-    }
-  }
+  const retry = policyOf(options.retry, DEFAULT_RETRY);
   return {
     url: baseUrl(options.url),
     credentials: options.credentials,
@@ -101,6 +110,31 @@ export function settingsOf(options: ClientOptions): Settings {
   };
 }
 
+/** The policy with defaults in place, checked. */
+export function policyOf(given: Partial<RetryPolicy> | undefined, defaults: RetryPolicy): RetryPolicy {
+  const retry: RetryPolicy = {
+    maxRetries: given?.maxRetries ?? defaults.maxRetries,
+    baseDelayMs: given?.baseDelayMs ?? defaults.baseDelayMs,
+    maxDelayMs: given?.maxDelayMs ?? defaults.maxDelayMs,
+  };
+  checkRetries(retry.maxRetries);
+  for (const [name, ms] of [["retry.baseDelayMs", retry.baseDelayMs], ["retry.maxDelayMs", retry.maxDelayMs]] as const) {
+    if (!Number.isFinite(ms) || ms < 0) {
+      throw new RangeError(`${name} is ${ms}: give milliseconds from 0`);
+    }
+  }
+  return retry;
+}
+
+/** Milliseconds, checked. */
+export function silenceOf(options: SubscriptionOptions): number {
+  const ms = options.silenceMs ?? DEFAULT_SILENCE_MS;
+  if (!(ms >= 1 && ms <= TIMER_MS_MAX)) {
+    throw new RangeError(`silenceMs is ${ms}: give milliseconds from 1 to ${TIMER_MS_MAX}`);
+  }
+  return ms;
+}
+
 export function checkTimeout(ms: number | undefined): void {
   if (ms !== undefined && !(Number.isFinite(ms) && ms >= 1)) {
     throw new RangeError(`timeoutMs is ${ms}: give milliseconds from 1, or leave it out`);
@@ -108,8 +142,8 @@ export function checkTimeout(ms: number | undefined): void {
 }
 
 export function checkRetries(count: number | undefined): void {
-  if (count !== undefined && !(Number.isSafeInteger(count) && count >= 0)) {
-    throw new RangeError(`maxRetries is ${count}: give a whole number from 0`);
+  if (count !== undefined && !((Number.isSafeInteger(count) && count >= 0) || count === Infinity)) {
+    throw new RangeError(`maxRetries is ${count}: give a whole number from 0, or Infinity`);
   }
 }
 

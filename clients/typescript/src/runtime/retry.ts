@@ -4,7 +4,7 @@ import { ConnectionError, isContractError, type RustyDBError } from "./errors.js
 import type { Operation } from "./operation.js";
 
 export interface RetryPolicy {
-  /** Tries after the first one. */
+  /** Tries after the first one. `Infinity` for as many as it takes. */
   readonly maxRetries: number;
   /** Longest wait before the first retry; it doubles with each further one. */
   readonly baseDelayMs: number;
@@ -13,6 +13,9 @@ export interface RetryPolicy {
 }
 
 export const DEFAULT_RETRY: RetryPolicy = { maxRetries: 3, baseDelayMs: 100, maxDelayMs: 10_000 };
+
+/** Of subscriptions, which go on until they are ended. */
+export const RECONNECT: RetryPolicy = { ...DEFAULT_RETRY, maxRetries: Infinity };
 
 /** Statuses by which proxies tell that the server's answer was lost. */
 const LOST_ANSWER = new Set([502, 503, 504]);

@@ -26,7 +26,7 @@ export type Uuid = string;
 /** A position in the write-ahead log, `hi/lo` in hex. */
 export type Lsn = string;
 
-/** Opaque text that a paged answer gave. */
+/** Opaque text that a paged answer or an event gave. */
 export type Cursor = string;
 
 /** Any JSON value. */
@@ -38,6 +38,18 @@ export type Open<Known extends string> = Known | (string & Record<never, never>)
 /** `Fields` with exactly one of the optional fields `Keys`. */
 export type ExactlyOneOf<Fields, Keys extends keyof Fields> = Omit<Fields, Keys> &
   { [Key in Keys]: Required<Pick<Fields, Key>> & { [Other in Exclude<Keys, Key>]?: never } }[Keys];
+
+/** One event of a subscription. */
+export interface StreamEvent<Name extends string, Data> {
+  /** Tells events of a view apart. */
+  readonly event: Name;
+  /** With the input `fields`, only those of its fields. */
+  readonly data: Data;
+  readonly control?: never;
+  readonly timestamp: Timestamp;
+  /** Of changes: gives a subscription that goes on behind this event. */
+  readonly cursor?: Cursor;
+}
 
 const ID64_MAX = 2n ** 64n - 1n;
 

@@ -1,7 +1,7 @@
 /** The bounds of one call: the caller's signal and the call's time, as one signal. */
 
-/** Longest delay that timers take. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Longest delay that timers take, in milliseconds. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export class CallScope {
   readonly #controller = new AbortController();
@@ -41,6 +41,19 @@ export class CallScope {
     if (this.#endsAt === undefined) {
       this.#arm(ms);
     }
+  }
+
+  /** Takes such a bound away until the next one. */
+  unguard(): void {
+    if (this.#endsAt === undefined) {
+      clearTimeout(this.#timer);
+    }
+  }
+
+  /** Ends what goes on, with that reason, unless it has ended. */
+  end(reason: unknown): void {
+    this.#controller.abort(reason);
+    this.close();
   }
 
   throwIfOver(): void {

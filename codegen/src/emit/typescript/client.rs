@@ -1,7 +1,7 @@
 //! The client's root, what the package exports of the contract, and the dispatch table of its test driver.
 
 use super::types::{alias, mentions};
-use crate::model::Model;
+use crate::model::{Model, Operation};
 use crate::names::camel;
 use crate::names::typescript::{Names, is_carried, string};
 
@@ -35,7 +35,10 @@ pub fn emit_root(model: &Model, names: &Names) -> String {
         "import * as runtime from \"../runtime/index.js\";
 import {{ errorTable }} from \"./errors.js\";
 {imports}
-/** A server, as one caller sees it. Keeps no connection of its own: nothing needs to be closed. */
+/**
+ * A server, as one caller sees it. Keeps no connection of its own: nothing needs to be closed, save subscriptions that
+ * are open.
+ */
 export class RustyDB {{
 {properties}
   constructor(options: runtime.ClientOptions) {{
@@ -75,10 +78,11 @@ pub fn emit_index(model: &Model, names: &Names) -> String {
     out
 }
 
-/// Operation id to a call of its typed method.
+/// Operation or view id to a call of its typed method.
 pub fn emit_dispatch(model: &Model, names: &Names) -> String {
     let mut calls = String::new();
     let mut iterators = String::new();
+    let mut watches = String::new();
     for module in model.modules.values() {
         let Some(property) = names.property(&module.name) else {
             continue;
@@ -92,11 +96,7 @@ pub fn emit_dispatch(model: &Model, names: &Names) -> String {
                 continue;
             };
             let id = string(&operation.id);
-            let call = format!(
-                "db.{property}.{method}(input as {}.{})",
-                alias(&operation.module),
-                names.writing(&operation.input)
-            );
+            let call = format!("db.{property}.{method}({})", input_of(names, operation));
             if operation.output.is_some() {
                 calls.push_str(&format!("  [{id}, (db, input) => {call}],\n"));
             } else {
@@ -107,10 +107,21 @@ pub fn emit_dispatch(model: &Model, names: &Names) -> String {
                 iterators.push_str(&format!("  [{id}, (db, input) => {call}],\n"));
             }
         }
+        for view in module.views.values() {
+            if let Some(method) = names.method(&view.open.id) {
+                watches.push_str(&format!(
+                    "  [{}, (db, input, options) => db.{property}.{method}({}, options)],\n",
+                    string(&view.open.id),
+                    input_of(names, &view.open)
+                ));
+            }
+        }
     }
-    let mut imports = String::from("import type { RustyDB } from \"../../src/index.js\";\n");
+    let mut imports = String::from(
+        "import type { RustyDB, Subscription, SubscriptionOptions } from \"../../src/index.js\";\n",
+    );
     for module in model.modules.keys() {
-        if mentions(&calls, &alias(module)) {
+        if mentions(&calls, &alias(module)) || mentions(&watches, &alias(module)) {
             imports.push_str(&format!(
                 "import type * as {} from \"../../src/generated/types/{module}.js\";\n",
                 alias(module)
@@ -123,6 +134,8 @@ export type Call = (db: RustyDB, input: unknown) => Promise<unknown>;
 
 export type Iterate = (db: RustyDB, input: unknown) => AsyncIterable<unknown>;
 
+export type Watch = (db: RustyDB, input: unknown, options: SubscriptionOptions) => Subscription<object, object>;
+
 /** Typed method of each operation; one without output answers an empty object, as the wire does. */
 export const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
 {calls}]);
@@ -130,6 +143,16 @@ export const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
 /** Iterating method of each paginated operation. */
 export const iterators: ReadonlyMap<string, Iterate> = new Map<string, Iterate>([
 {iterators}]);
+
+/** Typed method of each view. */
+export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
+{watches}]);
 "
     )
+}
+
+/// The input that a line gave, as the method takes it.
+fn input_of(names: &Names, operation: &Operation) -> String {
+    let input = names.writing(&operation.input);
+    format!("input as {}.{input}", alias(&operation.module))
 }

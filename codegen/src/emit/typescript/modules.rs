@@ -1,9 +1,13 @@
-//! One class per module: a method per operation, and one more that iterates where the answer comes in pages.
+//! One class per module: a method per operation, one more that iterates where the answer comes in pages, and a method
+//! per view.
 
 use super::doc::Doc;
 use super::types::{Direction, Typing, alias, mentions};
-use crate::model::{Kind, Model, Module, Operation, PermissionRule, RestPlace, Shape, Stability, Ty};
+use crate::model::{
+    Kind, Model, Module, Operation, PermissionRule, RestPlace, Shape, Stability, StreamClass, Ty, View,
+};
 use crate::names::typescript::{Names, is_carried, key, string};
+use crate::resolve::CONTROL_TYPE;
 
 /// Aliases of aliases that are followed to find a parameter's form.
 const ALIAS_DEPTH_MAX: usize = 32;
@@ -20,13 +24,32 @@ pub fn emit(model: &Model, names: &Names, module: &Module) -> String {
         .values()
         .filter(|found| is_carried(found))
         .collect();
-    let table: String = operations
-        .iter()
-        .map(|operation| descriptor(model, names, operation))
-        .collect();
+    let mut tables = String::new();
+    if !operations.is_empty() {
+        let table: String = operations
+            .iter()
+            .map(|operation| descriptor(model, names, operation, ""))
+            .collect();
+        tables.push_str(&format!(
+            "\n/** How each operation travels. */\n\
+             export const operations = {{\n{table}}} satisfies Record<string, runtime.Operation>;\n"
+        ));
+    }
+    if !module.views.is_empty() {
+        let table: String = module
+            .views
+            .values()
+            .map(|view| view_descriptor(model, names, view))
+            .collect();
+        tables.push_str(&format!(
+            "\n/** How each view is opened. */\n\
+             export const views = {{\n{table}}} satisfies Record<string, runtime.View>;\n"
+        ));
+    }
     let methods: String = operations
         .iter()
         .map(|operation| methods(&typing, operation))
+        .chain(module.views.values().map(|view| view_method(&typing, view)))
         .collect();
     let mut imports = String::from("import * as runtime from \"../../runtime/index.js\";\n");
     if mentions(&methods, "wire") {
@@ -45,11 +68,7 @@ pub fn emit(model: &Model, names: &Names, module: &Module) -> String {
         .text(&module.description)
         .render("");
     format!(
-        "{imports}
-/** How each operation travels. */
-export const operations = {{
-{table}}} satisfies Record<string, runtime.Operation>;
-
+        "{imports}{tables}
 {doc}export class {class} {{
   readonly #caller: runtime.Caller;
 
@@ -61,7 +80,16 @@ export const operations = {{
     )
 }
 
-fn descriptor(model: &Model, names: &Names, operation: &Operation) -> String {
+fn view_descriptor(model: &Model, names: &Names, view: &View) -> String {
+    let class = match view.class {
+        StreamClass::Changes => "changes",
+        StreamClass::Telemetry => "telemetry",
+    };
+    descriptor(model, names, &view.open, &format!("    class: \"{class}\",\n"))
+}
+
+/// `more` are lines of further members.
+fn descriptor(model: &Model, names: &Names, operation: &Operation, more: &str) -> String {
     let mut query = Vec::new();
     let mut body = Vec::new();
     for field in model.input_fields(operation) {
@@ -89,7 +117,7 @@ fn descriptor(model: &Model, names: &Names, operation: &Operation) -> String {
     retrySafe: {},
     public: {},
     timeoutMs: {},
-  }},
+{more}  }},
 ",
         key(method),
         string(&operation.id),
@@ -131,17 +159,7 @@ fn methods(typing: &Typing<'_>, operation: &Operation) -> String {
     let Some(method) = names.method(&operation.id) else {
         return String::new();
     };
-    let optional = typing
-        .model
-        .input_fields(operation)
-        .iter()
-        .all(|field| !field.required)
-        && !needs_one_of(typing.model, operation);
-    let input = format!(
-        "input: {}{}",
-        typing.reference(&operation.input, Direction::Writing),
-        if optional { " = {}" } else { "" }
-    );
+    let input = input_parameter(typing, operation);
     let output = operation.output.as_ref().map_or_else(
         || "void".to_owned(),
         |output| typing.reference(output, Direction::Reading),
@@ -180,6 +198,45 @@ fn methods(typing: &Typing<'_>, operation: &Operation) -> String {
     out
 }
 
+/// The parameter, with a default where nothing must be given.
+fn input_parameter(typing: &Typing<'_>, operation: &Operation) -> String {
+    let optional = typing
+        .model
+        .input_fields(operation)
+        .iter()
+        .all(|field| !field.required)
+        && !needs_one_of(typing.model, operation);
+    format!(
+        "input: {}{}",
+        typing.reference(&operation.input, Direction::Writing),
+        if optional { " = {}" } else { "" }
+    )
+}
+
+fn view_method(typing: &Typing<'_>, view: &View) -> String {
+    let open = &view.open;
+    let Some(method) = typing.names.method(&open.id) else {
+        return String::new();
+    };
+    let event_type = typing.reference(&view.event_type(), Direction::Reading);
+    let event = if view.is_record {
+        format!("wire.StreamEvent<{}, {event_type}>", string(&view.events[0]))
+    } else {
+        event_type
+    };
+    let control = typing.reference(CONTROL_TYPE, Direction::Reading);
+    let subscription = format!("runtime.Subscription<{event}, {control}>");
+    format!(
+        "
+{}  {method}({}, options: runtime.SubscriptionOptions = {{}}): {subscription} {{
+    return this.#caller.subscribe(views.{method}, input, options);
+  }}
+",
+        view_doc(typing, view).render("  "),
+        input_parameter(typing, open),
+    )
+}
+
 fn needs_one_of(model: &Model, operation: &Operation) -> bool {
     matches!(&model.ty(&operation.input).shape, Shape::Object(object) if !object.exactly_one_of.is_empty())
 }
@@ -194,6 +251,28 @@ fn member_access(object: &str, name: &str) -> String {
 }
 
 fn operation_doc(typing: &Typing<'_>, operation: &Operation) -> Doc {
+    let doc = Doc::default()
+        .text(&operation.summary)
+        .text(&operation.description);
+    facts_doc(typing, operation, doc)
+}
+
+fn view_doc(typing: &Typing<'_>, view: &View) -> Doc {
+    let lost = match view.class {
+        StreamClass::Changes => "nothing is lost or comes twice.",
+        StreamClass::Telemetry => "what came meanwhile is lost, which a GAP tells.",
+    };
+    let doc = Doc::default()
+        .text(&view.open.summary)
+        .text(&view.open.description)
+        .text(&format!(
+            "Opened once it is iterated over or `acknowledged()` is called. When it reconnects, {lost}"
+        ));
+    facts_doc(typing, &view.open, doc)
+}
+
+/// Who may, the route, the errors and since when.
+fn facts_doc(typing: &Typing<'_>, operation: &Operation, doc: Doc) -> Doc {
     let permission = match &operation.permission {
         PermissionRule::Public => "Needs no credentials.".to_owned(),
         PermissionRule::Authenticated => "Permission: any valid credentials.".to_owned(),
@@ -206,14 +285,11 @@ fn operation_doc(typing: &Typing<'_>, operation: &Operation) -> Doc {
             )
         }
     };
-    let mut doc = Doc::default()
-        .text(&operation.summary)
-        .text(&operation.description)
-        .text(&format!(
-            "{permission} `{} {}`.",
-            operation.method.as_str(),
-            operation.path
-        ));
+    let mut doc = doc.text(&format!(
+        "{permission} `{} {}`.",
+        operation.method.as_str(),
+        operation.path
+    ));
     for code in &operation.errors {
         let Some(error) = typing.model.errors.get(code) else {
             continue;

@@ -13,6 +13,7 @@ roles: {admin: {summary: All., permissions: ["database:read"]}}
 limits: {request_bytes: 1, json_depth: 1, rpc_batch_calls: 1, graphql_depth: 1, graphql_complexity: 1, page_default: 100, page_max: 1000, timeout_ms: 30000, timeout_max_ms: 300000}
 types:
   Details: {type: object, required: [field], properties: {field: {type: string}}}
+  StreamControl: {type: object, required: [kind], properties: {kind: {type: string}}}
 errors:
   InvalidArgument: {status: 400, rpc: -1, retry: never, summary: Wrong., details: Details}
   Unavailable: {status: 503, rpc: -2, retry: safe, summary: Stopping.}
@@ -83,6 +84,26 @@ operations:
         dry_run: {type: boolean, in: query}
     output: Tree
     since: 0.1.0
+streams:
+  changes:
+    class: changes
+    permission: database:read
+    summary: Of parts.
+    since: 0.1.0
+    views:
+      part_changes:
+        summary: Watch a part.
+        args: {type: object, required: [id], properties: {id: id64}}
+        record: Part
+        errors: [OutOfStock]
+      anything: {summary: Watch all., events: [Tree, Part]}
+  load:
+    class: telemetry
+    permission: authenticated
+    summary: Of the machine.
+    since: 0.1.0
+    views:
+      load: {summary: Watch the load., record: Nothing}
 "#;
 
 fn files() -> BTreeMap<String, String> {
@@ -208,6 +229,36 @@ fn the_driver_calls_every_operation_by_its_typed_method() {
             "  [\"shop.list_parts\", (db, input) => db.shop.listParts(input as shopTypes.ShopListPartsInput)],\n",
             "  [\"shop.delete\", (db, input) => db.shop.delete(input as shopTypes.ShopDeleteInput).then(() => ({}))],\n",
             "  [\"shop.list_parts\", (db, input) => db.shop.listPartsItems(input as shopTypes.ShopListPartsInput)],\n",
+        ],
+    );
+}
+
+#[test]
+fn views_are_methods_that_give_typed_subscriptions() {
+    assert_holds(
+        &file("src/generated/modules/shop.ts"),
+        &[
+            "  partChanges(input: shopTypes.ShopPartChangesInput, options: runtime.SubscriptionOptions = {}): \
+             runtime.Subscription<wire.StreamEvent<\"Part\", shopTypes.Part>, coreTypes.StreamControl> {\n    \
+             return this.#caller.subscribe(views.partChanges, input, options);\n",
+            "  anything(input: shopTypes.ShopAnythingInput = {}, options: runtime.SubscriptionOptions = {}): \
+             runtime.Subscription<shopTypes.ShopAnythingEvent, coreTypes.StreamControl> {",
+            "    path: \"/api/v1/sse/shop/part-changes\",\n",
+            "    class: \"changes\",\n  },\n",
+            "    class: \"telemetry\",\n  },\n",
+            "} satisfies Record<string, runtime.View>;\n",
+        ],
+    );
+    assert_holds(
+        &file("src/generated/types/shop.ts"),
+        &[
+            "export type ShopAnythingEvent =\n  | wire.StreamEvent<\"Tree\", Tree>\n  | wire.StreamEvent<\"Part\", Part>;\n",
+        ],
+    );
+    assert_holds(
+        &file("tests/generated/dispatch.ts"),
+        &[
+            "  [\"shop.load\", (db, input, options) => db.shop.load(input as shopTypes.ShopLoadInput, options)],\n",
         ],
     );
 }

@@ -163,6 +163,9 @@ impl Typing<'_> {
                      {doc}export type {name} = (typeof {constant})[number];\n"
                 )
             }
+            Shape::Union(union) if self.holds_events(found) => {
+                format!("{doc}{}", self.events(union, name))
+            }
             Shape::Union(union) => format!("{doc}{}", self.union(union, direction, name)),
             Shape::Alias(ty) => format!("{doc}export type {name} = {};\n", self.text(ty, direction)),
         }
@@ -188,6 +191,26 @@ impl Typing<'_> {
             "export type {name} = wire.ExactlyOneOf<{{\n{fields}}}, {}>;\n",
             one_of.join(" | ")
         )
+    }
+
+    /// Whether the type was made for the events of a view.
+    fn holds_events(&self, found: &TypeDef) -> bool {
+        self.model
+            .views()
+            .any(|view| !view.is_record && view.event_type() == found.name)
+    }
+
+    /// Events in the form of SSE, where the data stands in a member of its own.
+    fn events(&self, union: &Union, name: &str) -> String {
+        let variants: String = union
+            .variants
+            .iter()
+            .map(|variant| {
+                let data = self.reference(&variant.target, Direction::Reading);
+                format!("\n  | wire.StreamEvent<{}, {data}>", string(&variant.value))
+            })
+            .collect();
+        format!("export type {name} ={variants};\n")
     }
 
     fn union(&self, union: &Union, direction: Direction, name: &str) -> String {

@@ -188,8 +188,8 @@ export interface DatabaseDropTableInput {
 
 /** Any event of `database.events`. */
 export type DatabaseEventsEvent =
-  | ({ event: "TableModified" } & TableModified)
-  | ({ event: "SchemaChanged" } & SchemaChanged);
+  | wire.StreamEvent<"TableModified", TableModified>
+  | wire.StreamEvent<"SchemaChanged", SchemaChanged>;
 
 /** Input of `database.events`. */
 export interface DatabaseEventsInput {
