@@ -64,6 +64,14 @@ pub fn problem(error: &ServiceError, request_id: &str) -> Response {
     response
 }
 
+/// The error by itself, for what has no form of its own for one.
+pub fn plain_error(error: &ServiceError, request_id: &str) -> Value {
+    let mut member = error_member(error);
+    member.insert("status".to_owned(), error.desc().status.into());
+    member.insert("request_id".to_owned(), request_id.into());
+    Value::Object(member)
+}
+
 /// The `error` of a JSON-RPC response.
 pub fn rpc_error(error: &ServiceError, request_id: &str) -> Value {
     let mut data = error_member(error);

@@ -8,10 +8,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use axum::extract::ws::Message;
 use parking_lot::Mutex;
 use rustydb_contract::stream::ViewDesc;
+use rustydb_contract::topic::Topic;
 use rustydb_contract::{Principal, ServiceError, ServiceResult, Timestamp};
-use rustydb_contract_core::errors::TOO_MANY_SUBSCRIPTIONS;
+use rustydb_contract_core::errors::{TOO_MANY_SUBSCRIPTIONS, UNAVAILABLE};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// Subscriptions that one connection may have at once.
@@ -42,12 +46,64 @@ impl Transport {
 }
 
 /// Every connection of a server.
-#[derive(Default)]
 pub struct Live {
     /// Numbers given to connections, and to subscriptions.
     connections_made: AtomicU64,
     subscriptions_made: AtomicU64,
     connections: Mutex<BTreeMap<u64, Weak<Connection>>>,
+    broadcasts: Arc<Topic<Broadcast>>,
+}
+
+/// A message to connections.
+pub struct Broadcast {
+    pub topic: String,
+    pub message: Value,
+    pub metadata: Option<Value>,
+    /// Ids of the connections it is for; `None` for any.
+    pub connections: Option<Vec<String>>,
+    /// Names of the users it is for; `None` for any.
+    pub usernames: Option<Vec<String>>,
+}
+
+impl Broadcast {
+    pub(crate) fn to_json(&self) -> Value {
+        let mut told = json!({"topic": self.topic, "message": self.message});
+        if let Some(metadata) = &self.metadata {
+            told["metadata"] = metadata.clone();
+        }
+        told
+    }
+
+    /// Whether it is for a connection of a user.
+    pub fn is_for(&self, connection: &str, username: Option<&str>) -> bool {
+        let named = |names: &Option<Vec<String>>, name: Option<&str>| {
+            let found =
+                |names: &Vec<String>| name.is_some_and(|name| names.iter().any(|known| known == name));
+            names.as_ref().is_none_or(found)
+        };
+        named(&self.connections, Some(connection)) && named(&self.usernames, username)
+    }
+}
+
+/// Asks a connection's task to open a view as if its peer had asked.
+pub struct Request {
+    pub view: &'static ViewDesc,
+    pub input: Value,
+    pub answer: oneshot::Sender<ServiceResult<Arc<Subscribed>>>,
+}
+
+/// Requests that wait for a connection's task.
+const REQUESTS_QUEUED_MAX: usize = 16;
+
+impl Default for Live {
+    fn default() -> Live {
+        Live {
+            connections_made: AtomicU64::new(0),
+            subscriptions_made: AtomicU64::new(0),
+            connections: Mutex::default(),
+            broadcasts: Topic::new(),
+        }
+    }
 }
 
 impl Live {
@@ -66,6 +122,8 @@ impl Live {
             bytes_sent: AtomicU64::new(0),
             bytes_received: AtomicU64::new(0),
             subscriptions: Mutex::default(),
+            requests: Mutex::default(),
+            queue: Mutex::default(),
             closed: CancellationToken::new(),
         });
         self.connections
@@ -81,6 +139,18 @@ impl Live {
             .values()
             .filter_map(Weak::upgrade)
             .collect()
+    }
+
+    /// The open connection of an id.
+    pub fn connection(&self, id: &str) -> Option<Arc<Connection>> {
+        let number: u64 = id.strip_prefix("conn-")?.parse().ok()?;
+        let found = self.connections.lock().get(&number).and_then(Weak::upgrade);
+        found.filter(|connection| connection.id() == id)
+    }
+
+    /// Messages to connections, as administrators send them.
+    pub fn broadcasts(&self) -> &Arc<Topic<Broadcast>> {
+        &self.broadcasts
     }
 
     /// Connections that there were since the server started.
@@ -107,6 +177,10 @@ pub struct Connection {
     pub bytes_sent: AtomicU64,
     pub bytes_received: AtomicU64,
     subscriptions: Mutex<BTreeMap<u64, Arc<Subscribed>>>,
+    /// `None` where the protocol has no way to be subscribed by somebody else.
+    requests: Mutex<Option<mpsc::Sender<Request>>>,
+    /// Of messages to the peer.
+    queue: Mutex<Option<mpsc::WeakSender<Message>>>,
     closed: CancellationToken,
 }
 
@@ -118,6 +192,43 @@ impl Connection {
     /// Who the caller showed to be; `None` before that.
     pub fn principal(&self) -> Option<Arc<Principal>> {
         self.principal.lock().clone()
+    }
+
+    /// What the connection's task is asked to do, where its protocol has a way.
+    pub(crate) fn take_requests(&self) -> mpsc::Receiver<Request> {
+        let (sender, receiver) = mpsc::channel(REQUESTS_QUEUED_MAX);
+        *self.requests.lock() = Some(sender);
+        receiver
+    }
+
+    /// Opens a view for the peer; `None` where the protocol has no way.
+    pub async fn request(
+        &self,
+        view: &'static ViewDesc,
+        input: Value,
+    ) -> Option<ServiceResult<Arc<Subscribed>>> {
+        let requests = self.requests.lock().clone()?;
+        let (answer, answered) = oneshot::channel();
+        let gone = || ServiceError::new(&UNAVAILABLE, "the connection ended meanwhile");
+        if requests.send(Request { view, input, answer }).await.is_err() {
+            return Some(Err(gone()));
+        }
+        Some(answered.await.unwrap_or_else(|_| Err(gone())))
+    }
+
+    /// Whether messages are sent to the peer without its having asked.
+    pub fn takes_broadcasts(&self) -> bool {
+        matches!(self.transport, Transport::Rpc | Transport::Raw)
+    }
+
+    pub(crate) fn watch_queue(&self, queue: &mpsc::Sender<Message>) {
+        *self.queue.lock() = Some(queue.downgrade());
+    }
+
+    /// Whether the peer is behind by as many messages as may wait for it.
+    pub fn is_stuck(&self) -> bool {
+        let queue = self.queue.lock().as_ref().and_then(mpsc::WeakSender::upgrade);
+        queue.is_some_and(|queue| queue.capacity() == 0)
     }
 
     pub fn identify(&self, principal: Arc<Principal>) {
@@ -163,6 +274,7 @@ impl Connection {
         let number = self.live.subscriptions_made.fetch_add(1, Ordering::Relaxed) + 1;
         let subscribed = Arc::new(Subscribed {
             number,
+            connection_id: self.id(),
             view,
             opened_at: Timestamp::now(),
             events: AtomicU64::new(0),
@@ -185,6 +297,7 @@ impl Drop for Connection {
 /// One view that a connection watches.
 pub struct Subscribed {
     number: u64,
+    pub connection_id: String,
     pub view: &'static ViewDesc,
     pub opened_at: Timestamp,
     /// Events handed to the transport.

@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use rustydb_contract::descriptor::{Limits, OperationDesc, PermissionRule};
-use rustydb_contract::host::{Credential, Identity, StatementClassifier};
+use rustydb_contract::descriptor::{
+    FieldDesc, Limits, OperationDesc, OperationKind, PermissionRule, Shape, Ty, TypeDesc,
+};
+use rustydb_contract::host::{Credential, CredentialCell, Identity, StatementClassifier};
+use rustydb_contract::topic::Topic;
 use rustydb_contract::validate::validate;
 use rustydb_contract::{CallContext, Interface, Permissions, Principal, ServiceError, ServiceResult};
 use rustydb_contract_core::access::PERMISSIONS;
 use rustydb_contract_core::errors::{
     DEADLINE_EXCEEDED, INTERNAL, INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use crate::errors::invalid_argument;
@@ -30,7 +33,7 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 #[derive(Debug)]
 pub struct Call {
     pub interface: Interface,
-    pub credential: Option<Credential>,
+    pub credential: CredentialCell,
     pub request_id: Arc<str>,
     /// What the caller asks for; bounded by the contract.
     pub timeout_ms: Option<u64>,
@@ -44,6 +47,61 @@ pub struct Pipeline {
     classifier: Arc<dyn StatementClassifier>,
     limits: Limits,
     draining: AtomicBool,
+    commands: Arc<Topic<Called>>,
+    errors: Arc<Topic<Called>>,
+}
+
+/// A call that was answered.
+pub struct Called {
+    pub desc: &'static OperationDesc,
+    /// Who made it, where that was found out.
+    pub caller: Option<Arc<Principal>>,
+    pub request_id: Arc<str>,
+    /// What was answered, without what is secret.
+    pub result: ServiceResult<Value>,
+    pub elapsed: Duration,
+}
+
+/// A value of a type without its secrets.
+fn public(mut value: Value, ty: Option<&'static TypeDesc>) -> Value {
+    if let Some(ty) = ty {
+        hide_named(&mut value, ty);
+    }
+    value
+}
+
+fn hide_named(value: &mut Value, desc: &'static TypeDesc) {
+    match (&desc.shape, value) {
+        (Shape::Object(object), Value::Object(map)) => hide_fields(map, object.fields),
+        (Shape::Union(union), Value::Object(map)) => {
+            let tag = map.get(union.tag).and_then(Value::as_str);
+            let variant = union.variants.iter().find(|variant| Some(variant.value) == tag);
+            if let Some(Shape::Object(object)) = variant.map(|variant| &variant.target.shape) {
+                hide_fields(map, object.fields);
+            }
+        }
+        (Shape::Alias(ty), value) => hide(value, ty),
+        _ => {}
+    }
+}
+
+fn hide_fields(map: &mut Map<String, Value>, fields: &'static [FieldDesc]) {
+    for field in fields {
+        if field.sensitive {
+            map.shift_remove(field.name);
+        } else if let Some(value) = map.get_mut(field.name) {
+            hide(value, &field.ty);
+        }
+    }
+}
+
+fn hide(value: &mut Value, ty: &'static Ty) {
+    match (ty.resolved(), value) {
+        (Ty::Ref(desc), value) => hide_named(value, desc),
+        (Ty::Array { items, .. }, Value::Array(list)) => list.iter_mut().for_each(|item| hide(item, items)),
+        (Ty::Map { values }, Value::Object(map)) => map.values_mut().for_each(|value| hide(value, values)),
+        _ => {}
+    }
 }
 
 impl Pipeline {
@@ -57,6 +115,8 @@ impl Pipeline {
             classifier,
             limits,
             draining: AtomicBool::new(false),
+            commands: Topic::new(),
+            errors: Topic::new(),
         }
     }
 
@@ -78,9 +138,10 @@ impl Pipeline {
             interface = call.interface.as_str(),
             request_id = %call.request_id,
         );
-        let interface = call.interface;
+        let (interface, request_id) = (call.interface, Arc::clone(&call.request_id));
         let begun = Instant::now();
-        let steps = AssertUnwindSafe(self.steps(operation, call, begun)).catch_unwind();
+        let mut caller = None;
+        let steps = AssertUnwindSafe(self.steps(operation, call, begun, &mut caller)).catch_unwind();
         let result = match steps.instrument(span.clone()).await {
             Ok(result) => result,
             Err(_) => Err(panicked()),
@@ -88,6 +149,7 @@ impl Pipeline {
         let elapsed = begun.elapsed();
         let code = result.as_ref().err().map_or("OK", ServiceError::code);
         measure(desc, interface, code, elapsed);
+        self.tell(desc, caller.as_ref(), &request_id, result.as_deref(), elapsed);
         span.in_scope(|| match &result {
             Ok(_) => tracing::debug!(elapsed_us = elapsed.as_micros() as u64, "done"),
             Err(error) if error.desc().status >= 500 => tracing::error!(%error, "failed"),
@@ -101,10 +163,12 @@ impl Pipeline {
         &self,
         view: &RegisteredView,
         call: Call,
+        connection: Arc<str>,
     ) -> ServiceResult<(Opened, Option<Arc<Principal>>)> {
         let desc = &view.desc.open;
-        let interface = call.interface;
+        let (interface, request_id) = (call.interface, Arc::clone(&call.request_id));
         let begun = Instant::now();
+        let mut caller = None;
         let span = tracing::info_span!(
             "open",
             view = desc.id,
@@ -112,7 +176,9 @@ impl Pipeline {
             request_id = %call.request_id,
         );
         let steps = async {
-            let (context, input, timeout) = self.admitted(desc, call, begun).await?;
+            let (context, input, timeout) = self
+                .admitted(desc, call, begun, Some(connection), &mut caller)
+                .await?;
             let principal = context.principal.clone();
             let opened = within(timeout, view.open(context, input)).await?;
             Ok((opened, principal))
@@ -127,12 +193,52 @@ impl Pipeline {
         };
         let code = result.as_ref().err().map_or("OK", ServiceError::code);
         measure(desc, interface, code, begun.elapsed());
+        if let Err(error) = &result {
+            self.tell(desc, caller.as_ref(), &request_id, Err(error), begun.elapsed());
+        }
         span.in_scope(|| match &result {
             Err(error) if error.desc().status >= 500 => tracing::error!(%error, "failed"),
             Err(error) => tracing::debug!(%error, "refused"),
             Ok(_) => {}
         });
         result
+    }
+
+    /// Tells whoever watches calls of one that was answered.
+    fn tell(
+        &self,
+        desc: &'static OperationDesc,
+        caller: Option<&Arc<Principal>>,
+        request_id: &Arc<str>,
+        result: Result<&dyn Answer, &ServiceError>,
+        elapsed: Duration,
+    ) {
+        let called = || Called {
+            desc,
+            caller: caller.cloned(),
+            request_id: Arc::clone(request_id),
+            result: match result {
+                Ok(answer) => Ok(public(answer.to_value().unwrap_or_default(), desc.output)),
+                Err(error) => Err(error.clone()),
+            },
+            elapsed,
+        };
+        if result.is_err() {
+            self.errors.publish(called);
+        }
+        if desc.kind == OperationKind::Command || desc.kind == OperationKind::Job {
+            self.commands.publish(called);
+        }
+    }
+
+    /// Commands as they are answered.
+    pub fn commands(&self) -> &Arc<Topic<Called>> {
+        &self.commands
+    }
+
+    /// Calls, and openings of views, as they fail.
+    pub fn errors(&self) -> &Arc<Topic<Called>> {
+        &self.errors
     }
 
     /// Whether a caller may still make a call that was let through before.
@@ -158,9 +264,10 @@ impl Pipeline {
         operation: &Registered,
         call: Call,
         begun: Instant,
+        caller: &mut Option<Arc<Principal>>,
     ) -> ServiceResult<Box<dyn Answer>> {
         let desc = operation.desc;
-        let (context, input, timeout) = self.admitted(desc, call, begun).await?;
+        let (context, input, timeout) = self.admitted(desc, call, begun, None, caller).await?;
         within(timeout, operation.invoke(context, input))
             .await
             .inspect_err(|error| check_declared(desc, error))
@@ -172,11 +279,14 @@ impl Pipeline {
         desc: &'static OperationDesc,
         call: Call,
         begun: Instant,
+        connection: Option<Arc<str>>,
+        caller: &mut Option<Arc<Principal>>,
     ) -> ServiceResult<(CallContext, Value, Duration)> {
         if self.draining.load(Ordering::Relaxed) && desc.permission != PermissionRule::Public {
             return Err(ServiceError::new(&UNAVAILABLE, "the server is stopping").with_retry_after_seconds(1));
         }
-        let principal = self.authenticate(desc, call.credential.as_ref()).await?;
+        let principal = self.authenticate(desc, call.credential.get().as_ref()).await?;
+        *caller = principal.clone();
         // What statements need is known by parsing them, and nothing is parsed before its bounds are checked.
         let by_statement = matches!(desc.permission, PermissionRule::Statement { .. });
         if by_statement {
@@ -194,6 +304,8 @@ impl Pipeline {
             interface: call.interface,
             request_id: call.request_id,
             principal,
+            credential: call.credential,
+            connection,
             deadline: begun + timeout,
         };
         Ok((context, call.input, timeout))

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use rustydb_contract::descriptor::{ModuleDesc, OperationDesc};
 use rustydb_contract::{CallContext, Operation, ServiceError, ServiceResult};
-use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT, OPERATION_NOT_FOUND};
+use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT, OPERATION_NOT_FOUND, UNAVAILABLE};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -81,6 +81,24 @@ pub struct ModuleApi {
 /// All that requests need, shared by every connection.
 #[derive(Clone)]
 pub struct Api(Arc<Inner>);
+
+/// The way back to the server for services that the server itself has: they are made before it is.
+#[derive(Clone, Default)]
+pub struct LateApi(Arc<OnceLock<Weak<Inner>>>);
+
+impl LateApi {
+    /// Says which server it is; once.
+    pub fn set(&self, api: &Api) {
+        // A second one would be a second server with the same services, and the first stays.
+        let _ = self.0.set(Arc::downgrade(&api.0));
+    }
+
+    pub fn get(&self) -> ServiceResult<Api> {
+        let api = self.0.get().and_then(Weak::upgrade);
+        api.map(Api)
+            .ok_or_else(|| ServiceError::new(&UNAVAILABLE, "the server is starting or stopping"))
+    }
+}
 
 struct Inner {
     pipeline: Pipeline,

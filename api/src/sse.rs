@@ -13,16 +13,16 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response, Sse, sse};
 use futures::stream;
 use http::{HeaderMap, HeaderValue, header};
-use parking_lot::Mutex;
+use rustydb_contract::host::CredentialCell;
 use rustydb_contract::stream::{StreamClass, ViewDesc};
 use rustydb_contract::{Interface, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::INVALID_ARGUMENT;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::errors::{problem, put_request_id, rpc_error};
+use crate::errors::{plain_error, problem, put_request_id};
 use crate::live::{Connection, Transport};
-use crate::pipeline::{Call, request_id};
+use crate::pipeline::Call;
 use crate::registry::Api;
 use crate::rest;
 use crate::streams::{Frame, FrameBody, Watch};
@@ -64,18 +64,18 @@ async fn open(
     let connection = api.live().connect(Transport::Sse, rest::address_of(&parts));
     let call = Call {
         interface: Interface::Rest,
-        credential: credential.clone(),
+        credential: CredentialCell::new(credential),
         request_id: Arc::clone(request_id),
         timeout_ms,
         input,
     };
-    let cell = Arc::new(Mutex::new(credential));
-    let watch = Watch::open(api, &connection, api.view(desc.open.id)?, call, cell).await?;
+    let watch = Watch::open(api, &connection, api.view(desc.open.id)?, call).await?;
     let events = Events {
         first: Some(opened(&watch)),
         watch: Some(watch),
         stopping: api.stopping().clone(),
         connection,
+        request_id: Arc::clone(request_id),
     };
     let events = stream::unfold(events, async |mut events| {
         let event = events.next().await?;
@@ -117,6 +117,7 @@ struct Events {
     watch: Option<Watch>,
     stopping: CancellationToken,
     connection: Arc<Connection>,
+    request_id: Arc<str>,
 }
 
 impl Events {
@@ -134,7 +135,7 @@ impl Events {
             Ok(frame) => event(&frame, &self.connection),
             Err(error) => {
                 self.watch = None;
-                let text = rpc_error(&error, &request_id(None))["data"].to_string();
+                let text = plain_error(&error, &self.request_id).to_string();
                 sse::Event::default().event("error").data(text)
             }
         })

@@ -11,9 +11,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use parking_lot::Mutex;
 use rustydb_contract::descriptor::{FieldDesc, Shape};
-use rustydb_contract::host::Credential;
+use rustydb_contract::host::CredentialCell;
 use rustydb_contract::stream::{Body, Control, EventDesc, Item, StreamClass, StreamEvent, View, ViewDesc};
 use rustydb_contract::validate::Violation;
 use rustydb_contract::{CallContext, Cursor, Principal, ServiceError, ServiceResult, Timestamp};
@@ -94,9 +93,6 @@ fn forget<E: StreamEvent>(item: Item<E>) -> ServiceResult<Item<AnyEvent>> {
     Ok(Item { at, cursor, body })
 }
 
-/// The credential that a connection has now; `auth` on a socket replaces it.
-pub type CredentialCell = Arc<Mutex<Option<Credential>>>;
-
 /// A view that is open. Dropping it ends it.
 pub struct Watch {
     desc: &'static ViewDesc,
@@ -145,14 +141,14 @@ impl Watch {
         connection: &Arc<Connection>,
         view: &RegisteredView,
         call: Call,
-        credential: CredentialCell,
     ) -> ServiceResult<Watch> {
         let entry = connection.subscribe(view.desc)?;
         // Subscribed to before the caller is authenticated: a right that is taken away meanwhile is seen.
         let mut changes = api.access_changes();
         changes.mark_unchanged();
         let input = call.input.clone();
-        let (opened, principal) = api.pipeline().open(view, call).await?;
+        let credential = call.credential.clone();
+        let (opened, principal) = api.pipeline().open(view, call, connection.id().into()).await?;
         let choice = Choice::of(view.desc, &input)?;
         let expires = principal.as_deref().and_then(expiry);
         if let Some(principal) = principal {
@@ -284,7 +280,7 @@ impl Watch {
 
 impl Access {
     async fn check(&mut self, desc: &'static ViewDesc) -> ServiceResult<()> {
-        let credential = self.credential.lock().clone();
+        let credential = self.credential.get();
         let pipeline = self.api.pipeline();
         let principal = pipeline.may(&desc.open, credential.as_ref(), &self.input).await?;
         self.expires = principal.as_deref().and_then(expiry);

@@ -395,6 +395,9 @@ pub struct Step {
     /// Name under which the answer is kept for `${name.field}`.
     #[serde(default)]
     pub save: Option<String>,
+    /// Code of the error that the call must answer; without it the call must succeed.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// One source of events with its views.

@@ -386,6 +386,8 @@ pub struct Step {
     pub repeat: u32,
     pub input: Value,
     pub save: Option<String>,
+    /// Code of the expected error.
+    pub error: Option<String>,
 }
 
 impl Model {

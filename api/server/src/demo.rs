@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use rustydb_api::{Api, Call, pipeline};
 use rustydb_contract::Interface;
-use rustydb_contract::host::Credential;
+use rustydb_contract::host::{Credential, CredentialCell};
 use rustydb_runtime::SystemClock;
 use rustydb_services::AdminSecret;
 use serde_json::{Map, Value, json};
@@ -115,7 +115,7 @@ async fn call(
     let request_id: Arc<str> = pipeline::request_id(None);
     let call = Call {
         interface: Interface::Rpc,
-        credential,
+        credential: CredentialCell::new(credential),
         request_id,
         timeout_ms: None,
         input,

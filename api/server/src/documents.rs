@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rustydb_api::Pipeline;
+use rustydb_api::{LateApi, Pipeline};
 use rustydb_api::server::{self, Server};
 use rustydb_contract_core::access::LIMITS;
 use rustydb_runtime::SystemClock;
@@ -24,7 +24,7 @@ async fn server(folder: &tempfile::TempDir) -> Server {
     };
     let engine = Engine::open(options).await.unwrap();
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
-    server::build(pipeline, serve::modules(&engine)).unwrap()
+    server::build(pipeline, serve::modules(&engine, &LateApi::default(), Arc::new(SystemClock::new()))).unwrap()
 }
 
 /// An operation of a document, reduced to what both must say.

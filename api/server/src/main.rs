@@ -8,6 +8,7 @@ mod metrics;
 mod pages;
 mod secret;
 mod serve;
+mod services;
 
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustydb_api::server::{self, Server};
-use rustydb_api::{ModuleApi, Pipeline};
+use rustydb_api::{LateApi, ModuleApi, Pipeline};
 use rustydb_contract::descriptor::OperationDesc;
 use rustydb_contract_core::access::LIMITS;
 use rustydb_runtime::SystemClock;
@@ -16,6 +16,10 @@ use crate::serve;
 
 /// Interface and operation.
 type Registration = (&'static str, &'static str);
+
+fn modules_of(engine: &Engine) -> Vec<ModuleApi> {
+    serve::modules(engine, &LateApi::default(), Arc::new(SystemClock::new()))
+}
 
 fn build(engine: &Engine, modules: Vec<ModuleApi>) -> Server {
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
@@ -64,7 +68,7 @@ async fn a_registration_that_is_taken_away_is_missed() {
         clock: Arc::new(SystemClock::new()),
     };
     let engine = Engine::open(options).await.unwrap();
-    let modules = || serve::modules(&engine);
+    let modules = || modules_of(&engine);
     let contract: Vec<&'static OperationDesc> = modules()
         .iter()
         .flat_map(|module| module.desc.operations.iter().copied())
@@ -101,12 +105,12 @@ async fn a_module_without_its_routes_is_missed_on_rest_alone() {
         clock: Arc::new(SystemClock::new()),
     };
     let engine = Engine::open(options).await.unwrap();
-    let names: Vec<&str> = serve::modules(&engine)
+    let names: Vec<&str> = modules_of(&engine)
         .iter()
         .map(|module| module.desc.name)
         .collect();
     for name in names {
-        let mut modules = serve::modules(&engine);
+        let mut modules = modules_of(&engine);
         let contract: Vec<&'static OperationDesc> = modules
             .iter()
             .flat_map(|module| module.desc.operations.iter().copied())

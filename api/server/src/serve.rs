@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::serve::ListenerExt;
-use rustydb_api::{Api, Pipeline, server};
+use rustydb_api::{Api, LateApi, Pipeline, server};
 use rustydb_contract_core::access::LIMITS;
-use rustydb_runtime::SystemClock;
+use rustydb_runtime::{Clock, SystemClock};
 use rustydb_services::{AdminSecret, Engine, EngineOptions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, ServeArguments};
+use crate::services::{Protocol, Websocket};
 use crate::{metrics, pages, secret};
 
 /// How long calls under way may go on once the server stops.
@@ -74,7 +75,7 @@ pub async fn start(
     let recorder = metrics::install()?;
     let options = EngineOptions {
         data_dir: config.data_dir.clone(),
-        clock,
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
     let engine = Arc::new(Engine::open(options).await.context("cannot open the data")?);
     let admin = engine
@@ -87,7 +88,10 @@ pub async fn start(
         );
     }
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
-    let server = server::build(pipeline, modules(&engine)).context("the GraphQL schema does not build")?;
+    let late = LateApi::default();
+    let server = server::build(pipeline, modules(&engine, &late, clock))
+        .context("the GraphQL schema does not build")?;
+    late.set(&server.api);
     let router = metrics::add(pages::add(server.router.clone()), server.api.clone(), recorder);
     let router = server::with_fallbacks(router, server.graphql);
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -110,17 +114,18 @@ pub async fn start(
     })
 }
 
-/// The contract's modules, each with its service.
-pub fn modules(engine: &Engine) -> Vec<rustydb_api::ModuleApi> {
+/// The contract's modules, each with its service. Those that are about the server find it by `api` once it is there.
+pub fn modules(engine: &Engine, api: &LateApi, clock: Arc<dyn Clock>) -> Vec<rustydb_api::ModuleApi> {
     vec![
         rustydb_api_admin::module(engine.admin()),
         rustydb_api_auth::module(engine.auth()),
         rustydb_api_database::module(engine.database()),
         rustydb_api_health::module(engine.health()),
-        rustydb_api_protocol::module(engine.protocol()),
+        rustydb_api_protocol::module(Arc::new(Protocol::new(api.clone()))),
         rustydb_api_query::module(engine.query()),
         rustydb_api_sql::module(engine.sql()),
         rustydb_api_transactions::module(engine.transactions()),
+        rustydb_api_websocket::module(Arc::new(Websocket::new(api.clone(), clock))),
     ]
 }
 

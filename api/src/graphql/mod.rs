@@ -13,7 +13,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use parking_lot::Mutex;
+use rustydb_contract::host::CredentialCell;
 use rustydb_contract::{ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INVALID_ARGUMENT, INVALID_REQUEST, UNSUPPORTED_MEDIA_TYPE};
 use serde_json::Value;
@@ -21,7 +21,6 @@ use serde_json::Value;
 use crate::errors::{graphql_error, put_request_id};
 use crate::live::Connection;
 use crate::registry::Api;
-use crate::streams::CredentialCell;
 use crate::{rest, socket};
 
 pub use schema::build;
@@ -120,7 +119,7 @@ async fn decode(graphql: &Graphql, request: Request, request_id: &Arc<str>) -> S
     let request: GraphqlRequest = serde_json::from_value(value)
         .map_err(|error| ServiceError::new(&INVALID_REQUEST, error.to_string()))?;
     Ok(request.data(RequestData {
-        credential: Arc::new(Mutex::new(credential)),
+        credential: CredentialCell::new(credential),
         request_id: Arc::clone(request_id),
         timeout_ms,
         connection: None,

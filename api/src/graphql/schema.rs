@@ -11,6 +11,7 @@ use futures::stream;
 use rustydb_contract::descriptor::{
     FieldDesc, IntegerWidth, ObjectDesc, OperationDesc, OperationKind, Shape, Ty, TypeDesc, UnionDesc,
 };
+use rustydb_contract::host::CredentialCell;
 use rustydb_contract::names::{camel, enum_value};
 use rustydb_contract::stream::{StreamClass, ViewDesc};
 use rustydb_contract::{Interface, ServiceError};
@@ -130,7 +131,7 @@ fn resolve<'a>(api: Api, desc: &'static OperationDesc, context: ResolverContext<
         let data = context.ctx.data::<RequestData>()?;
         let call = Call {
             interface: Interface::Graphql,
-            credential: data.credential.lock().clone(),
+            credential: CredentialCell::new(data.credential.get()),
             request_id: data.request_id.clone(),
             timeout_ms: data.timeout_ms,
             input: Value::Object(input),
@@ -182,18 +183,15 @@ fn watch<'a>(api: Api, desc: &'static ViewDesc, context: ResolverContext<'a>) ->
         };
         let call = Call {
             interface: Interface::Graphql,
-            credential: data.credential.lock().clone(),
+            credential: data.credential.clone(),
             request_id: data.request_id.clone(),
             timeout_ms: data.timeout_ms,
             input: Value::Object(input),
         };
         let view = api.view(desc.open.id).map_err(fail)?;
-        let credential = data.credential.clone();
         // Who did not ask for `control` gets events alone: what is told beside them would be nothing but nulls.
         let tells = context.ctx.look_ahead().field("control").exists();
-        let opened = Watch::open(&api, connection, view, call, credential)
-            .await
-            .map_err(fail)?;
+        let opened = Watch::open(&api, connection, view, call).await.map_err(fail)?;
         let beginning = tells.then(|| opened.beginning());
         Ok(stream::unfold(
             (opened, beginning),

@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
 use rustydb_contract::descriptor::OperationDesc;
+use rustydb_contract::host::CredentialCell;
 use rustydb_contract::{Interface, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INTERNAL, INVALID_REQUEST, METHOD_NOT_ALLOWED, OPERATION_NOT_FOUND};
 
@@ -53,7 +54,7 @@ async fn answer(
     let input = input(desc, api.pipeline().limits(), path, &parts, body).await?;
     let call = Call {
         interface: Interface::Rest,
-        credential,
+        credential: CredentialCell::new(credential),
         request_id,
         timeout_ms,
         input,

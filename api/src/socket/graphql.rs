@@ -23,9 +23,10 @@ use super::Handshake;
 use super::session::{self, Language, Outbox, Socket, close};
 use crate::errors::{graphql_error, problem};
 use crate::graphql::{Graphql, RequestData, finished, is_refused};
-use crate::live::{SUBSCRIPTIONS_MAX, Transport};
+use crate::live::{Broadcast, SUBSCRIPTIONS_MAX, Transport};
 use crate::pipeline::request_id;
 use crate::rest;
+use crate::streams::Watch;
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -127,6 +128,14 @@ impl Language for TransportWs {
         self.acknowledged
     }
 
+    const TAKES_MORE: bool = false;
+
+    fn broadcast(&self, _: &Broadcast) -> String {
+        String::new()
+    }
+
+    async fn adopt(&mut self, _: &mut Socket, _: Watch) {}
+
     fn tidy(&mut self) {}
 }
 
@@ -201,7 +210,7 @@ impl TransportWs {
         }
         let request_id = request_id(None);
         let request = request.data(RequestData {
-            credential: Arc::clone(&socket.credential),
+            credential: socket.credential.clone(),
             request_id: Arc::clone(&request_id),
             timeout_ms: None,
             connection: Some(Arc::clone(&socket.connection)),

@@ -13,15 +13,13 @@ mod rpc;
 mod session;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap};
 use http::request::Parts;
-use parking_lot::Mutex;
-use rustydb_contract::host::Credential;
+use rustydb_contract::host::{Credential, CredentialCell};
 use rustydb_contract::stream::ViewDesc;
 use rustydb_contract::{ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INVALID_REQUEST, PERMISSION_DENIED};
@@ -31,7 +29,6 @@ use crate::errors::problem;
 use crate::live::Transport;
 use crate::registry::Api;
 use crate::rest;
-use crate::streams::CredentialCell;
 
 /// The subprotocol of JSON-RPC.
 pub const JSON_PROTOCOL: &str = "rustydb.json";
@@ -171,7 +168,7 @@ impl Handshake {
             .max_frame_size(FRAME_BYTES_MAX)
             .on_upgrade(move |socket| {
                 let sockets = api.sockets().clone();
-                let credential = Arc::new(Mutex::new(credential));
+                let credential = CredentialCell::new(credential);
                 sockets.track_future(run(api, socket, credential, address))
             })
             .into_response()

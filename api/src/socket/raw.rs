@@ -4,7 +4,7 @@
 //! entry `subscribe` {event or view, args, filter, fields, events, cursor}; `event` is a `message_type` or the id of a
 //! view. It is told `connected`, `auth_success`, `auth_error`, `pong`, `subscription_ack`, `unsubscription_ack`, the
 //! events of its subscriptions, each with its `subscription_id`, what [`StreamControl`] says in lower case, and
-//! `protocol_error` for what it could not have. On the path of one view the events carry no `subscription_id`.
+//! `broadcast` for messages that administrators send, and `protocol_error` for what it could not have. On the path of one view the events carry no `subscription_id`.
 //!
 //! [`StreamControl`]: rustydb_contract_core::StreamControl
 
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, WebSocket};
-use rustydb_contract::host::Credential;
+use rustydb_contract::host::{Credential, CredentialCell};
 use rustydb_contract::stream::ViewDesc;
 use rustydb_contract::{Interface, ServiceError, ServiceResult, Timestamp};
 use rustydb_contract_core::errors::{INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND};
@@ -20,13 +20,13 @@ use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
 
 use super::Dedicated;
-use super::session::{self, Language, Outbox, Socket, open_watch};
+use super::session::{self, Language, Outbox, Socket};
 use crate::errors::rpc_error;
-use crate::live::Connection;
+use crate::live::{Broadcast, Connection};
 use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
 use crate::rest::parse_json;
-use crate::streams::{CredentialCell, Watch};
+use crate::streams::Watch;
 
 /// What `subscribe` takes that stands among the arguments of the view.
 const CHOICES: [&str; 4] = ["cursor", "events", "fields", "filter"];
@@ -82,6 +82,16 @@ impl Language for Raw {
                 Ok(())
             }
         }
+    }
+
+    const TAKES_MORE: bool = true;
+
+    fn broadcast(&self, message: &Broadcast) -> String {
+        envelope("broadcast", message.to_json())
+    }
+
+    async fn adopt(&mut self, socket: &mut Socket, watch: Watch) {
+        self.acknowledge(socket, watch).await;
     }
 
     fn tidy(&mut self) {
@@ -166,7 +176,7 @@ impl Raw {
 
     /// Opens the view of the socket's path once the caller is known.
     async fn open_dedicated(&mut self, socket: &mut Socket) {
-        if socket.credential.lock().is_none() {
+        if socket.credential.get().is_none() {
             return;
         }
         let Some(Dedicated { desc, input }) = self.dedicated.take() else {
@@ -294,13 +304,13 @@ fn subscription(api: &Api, data: &Value) -> ServiceResult<(&'static ViewDesc, Va
 async fn watch(socket: &Socket, desc: &'static ViewDesc, input: Value) -> ServiceResult<Watch> {
     let call = Call {
         interface: Interface::Rpc,
-        credential: socket.credential.lock().clone(),
+        credential: socket.credential.clone(),
         request_id: request_id(None),
         timeout_ms: None,
         input,
     };
     let view = socket.api.view(desc.open.id)?;
-    open_watch(&socket.api, &socket.connection, &socket.credential, view, call).await
+    Watch::open(&socket.api, &socket.connection, view, call).await
 }
 
 async fn forward(mut watch: Watch, outbox: Outbox, is_entry: bool) {

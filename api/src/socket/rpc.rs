@@ -9,14 +9,15 @@
 //! missed. What comes of it are notifications: `event` {subscription, seq, event, data, timestamp, cursor}, with
 //! `control` in the place of event and data where something is told that is no event; and at last `complete`
 //! {subscription, error}, unless `unsubscribe` {subscription} ended it. On the path of one view the notification
-//! `subscribed` {subscription, view, cursor} acknowledges it.
+//! `subscribed` {subscription, view, cursor} acknowledges it, as it does where an administrator subscribed the connection;
+//! `broadcast` {topic, message, metadata} is sent to connections without their having asked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::ws::{CloseFrame, WebSocket};
-use rustydb_contract::host::Credential;
+use rustydb_contract::host::{Credential, CredentialCell};
 use rustydb_contract::{Interface, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{
     CANCELLED, INTERNAL, INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND,
@@ -27,13 +28,13 @@ use tokio::task::AbortHandle;
 
 use super::Dedicated;
 use super::message::{Refused, RpcRequest, failure, notification, success};
-use super::session::{self, Language, Outbox, Socket, open_watch};
+use super::session::{self, Language, Outbox, Socket};
 use crate::errors::rpc_error;
-use crate::live::Connection;
+use crate::live::{Broadcast, Connection};
 use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
 use crate::rest::parse_json;
-use crate::streams::{CredentialCell, Watch};
+use crate::streams::Watch;
 
 /// Calls of one socket that run at the same time, those of batches included; others wait.
 const CALLS_IN_FLIGHT_MAX: usize = session::CALLS_UNDER_WAY_MAX / 2;
@@ -87,6 +88,16 @@ impl Language for Rpc {
         Ok(())
     }
 
+    const TAKES_MORE: bool = true;
+
+    fn broadcast(&self, message: &Broadcast) -> String {
+        notification("broadcast", &message.to_json())
+    }
+
+    async fn adopt(&mut self, socket: &mut Socket, watch: Watch) {
+        self.accept(socket, watch).await;
+    }
+
     fn tidy(&mut self) {
         self.running.retain(|_, call| !call.task.is_finished());
         self.watching.retain(|_, task| !task.is_finished());
@@ -96,7 +107,7 @@ impl Language for Rpc {
 impl Rpc {
     /// Opens the view of the socket's path once the caller is known.
     async fn open_dedicated(&mut self, socket: &mut Socket) {
-        if socket.credential.lock().is_none() {
+        if socket.credential.get().is_none() {
             return;
         }
         let Some(Dedicated { desc, input }) = self.dedicated.take() else {
@@ -105,16 +116,21 @@ impl Rpc {
         let opened = watch(socket, desc.open.id, input, &request_id(None), None).await;
         match opened {
             Ok(opened) => {
-                let mut params = subscribed(&opened);
-                params["view"] = desc.open.id.into();
-                socket.outbox.send(notification("subscribed", &params)).await;
-                self.forward(socket, opened);
+                self.accept(socket, opened).await;
             }
             Err(error) => {
                 let params = json!({"view": desc.open.id, "error": rpc_error(&error, &request_id(None))});
                 socket.outbox.send(notification("complete", &params)).await;
             }
         }
+    }
+
+    /// Tells of a subscription that the peer did not ask for by a call.
+    async fn accept(&mut self, socket: &mut Socket, watch: Watch) {
+        let mut params = subscribed(&watch);
+        params["view"] = watch.desc().open.id.into();
+        socket.outbox.send(notification("subscribed", &params)).await;
+        self.forward(socket, watch);
     }
 
     /// Sends what comes of a subscription, from now on.
@@ -160,7 +176,7 @@ impl Rpc {
         let id = request.id.clone();
         let answered = Arc::new(AtomicBool::new(false));
         let (api, outbox) = (socket.api.clone(), socket.outbox.clone());
-        let credential = socket.credential.lock().clone();
+        let credential = socket.credential.get();
         let (slots, done) = (Arc::clone(&self.slots), Arc::clone(&answered));
         let task = socket.calls.spawn(async move {
             let slot = slots.acquire_owned().await;
@@ -202,7 +218,7 @@ impl Rpc {
             }
         }
         let (api, outbox) = (socket.api.clone(), socket.outbox.clone());
-        let credential = socket.credential.lock().clone();
+        let credential = socket.credential.get();
         let slots = Arc::clone(&self.slots);
         socket.calls.spawn(async move {
             let calls = parsed.into_iter().map(async |request| {
@@ -352,12 +368,12 @@ async fn watch(
     let view = socket.api.view(view)?;
     let call = Call {
         interface: Interface::Rpc,
-        credential: socket.credential.lock().clone(),
+        credential: socket.credential.clone(),
         request_id: Arc::clone(request_id),
         timeout_ms,
         input,
     };
-    open_watch(&socket.api, &socket.connection, &socket.credential, view, call).await
+    Watch::open(&socket.api, &socket.connection, view, call).await
 }
 
 async fn forward(mut watch: Watch, outbox: Outbox) {
@@ -392,7 +408,7 @@ async fn call(api: &Api, credential: Option<Credential>, request: RpcRequest) ->
     let request_id = request_id(request.request_id.as_deref());
     let call = Call {
         interface: Interface::Rpc,
-        credential,
+        credential: CredentialCell::new(credential),
         request_id: Arc::clone(&request_id),
         timeout_ms: request.timeout_ms,
         input: request.params,

@@ -7,16 +7,18 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use rustydb_contract::host::Credential;
-use rustydb_contract::{Principal, ServiceResult};
+use rustydb_contract::host::{Credential, CredentialCell};
+use rustydb_contract::stream::{Body, Item, Subscription, ViewDesc};
+use rustydb_contract::{Interface, Principal, ServiceResult};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use crate::live::Connection;
-use crate::pipeline::Call;
+use crate::live::{Broadcast, Connection, Request};
+use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
-use crate::streams::{CredentialCell, RegisteredView, Watch};
+use crate::streams::Watch;
 
 /// How often the server asks whether the peer lives.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -56,11 +58,20 @@ pub(super) trait Language: Send {
 
     /// Whether the peer did what it has to do first.
     fn is_identified(&self, socket: &Socket) -> bool {
-        socket.credential.lock().is_some()
+        socket.credential.get().is_some()
     }
 
     /// After a task of the socket ended.
     fn tidy(&mut self);
+
+    /// Whether the peer can be sent what it did not ask for: broadcasts, and subscriptions that others made for it.
+    const TAKES_MORE: bool;
+
+    /// Text of a message to connections.
+    fn broadcast(&self, message: &Broadcast) -> String;
+
+    /// Takes a view that somebody else opened for the peer.
+    fn adopt(&mut self, socket: &mut Socket, watch: Watch) -> impl Future<Output = ()> + Send;
 }
 
 /// What all languages need of a socket.
@@ -92,21 +103,10 @@ impl Socket {
     /// Who is behind a credential; from now on the socket's calls are made with it.
     pub(super) async fn identify(&self, credential: Credential) -> ServiceResult<Arc<Principal>> {
         let principal = self.api.pipeline().principal(&credential).await?;
-        *self.credential.lock() = Some(credential);
+        self.credential.set(credential);
         self.connection.identify(Arc::clone(&principal));
         Ok(principal)
     }
-}
-
-/// Opens a view for a socket.
-pub(super) async fn open_watch(
-    api: &Api,
-    connection: &Arc<Connection>,
-    credential: &CredentialCell,
-    view: &RegisteredView,
-    call: Call,
-) -> ServiceResult<Watch> {
-    Watch::open(api, connection, view, call, Arc::clone(credential)).await
 }
 
 /// Speaks a language on a socket until it ends.
@@ -119,8 +119,9 @@ pub(super) async fn run<L: Language>(
 ) {
     let (sink, mut stream) = socket.split();
     let (sender, queue) = mpsc::channel(MESSAGES_QUEUED_MAX);
+    connection.watch_queue(&sender);
     let writer = tokio::spawn(write(sink, queue));
-    let known = credential.lock().clone();
+    let known = credential.get();
     if let Some(credential) = known
         && let Ok(principal) = api.pipeline().principal(&credential).await
     {
@@ -173,6 +174,8 @@ async fn serve<L: Language>(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stopping = socket.api.stopping().clone();
     let ended = socket.connection.closed().clone();
+    let mut requests = L::TAKES_MORE.then(|| socket.connection.take_requests());
+    let mut broadcasts = L::TAKES_MORE.then(|| broadcasts_for(socket));
     language.begin(socket).await;
     loop {
         let identified = language.is_identified(socket);
@@ -204,6 +207,22 @@ async fn serve<L: Language>(
                 while socket.calls.join_next().await.is_some() {}
                 return Some(close(close_code::AWAY, "the server is stopping"));
             }
+            Some(request) = next_request(&mut requests) => {
+                let Request { view, input, answer } = request;
+                let opened = open_for(socket, view, input).await;
+                let told = opened.as_ref().map(|watch| Arc::clone(watch.subscribed())).map_err(Clone::clone);
+                // Who asked may be gone; the peer is subscribed all the same.
+                let _ = answer.send(told);
+                if let Ok(watch) = opened {
+                    language.adopt(socket, watch).await;
+                }
+            }
+            Some(Ok(item)) = next_broadcast(&mut broadcasts) => {
+                if let Body::Event(message) = item.body {
+                    let text = language.broadcast(&message);
+                    socket.outbox.send(text).await;
+                }
+            }
             () = ended.cancelled() => return Some(close(close_code::NORMAL, "closed by an administrator")),
             _ = pings.tick() => {
                 // Nothing is heard of a peer whose frames stay unread, and nothing held against it.
@@ -230,6 +249,47 @@ async fn serve<L: Language>(
             Some(_) = socket.watches.join_next(), if !socket.watches.is_empty() => language.tidy(),
         }
     }
+}
+
+/// The messages that are for the peer, whoever it turns out to be.
+fn broadcasts_for(socket: &Socket) -> Subscription<Arc<Broadcast>> {
+    let connection = Arc::downgrade(&socket.connection);
+    socket.api.live().broadcasts().subscribe_shared(move |message| {
+        connection.upgrade().is_some_and(|connection| {
+            let principal = connection.principal();
+            let username = principal.as_ref().map(|principal| principal.username.as_str());
+            message.is_for(&connection.id(), username)
+        })
+    })
+}
+
+async fn next_broadcast(
+    broadcasts: &mut Option<Subscription<Arc<Broadcast>>>,
+) -> Option<ServiceResult<Item<Arc<Broadcast>>>> {
+    match broadcasts {
+        Some(broadcasts) => broadcasts.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_request(requests: &mut Option<mpsc::Receiver<Request>>) -> Option<Request> {
+    match requests {
+        Some(requests) => requests.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Opens a view with the peer's own credential.
+async fn open_for(socket: &Socket, view: &'static ViewDesc, input: Value) -> ServiceResult<Watch> {
+    let call = Call {
+        interface: Interface::Rpc,
+        credential: socket.credential.clone(),
+        request_id: request_id(None),
+        timeout_ms: None,
+        input,
+    };
+    let view = socket.api.view(view.open.id)?;
+    Watch::open(&socket.api, &socket.connection, view, call).await
 }
 
 pub(super) fn close(code: u16, reason: &'static str) -> CloseFrame {

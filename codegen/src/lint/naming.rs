@@ -219,9 +219,9 @@ fn value_case(first: &str) -> fn(&str) -> bool {
         (true, true) => is_pascal,
         (true, false) => |value| {
             let lower = value.to_ascii_lowercase();
-            value == value.to_ascii_uppercase() && is_snake(&format!("v{lower}"))
+            !value.is_empty() && value == value.to_ascii_uppercase() && is_snake(&format!("v{lower}"))
         },
-        (false, _) => |value| is_snake(&format!("v{value}")),
+        (false, _) => |value| !value.is_empty() && is_snake(&format!("v{value}")),
     }
 }
 

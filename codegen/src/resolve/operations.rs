@@ -350,6 +350,7 @@ pub(super) fn resolve_step(step: &StepForm) -> Step {
         repeat: step.repeat.unwrap_or(1),
         input: object(step.input.as_ref()),
         save: step.save.clone(),
+        error: step.error.clone(),
     }
 }
 

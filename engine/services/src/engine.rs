@@ -9,7 +9,6 @@ use rustydb_contract_admin::AdminService;
 use rustydb_contract_auth::AuthService;
 use rustydb_contract_database::DatabaseService;
 use rustydb_contract_health::HealthService;
-use rustydb_contract_protocol::ProtocolService;
 use rustydb_contract_query::QueryService;
 use rustydb_contract_sql::SqlService;
 use rustydb_contract_transactions::TransactionsService;
@@ -25,7 +24,6 @@ use crate::auth::Auth;
 use crate::data::DataEngine;
 use crate::health::{Component, Health};
 use crate::identity::{AdminSecret, IdentityError, IdentityService, IdentitySettings};
-use crate::protocol::Protocol;
 
 /// File of the store in the data directory.
 const STORE_FILE: &str = "rustydb.redb";
@@ -62,7 +60,6 @@ pub struct Engine {
     admin: Admin,
     data: DataEngine,
     health: Arc<Health>,
-    protocol: Arc<Protocol>,
 }
 
 impl Engine {
@@ -88,7 +85,6 @@ impl Engine {
         )?;
         let sql = SqlEngine::new(SqlConfig::default())?;
         let data = DataEngine::new(tables.clone(), sql, Arc::clone(&clock));
-        let protocol = Protocol::new(Arc::clone(&clock));
         let health = Health::new(clock, 0, components(store, tables));
         let admin = Admin::new(identity.clone(), facts);
         Ok(Engine {
@@ -96,7 +92,6 @@ impl Engine {
             admin,
             data,
             health: Arc::new(health),
-            protocol: Arc::new(protocol),
         })
     }
 
@@ -137,10 +132,6 @@ impl Engine {
 
     pub fn health(&self) -> Arc<dyn HealthService> {
         Arc::clone(&self.health) as Arc<dyn HealthService>
-    }
-
-    pub fn protocol(&self) -> Arc<dyn ProtocolService> {
-        Arc::clone(&self.protocol) as Arc<dyn ProtocolService>
     }
 
     pub fn query(&self) -> Arc<dyn QueryService> {

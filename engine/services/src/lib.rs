@@ -10,7 +10,6 @@ pub mod data;
 mod engine;
 pub mod health;
 pub mod identity;
-pub mod protocol;
 
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use identity::AdminSecret;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::descriptor::OperationDesc;
 use crate::error::ServiceResult;
+use crate::host::CredentialCell;
 
 /// A set of the contract's permissions: bit n is the n-th of `core.yaml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,6 +75,10 @@ pub struct CallContext {
     pub request_id: Arc<str>,
     /// `None` only for public operations called without credentials.
     pub principal: Option<Arc<Principal>>,
+    /// What the caller presented, for services that make calls for their caller.
+    pub credential: CredentialCell,
+    /// Id of the connection that stays open for a subscription; `None` of a call that is answered once.
+    pub connection: Option<Arc<str>>,
     /// The answer is worthless after this moment; the pipeline drops the call's future then.
     pub deadline: Instant,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::call::{AnswerFuture, Permissions, Principal};
 use crate::error::ServiceResult;
@@ -22,6 +22,24 @@ impl fmt::Debug for Credential {
             Credential::Bearer(_) => "Bearer(<secret>)",
             Credential::ApiKey(_) => "ApiKey(<secret>)",
         })
+    }
+}
+
+/// The credential that a connection has now: `auth` on a socket replaces it. A clone is another handle to the same.
+#[derive(Debug, Clone, Default)]
+pub struct CredentialCell(Arc<RwLock<Option<Credential>>>);
+
+impl CredentialCell {
+    pub fn new(credential: Option<Credential>) -> CredentialCell {
+        CredentialCell(Arc::new(RwLock::new(credential)))
+    }
+
+    pub fn get(&self) -> Option<Credential> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set(&self, credential: Credential) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(credential);
     }
 }
 

@@ -20,13 +20,22 @@ pub const RING_EVENTS: usize = 1_024;
 /// An event with its moment.
 struct Told<E> {
     at: Timestamp,
-    event: E,
+    event: Arc<E>,
+}
+
+impl<E> Clone for Told<E> {
+    fn clone(&self) -> Told<E> {
+        Told {
+            at: self.at,
+            event: Arc::clone(&self.event),
+        }
+    }
 }
 
 /// See the module.
 pub struct Topic<E> {
     listeners: AtomicUsize,
-    ring: Sender<Arc<Told<E>>>,
+    ring: Sender<Told<E>>,
 }
 
 impl<E: Send + Sync + 'static> Topic<E> {
@@ -45,14 +54,30 @@ impl<E: Send + Sync + 'static> Topic<E> {
         }
         let at = Timestamp::now();
         // Without receivers there is nobody left to tell.
-        let _ = self.ring.send(Arc::new(Told { at, event: event() }));
+        let event = Arc::new(event());
+        let _ = self.ring.send(Told { at, event });
+    }
+
+    /// Every event from now on that `wanted` holds of, as it is, shared with the other listeners.
+    pub fn subscribe_shared(
+        self: &Arc<Self>,
+        mut wanted: impl FnMut(&E) -> bool + Send + 'static,
+    ) -> Subscription<Arc<E>> {
+        self.listen(move |told| wanted(&told.event).then(|| Arc::clone(&told.event)))
     }
 
     /// Everything from now on that `choose` makes something of.
-    pub fn subscribe<V, F>(self: &Arc<Self>, choose: F) -> Subscription<V>
+    pub fn subscribe<V: Send + 'static>(
+        self: &Arc<Self>,
+        mut choose: impl FnMut(&E) -> Option<V> + Send + 'static,
+    ) -> Subscription<V> {
+        self.listen(move |told| choose(&told.event))
+    }
+
+    fn listen<V, F>(self: &Arc<Self>, choose: F) -> Subscription<V>
     where
         V: Send + 'static,
-        F: FnMut(&E) -> Option<V> + Send + 'static,
+        F: FnMut(&Told<E>) -> Option<V> + Send + 'static,
     {
         let listener = Listener::new(self);
         Subscription::new(
@@ -61,7 +86,7 @@ impl<E: Send + Sync + 'static> Topic<E> {
                 loop {
                     match listener.ring.recv().await {
                         Ok(told) => {
-                            if let Some(event) = choose(&told.event) {
+                            if let Some(event) = choose(&told) {
                                 let item = Item::event(told.at, event);
                                 return Some((Ok(item), (listener, choose)));
                             }
@@ -85,7 +110,7 @@ impl<E: Send + Sync + 'static> Topic<E> {
 /// Counted among a topic's listeners while it lives.
 struct Listener<E> {
     topic: Arc<Topic<E>>,
-    ring: Receiver<Arc<Told<E>>>,
+    ring: Receiver<Told<E>>,
 }
 
 impl<E> Listener<E> {

@@ -57,7 +57,7 @@ pub struct Event {
     pub timestamp: Value,
 }
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// An open subscription.
 pub struct Watcher {

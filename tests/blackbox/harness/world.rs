@@ -9,6 +9,7 @@ use super::contract::{self, model};
 use super::credential::Credential;
 use super::error::Answer;
 use super::rest;
+use super::watch::{Stream, hear, say, socket};
 use super::server::{ADMIN_PASSWORD, Server};
 
 pub struct World {
@@ -16,6 +17,9 @@ pub struct World {
     pub http: reqwest::Client,
     /// By role; the administrator is the first user.
     credentials: BTreeMap<String, Credential>,
+    /// Connections that are open from the beginning, for examples that are about connections: two that speak the raw
+    /// envelope and one that speaks graphql-transport-ws.
+    standing: Vec<Stream>,
 }
 
 impl World {
@@ -29,6 +33,7 @@ impl World {
             server,
             http: reqwest::Client::new(),
             credentials: BTreeMap::new(),
+            standing: Vec::new(),
         };
         world.sign_in("admin").await;
         for role in &model().roles {
@@ -38,7 +43,23 @@ impl World {
                 world.sign_in(&role.name).await;
             }
         }
+        world.stand().await;
         world
+    }
+
+    async fn stand(&mut self) {
+        let credential = self.credential("admin");
+        for (path, protocol) in [
+            ("/api/v1/ws", None),
+            ("/api/v1/ws", None),
+            ("/graphql", Some("graphql-transport-ws")),
+        ] {
+            let opened = socket(self.server.address(), path, protocol, &credential).await;
+            self.standing.push(opened.unwrap());
+        }
+        let graphql = self.standing.last_mut().unwrap();
+        say(graphql, &json!({"type": "connection_init"})).await;
+        assert_eq!(hear(graphql).await, Some(json!({"type": "connection_ack"})));
     }
 
     /// A server whose users are there already, with nobody but the administrator signed in.
@@ -47,6 +68,7 @@ impl World {
             server,
             http: reqwest::Client::new(),
             credentials: BTreeMap::new(),
+            standing: Vec::new(),
         };
         world.sign_in("admin").await;
         world
@@ -154,6 +176,17 @@ impl World {
             let input = fill(&step.input, &saved);
             for _ in 0..step.repeat {
                 let result = self.call(&step.call, &input, &self.credential(&step.role)).await;
+                if let Some(code) = &step.error {
+                    let found = result.as_ref().err().map(|error| error.code.as_str());
+                    assert_eq!(
+                        found,
+                        Some(code.as_str()),
+                        "{} {}: {result:?}",
+                        operation.id,
+                        example.name
+                    );
+                    continue;
+                }
                 let answer = result.unwrap_or_else(|error| {
                     panic!(
                         "{} {}: step {} {input}: {error:?}",

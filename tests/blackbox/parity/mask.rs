@@ -12,6 +12,7 @@ const RUN_TYPES: &[&str] = &[
     "KeyMaterial",
     "MachinePath",
     "MeasuredBytes",
+    "MeasuredCount",
     "MeasuredMilliseconds",
     "ProcessId",
 ];

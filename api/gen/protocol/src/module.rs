@@ -14,9 +14,16 @@ pub fn module(service: Arc<dyn ProtocolService>) -> ModuleApi {
         desc: &::rustydb_contract_protocol::MODULE,
         operations: Vec::from([]),
         views: Vec::from([
+            RegisteredView::new::<views::ErrorStream>(Arc::clone(&service)),
             RegisteredView::new::<views::Heartbeat>(Arc::clone(&service)),
+            RegisteredView::new::<views::LiveOperation>(Arc::clone(&service)),
+            RegisteredView::new::<views::MutationResults>(Arc::clone(&service)),
         ]),
-        rest: OpenApiRouter::new().routes(routes!(rest::heartbeat)),
+        rest: OpenApiRouter::new()
+            .routes(routes!(rest::error_stream))
+            .routes(routes!(rest::heartbeat))
+            .routes(routes!(rest::live_operation))
+            .routes(routes!(rest::mutation_results)),
         rpc: Vec::from([]),
         graphql: Vec::from([]),
     }

@@ -5,6 +5,24 @@ use ::rustydb_contract_protocol::views;
 use ::axum::extract::{RawPathParams, Request, State};
 use ::axum::response::Response;
 use ::rustydb_api::{Api, rest};
+/// Watch the errors that calls answer.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/protocol/error-stream",
+    operation_id = "protocol.error_stream",
+    tag = "protocol",
+    summary = "Watch the errors that calls answer.",
+    params(views::ErrorStream),
+    responses(views::ErrorStream),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn error_stream(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::ERROR_STREAM, path, request).await
+}
 /// Receive a sign of life at once and then in regular intervals.
 #[utoipa::path(
     get,
@@ -22,4 +40,41 @@ pub async fn heartbeat(
     request: Request,
 ) -> Response {
     rest::stream(api, &views::HEARTBEAT, path, request).await
+}
+/// Repeat a query operation's answer whenever it changes.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/protocol/live-operation",
+    operation_id = "protocol.live_operation",
+    tag = "protocol",
+    summary = "Repeat a query operation's answer whenever it changes.",
+    description = "The operation is called in regular intervals as its caller would call it, with the same permission asked each time; its first answer comes at once. An error that it answers ends the subscription.",
+    params(views::LiveOperation),
+    responses(views::LiveOperation),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn live_operation(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::LIVE_OPERATION, path, request).await
+}
+/// Watch what commands come to.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/protocol/mutation-results",
+    operation_id = "protocol.mutation_results",
+    tag = "protocol",
+    summary = "Watch what commands come to.",
+    params(views::MutationResults),
+    responses(views::MutationResults),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn mutation_results(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::MUTATION_RESULTS, path, request).await
 }

@@ -449,6 +449,67 @@ class TransactionsRollbackInput(_Struct, kw_only=True, forbid_unknown_fields=Tru
     in_id: _scalars.Id64 = _field(name="id")
 
 
+class WebsocketBroadcastInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.broadcast`."""
+
+    in_topic: str = _field(name="topic")
+    in_message: _scalars.Json = _field(name="message")
+    in_metadata: _scalars.Json | _UnsetType = _field(default=_UNSET, name="metadata")
+    in_connection_ids: list[str] | _UnsetType = _field(default=_UNSET, name="connection_ids")
+    in_usernames: list[str] | _UnsetType = _field(default=_UNSET, name="usernames")
+
+
+class WebsocketCreateSubscriptionInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.create_subscription`."""
+
+    in_connection_id: str = _field(name="connection_id")
+    in_view: str = _field(name="view")
+    in_args: _scalars.Json | _UnsetType = _field(default=_UNSET, name="args")
+
+
+class WebsocketDeleteSubscriptionInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.delete_subscription`."""
+
+    in_id: str = _field(name="id")
+
+
+class WebsocketDisconnectInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.disconnect`."""
+
+    in_id: str = _field(name="id")
+
+
+class WebsocketGetConnectionInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.get_connection`."""
+
+    in_id: str = _field(name="id")
+
+
+class WebsocketGetStatusInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.get_status`."""
+
+
+class WebsocketGetSubscriptionInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.get_subscription`."""
+
+    in_id: str = _field(name="id")
+
+
+class WebsocketListConnectionsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.list_connections`."""
+
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class WebsocketListSubscriptionsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.list_subscriptions`."""
+
+    in_connection_id: str | _UnsetType = _field(default=_UNSET, name="connection_id")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
 OPERATIONS: dict[str, Entry] = {
     "admin.create_user": Entry(
         input=AdminCreateUserInput,
@@ -741,5 +802,54 @@ OPERATIONS: dict[str, Entry] = {
         input=TransactionsRollbackInput,
         call=lambda client: client.transactions.rollback,
         call_async=lambda client: client.transactions.rollback,
+    ),
+    "websocket.broadcast": Entry(
+        input=WebsocketBroadcastInput,
+        call=lambda client: client.websocket.broadcast,
+        call_async=lambda client: client.websocket.broadcast,
+    ),
+    "websocket.create_subscription": Entry(
+        input=WebsocketCreateSubscriptionInput,
+        call=lambda client: client.websocket.create_subscription,
+        call_async=lambda client: client.websocket.create_subscription,
+    ),
+    "websocket.delete_subscription": Entry(
+        input=WebsocketDeleteSubscriptionInput,
+        call=lambda client: client.websocket.delete_subscription,
+        call_async=lambda client: client.websocket.delete_subscription,
+    ),
+    "websocket.disconnect": Entry(
+        input=WebsocketDisconnectInput,
+        call=lambda client: client.websocket.disconnect,
+        call_async=lambda client: client.websocket.disconnect,
+    ),
+    "websocket.get_connection": Entry(
+        input=WebsocketGetConnectionInput,
+        call=lambda client: client.websocket.get_connection,
+        call_async=lambda client: client.websocket.get_connection,
+    ),
+    "websocket.get_status": Entry(
+        input=WebsocketGetStatusInput,
+        call=lambda client: client.websocket.get_status,
+        call_async=lambda client: client.websocket.get_status,
+    ),
+    "websocket.get_subscription": Entry(
+        input=WebsocketGetSubscriptionInput,
+        call=lambda client: client.websocket.get_subscription,
+        call_async=lambda client: client.websocket.get_subscription,
+    ),
+    "websocket.list_connections": Entry(
+        input=WebsocketListConnectionsInput,
+        call=lambda client: client.websocket.list_connections,
+        call_async=lambda client: client.websocket.list_connections,
+        items=lambda client: client.websocket.list_connections_items,
+        items_async=lambda client: client.websocket.list_connections_items,
+    ),
+    "websocket.list_subscriptions": Entry(
+        input=WebsocketListSubscriptionsInput,
+        call=lambda client: client.websocket.list_subscriptions,
+        call_async=lambda client: client.websocket.list_subscriptions,
+        items=lambda client: client.websocket.list_subscriptions_items,
+        items_async=lambda client: client.websocket.list_subscriptions_items,
     ),
 }

@@ -548,6 +548,106 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "websocket.broadcast" => {
+            one(
+                client
+                    .websocket()
+                    .broadcast(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketBroadcastInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "websocket.create_subscription" => {
+            one(
+                client
+                    .websocket()
+                    .create_subscription(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketCreateSubscriptionInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "websocket.delete_subscription" => {
+            one(
+                client
+                    .websocket()
+                    .delete_subscription(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketDeleteSubscriptionInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "websocket.disconnect" => {
+            one(
+                client
+                    .websocket()
+                    .disconnect(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketDisconnectInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "websocket.get_connection" => {
+            one(
+                client
+                    .websocket()
+                    .get_connection(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketGetConnectionInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "websocket.get_status" => {
+            typed::<::rustydb_contract_websocket::WebsocketGetStatusInput>(input)?;
+            one(client.websocket().get_status(), iterate)
+        }
+        "websocket.get_subscription" => {
+            one(
+                client
+                    .websocket()
+                    .get_subscription(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketGetSubscriptionInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "websocket.list_connections" => {
+            paged(
+                client
+                    .websocket()
+                    .list_connections(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketListConnectionsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "websocket.list_subscriptions" => {
+            paged(
+                client
+                    .websocket()
+                    .list_subscriptions(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketListSubscriptionsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         _ => Err(Failure::UnknownOperation),
     }
 }

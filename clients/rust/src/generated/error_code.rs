@@ -14,6 +14,8 @@ pub enum ErrorCode {
     Cancelled,
     /// The table has no such column. Status 400.
     ColumnNotFound,
+    /// There is no open connection of that id. Status 404.
+    ConnectionNotFound,
     /// The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again. Status 410.
     CursorExpired,
     /// The name of the database is taken. Status 409.
@@ -70,6 +72,8 @@ pub enum ErrorCode {
     RowNotFound,
     /// The store refused the write, or refuses all writes after a failure of the disk. Status 503.
     StorageFailure,
+    /// There is no open subscription of that id. Status 404.
+    SubscriptionNotFound,
     /// The SQL text does not parse. Status 400.
     SyntaxError,
     /// The name of the table is taken by a table or view. Status 409.
@@ -88,12 +92,20 @@ pub enum ErrorCode {
     TransactionNotFound,
     /// The transaction was begun for reading only. Status 409.
     TransactionReadOnly,
+    /// The connection's protocol has no way to be subscribed by somebody else. Status 409.
+    TransportUnsuitable,
     /// The call needs valid credentials. Status 401.
     Unauthenticated,
     /// The server is starting or stopping. Status 503.
     Unavailable,
     /// A primary key or unique constraint would be broken. Status 409.
     UniqueViolation,
+    /// The contract has no such error code. Status 400.
+    UnknownErrorCode,
+    /// There is no such operation of the kind that is asked for. Status 404.
+    UnknownOperation,
+    /// There is no view of that id. Status 404.
+    UnknownView,
     /// The engine does not do what the SQL asks. Status 400.
     Unsupported,
     /// The engine does not do the isolation level. Status 400.
@@ -124,6 +136,9 @@ impl ErrorCode {
             ErrorCode::Cancelled => Some(&::rustydb_contract_core::errors::CANCELLED),
             ErrorCode::ColumnNotFound => {
                 Some(&::rustydb_contract_database::errors::COLUMN_NOT_FOUND)
+            }
+            ErrorCode::ConnectionNotFound => {
+                Some(&::rustydb_contract_websocket::errors::CONNECTION_NOT_FOUND)
             }
             ErrorCode::CursorExpired => {
                 Some(&::rustydb_contract_database::errors::CURSOR_EXPIRED)
@@ -207,6 +222,9 @@ impl ErrorCode {
             ErrorCode::StorageFailure => {
                 Some(&::rustydb_contract_core::errors::STORAGE_FAILURE)
             }
+            ErrorCode::SubscriptionNotFound => {
+                Some(&::rustydb_contract_websocket::errors::SUBSCRIPTION_NOT_FOUND)
+            }
             ErrorCode::SyntaxError => Some(&::rustydb_contract_sql::errors::SYNTAX_ERROR),
             ErrorCode::TableExists => {
                 Some(&::rustydb_contract_database::errors::TABLE_EXISTS)
@@ -232,12 +250,24 @@ impl ErrorCode {
             ErrorCode::TransactionReadOnly => {
                 Some(&::rustydb_contract_core::errors::TRANSACTION_READ_ONLY)
             }
+            ErrorCode::TransportUnsuitable => {
+                Some(&::rustydb_contract_websocket::errors::TRANSPORT_UNSUITABLE)
+            }
             ErrorCode::Unauthenticated => {
                 Some(&::rustydb_contract_core::errors::UNAUTHENTICATED)
             }
             ErrorCode::Unavailable => Some(&::rustydb_contract_core::errors::UNAVAILABLE),
             ErrorCode::UniqueViolation => {
                 Some(&::rustydb_contract_database::errors::UNIQUE_VIOLATION)
+            }
+            ErrorCode::UnknownErrorCode => {
+                Some(&::rustydb_contract_protocol::errors::UNKNOWN_ERROR_CODE)
+            }
+            ErrorCode::UnknownOperation => {
+                Some(&::rustydb_contract_protocol::errors::UNKNOWN_OPERATION)
+            }
+            ErrorCode::UnknownView => {
+                Some(&::rustydb_contract_websocket::errors::UNKNOWN_VIEW)
             }
             ErrorCode::Unsupported => Some(&::rustydb_contract_sql::errors::UNSUPPORTED),
             ErrorCode::UnsupportedIsolationLevel => {
@@ -280,6 +310,7 @@ impl From<::std::string::String> for ErrorCode {
             "API_KEY_NOT_FOUND" => ErrorCode::ApiKeyNotFound,
             "CANCELLED" => ErrorCode::Cancelled,
             "COLUMN_NOT_FOUND" => ErrorCode::ColumnNotFound,
+            "CONNECTION_NOT_FOUND" => ErrorCode::ConnectionNotFound,
             "CURSOR_EXPIRED" => ErrorCode::CursorExpired,
             "DATABASE_EXISTS" => ErrorCode::DatabaseExists,
             "DATABASE_NOT_FOUND" => ErrorCode::DatabaseNotFound,
@@ -308,6 +339,7 @@ impl From<::std::string::String> for ErrorCode {
             "ROLE_NOT_FOUND" => ErrorCode::RoleNotFound,
             "ROW_NOT_FOUND" => ErrorCode::RowNotFound,
             "STORAGE_FAILURE" => ErrorCode::StorageFailure,
+            "SUBSCRIPTION_NOT_FOUND" => ErrorCode::SubscriptionNotFound,
             "SYNTAX_ERROR" => ErrorCode::SyntaxError,
             "TABLE_EXISTS" => ErrorCode::TableExists,
             "TABLE_NOT_FOUND" => ErrorCode::TableNotFound,
@@ -317,9 +349,13 @@ impl From<::std::string::String> for ErrorCode {
             "TRANSACTION_NOT_ACTIVE" => ErrorCode::TransactionNotActive,
             "TRANSACTION_NOT_FOUND" => ErrorCode::TransactionNotFound,
             "TRANSACTION_READ_ONLY" => ErrorCode::TransactionReadOnly,
+            "TRANSPORT_UNSUITABLE" => ErrorCode::TransportUnsuitable,
             "UNAUTHENTICATED" => ErrorCode::Unauthenticated,
             "UNAVAILABLE" => ErrorCode::Unavailable,
             "UNIQUE_VIOLATION" => ErrorCode::UniqueViolation,
+            "UNKNOWN_ERROR_CODE" => ErrorCode::UnknownErrorCode,
+            "UNKNOWN_OPERATION" => ErrorCode::UnknownOperation,
+            "UNKNOWN_VIEW" => ErrorCode::UnknownView,
             "UNSUPPORTED" => ErrorCode::Unsupported,
             "UNSUPPORTED_ISOLATION_LEVEL" => ErrorCode::UnsupportedIsolationLevel,
             "UNSUPPORTED_MEDIA_TYPE" => ErrorCode::UnsupportedMediaType,

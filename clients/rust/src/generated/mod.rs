@@ -9,6 +9,7 @@ pub mod protocol;
 pub mod query;
 pub mod sql;
 pub mod transactions;
+pub mod websocket;
 #[cfg(feature = "driver")]
 pub(crate) mod dispatch;
 mod error_code;
@@ -24,6 +25,7 @@ pub static MODULES: &[&::rustydb_contract::descriptor::ModuleDesc] = &[
     &::rustydb_contract_query::MODULE,
     &::rustydb_contract_sql::MODULE,
     &::rustydb_contract_transactions::MODULE,
+    &::rustydb_contract_websocket::MODULE,
 ];
 impl crate::Client {
     /// Users, roles and the server itself.
@@ -55,6 +57,12 @@ impl crate::Client {
     /// Transactions that span calls.
     pub fn transactions(&self) -> transactions::TransactionsApi<'_> {
         transactions::TransactionsApi {
+            client: self,
+        }
+    }
+    /// Connections that stay open, and what they are subscribed to.
+    pub fn websocket(&self) -> websocket::WebsocketApi<'_> {
+        websocket::WebsocketApi {
             client: self,
         }
     }

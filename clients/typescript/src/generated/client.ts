@@ -10,6 +10,7 @@ import * as protocolModule from "./modules/protocol.js";
 import * as queryModule from "./modules/query.js";
 import * as sqlModule from "./modules/sql.js";
 import * as transactionsModule from "./modules/transactions.js";
+import * as websocketModule from "./modules/websocket.js";
 
 /**
  * A server, as one caller sees it. Keeps no connection of its own: nothing needs to be closed, save subscriptions that
@@ -24,7 +25,7 @@ export class RustyDB {
   readonly database: databaseModule.DatabaseOperations;
   /** Whether the server lives, is ready, and what its parts say. */
   readonly health: healthModule.HealthOperations;
-  /** What connections themselves tell. */
+  /** What the interfaces themselves tell. */
   readonly protocol: protocolModule.ProtocolOperations;
   /** How statements are planned. */
   readonly query: queryModule.QueryOperations;
@@ -32,6 +33,8 @@ export class RustyDB {
   readonly sql: sqlModule.SqlOperations;
   /** Transactions that span calls. */
   readonly transactions: transactionsModule.TransactionsOperations;
+  /** Connections that stay open, and what they are subscribed to. */
+  readonly websocket: websocketModule.WebsocketOperations;
 
   constructor(options: runtime.ClientOptions) {
     const caller = new runtime.Caller(options, errorTable, { login: authModule.operations.login, refresh: authModule.operations.refresh });
@@ -43,5 +46,6 @@ export class RustyDB {
     this.query = new queryModule.QueryOperations(caller);
     this.sql = new sqlModule.SqlOperations(caller);
     this.transactions = new transactionsModule.TransactionsOperations(caller);
+    this.websocket = new websocketModule.WebsocketOperations(caller);
   }
 }

@@ -41,6 +41,15 @@ export class ColumnNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * There is no open connection of that id.
+ *
+ * `CONNECTION_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class ConnectionNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "CONNECTION_NOT_FOUND";
+}
+
+/**
  * The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows
  * again.
  *
@@ -295,6 +304,15 @@ export class StorageFailureError extends runtime.RustyDBError {
 }
 
 /**
+ * There is no open subscription of that id.
+ *
+ * `SUBSCRIPTION_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class SubscriptionNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "SUBSCRIPTION_NOT_FOUND";
+}
+
+/**
  * The SQL text does not parse.
  *
  * `SYNTAX_ERROR`, HTTP status 400. The same call would fail again.
@@ -377,6 +395,15 @@ export class TransactionReadOnlyError extends runtime.RustyDBError {
 }
 
 /**
+ * The connection's protocol has no way to be subscribed by somebody else.
+ *
+ * `TRANSPORT_UNSUITABLE`, HTTP status 409. The same call would fail again.
+ */
+export class TransportUnsuitableError extends runtime.RustyDBError {
+  declare readonly code: "TRANSPORT_UNSUITABLE";
+}
+
+/**
  * The call needs valid credentials.
  *
  * `UNAUTHENTICATED`, HTTP status 401. The same call would fail again.
@@ -401,6 +428,33 @@ export class UnavailableError extends runtime.RustyDBError {
  */
 export class UniqueViolationError extends runtime.RustyDBError {
   declare readonly code: "UNIQUE_VIOLATION";
+}
+
+/**
+ * The contract has no such error code.
+ *
+ * `UNKNOWN_ERROR_CODE`, HTTP status 400. The same call would fail again.
+ */
+export class UnknownErrorCodeError extends runtime.RustyDBError {
+  declare readonly code: "UNKNOWN_ERROR_CODE";
+}
+
+/**
+ * There is no such operation of the kind that is asked for.
+ *
+ * `UNKNOWN_OPERATION`, HTTP status 404. The same call would fail again.
+ */
+export class UnknownOperationError extends runtime.RustyDBError {
+  declare readonly code: "UNKNOWN_OPERATION";
+}
+
+/**
+ * There is no view of that id.
+ *
+ * `UNKNOWN_VIEW`, HTTP status 404. The same call would fail again.
+ */
+export class UnknownViewError extends runtime.RustyDBError {
+  declare readonly code: "UNKNOWN_VIEW";
 }
 
 /**
@@ -473,6 +527,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["API_KEY_NOT_FOUND", { type: ApiKeyNotFoundError, retry: "never" }],
   ["CANCELLED", { type: CancelledError, retry: "never" }],
   ["COLUMN_NOT_FOUND", { type: ColumnNotFoundError, retry: "never" }],
+  ["CONNECTION_NOT_FOUND", { type: ConnectionNotFoundError, retry: "never" }],
   ["CURSOR_EXPIRED", { type: CursorExpiredError, retry: "never" }],
   ["DATABASE_EXISTS", { type: DatabaseExistsError, retry: "never" }],
   ["DATABASE_NOT_FOUND", { type: DatabaseNotFoundError, retry: "never" }],
@@ -501,6 +556,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["ROLE_NOT_FOUND", { type: RoleNotFoundError, retry: "never" }],
   ["ROW_NOT_FOUND", { type: RowNotFoundError, retry: "never" }],
   ["STORAGE_FAILURE", { type: StorageFailureError, retry: "never" }],
+  ["SUBSCRIPTION_NOT_FOUND", { type: SubscriptionNotFoundError, retry: "never" }],
   ["SYNTAX_ERROR", { type: SyntaxError, retry: "never" }],
   ["TABLE_EXISTS", { type: TableExistsError, retry: "never" }],
   ["TABLE_NOT_FOUND", { type: TableNotFoundError, retry: "never" }],
@@ -510,9 +566,13 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["TRANSACTION_NOT_ACTIVE", { type: TransactionNotActiveError, retry: "never" }],
   ["TRANSACTION_NOT_FOUND", { type: TransactionNotFoundError, retry: "never" }],
   ["TRANSACTION_READ_ONLY", { type: TransactionReadOnlyError, retry: "never" }],
+  ["TRANSPORT_UNSUITABLE", { type: TransportUnsuitableError, retry: "never" }],
   ["UNAUTHENTICATED", { type: UnauthenticatedError, retry: "never" }],
   ["UNAVAILABLE", { type: UnavailableError, retry: "safe" }],
   ["UNIQUE_VIOLATION", { type: UniqueViolationError, retry: "never" }],
+  ["UNKNOWN_ERROR_CODE", { type: UnknownErrorCodeError, retry: "never" }],
+  ["UNKNOWN_OPERATION", { type: UnknownOperationError, retry: "never" }],
+  ["UNKNOWN_VIEW", { type: UnknownViewError, retry: "never" }],
   ["UNSUPPORTED", { type: UnsupportedError, retry: "never" }],
   ["UNSUPPORTED_ISOLATION_LEVEL", { type: UnsupportedIsolationLevelError, retry: "never" }],
   ["UNSUPPORTED_MEDIA_TYPE", { type: UnsupportedMediaTypeError, retry: "never" }],
@@ -528,6 +588,7 @@ export interface ErrorsByCode {
   "API_KEY_NOT_FOUND": ApiKeyNotFoundError;
   "CANCELLED": CancelledError;
   "COLUMN_NOT_FOUND": ColumnNotFoundError;
+  "CONNECTION_NOT_FOUND": ConnectionNotFoundError;
   "CURSOR_EXPIRED": CursorExpiredError;
   "DATABASE_EXISTS": DatabaseExistsError;
   "DATABASE_NOT_FOUND": DatabaseNotFoundError;
@@ -556,6 +617,7 @@ export interface ErrorsByCode {
   "ROLE_NOT_FOUND": RoleNotFoundError;
   "ROW_NOT_FOUND": RowNotFoundError;
   "STORAGE_FAILURE": StorageFailureError;
+  "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError;
   "SYNTAX_ERROR": SyntaxError;
   "TABLE_EXISTS": TableExistsError;
   "TABLE_NOT_FOUND": TableNotFoundError;
@@ -565,9 +627,13 @@ export interface ErrorsByCode {
   "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError;
   "TRANSACTION_NOT_FOUND": TransactionNotFoundError;
   "TRANSACTION_READ_ONLY": TransactionReadOnlyError;
+  "TRANSPORT_UNSUITABLE": TransportUnsuitableError;
   "UNAUTHENTICATED": UnauthenticatedError;
   "UNAVAILABLE": UnavailableError;
   "UNIQUE_VIOLATION": UniqueViolationError;
+  "UNKNOWN_ERROR_CODE": UnknownErrorCodeError;
+  "UNKNOWN_OPERATION": UnknownOperationError;
+  "UNKNOWN_VIEW": UnknownViewError;
   "UNSUPPORTED": UnsupportedError;
   "UNSUPPORTED_ISOLATION_LEVEL": UnsupportedIsolationLevelError;
   "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaTypeError;

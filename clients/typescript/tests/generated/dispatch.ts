@@ -9,6 +9,7 @@ import type * as protocolTypes from "../../src/generated/types/protocol.js";
 import type * as queryTypes from "../../src/generated/types/query.js";
 import type * as sqlTypes from "../../src/generated/types/sql.js";
 import type * as transactionsTypes from "../../src/generated/types/transactions.js";
+import type * as websocketTypes from "../../src/generated/types/websocket.js";
 
 export type Call = (db: RustyDB, input: unknown) => Promise<unknown>;
 
@@ -74,6 +75,15 @@ export const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["transactions.get", (db, input) => db.transactions.get(input as transactionsTypes.TransactionsGetInput)],
   ["transactions.list_active", (db, input) => db.transactions.listActive(input as transactionsTypes.TransactionsListActiveInput)],
   ["transactions.rollback", (db, input) => db.transactions.rollback(input as transactionsTypes.TransactionsRollbackInput).then(() => ({}))],
+  ["websocket.broadcast", (db, input) => db.websocket.broadcast(input as websocketTypes.WebsocketBroadcastInput)],
+  ["websocket.create_subscription", (db, input) => db.websocket.createSubscription(input as websocketTypes.WebsocketCreateSubscriptionInput)],
+  ["websocket.delete_subscription", (db, input) => db.websocket.deleteSubscription(input as websocketTypes.WebsocketDeleteSubscriptionInput).then(() => ({}))],
+  ["websocket.disconnect", (db, input) => db.websocket.disconnect(input as websocketTypes.WebsocketDisconnectInput)],
+  ["websocket.get_connection", (db, input) => db.websocket.getConnection(input as websocketTypes.WebsocketGetConnectionInput)],
+  ["websocket.get_status", (db, input) => db.websocket.getStatus(input as websocketTypes.WebsocketGetStatusInput)],
+  ["websocket.get_subscription", (db, input) => db.websocket.getSubscription(input as websocketTypes.WebsocketGetSubscriptionInput)],
+  ["websocket.list_connections", (db, input) => db.websocket.listConnections(input as websocketTypes.WebsocketListConnectionsInput)],
+  ["websocket.list_subscriptions", (db, input) => db.websocket.listSubscriptions(input as websocketTypes.WebsocketListSubscriptionsInput)],
 ]);
 
 /** Iterating method of each paginated operation. */
@@ -84,6 +94,8 @@ export const iterators: ReadonlyMap<string, Iterate> = new Map<string, Iterate>(
   ["database.list_tables", (db, input) => db.database.listTablesItems(input as databaseTypes.DatabaseListTablesInput)],
   ["database.query_rows", (db, input) => db.database.queryRowsItems(input as databaseTypes.DatabaseQueryRowsInput)],
   ["transactions.list_active", (db, input) => db.transactions.listActiveItems(input as transactionsTypes.TransactionsListActiveInput)],
+  ["websocket.list_connections", (db, input) => db.websocket.listConnectionsItems(input as websocketTypes.WebsocketListConnectionsInput)],
+  ["websocket.list_subscriptions", (db, input) => db.websocket.listSubscriptionsItems(input as websocketTypes.WebsocketListSubscriptionsInput)],
 ]);
 
 /** Typed method of each view. */
@@ -96,5 +108,10 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["database.schema_changes", (db, input, options) => db.database.schemaChanges(input as databaseTypes.DatabaseSchemaChangesInput, options)],
   ["database.table_changes", (db, input, options) => db.database.tableChanges(input as databaseTypes.DatabaseTableChangesInput, options)],
   ["database.table_modifications", (db, input, options) => db.database.tableModifications(input as databaseTypes.DatabaseTableModificationsInput, options)],
+  ["protocol.error_stream", (db, input, options) => db.protocol.errorStream(input as protocolTypes.ProtocolErrorStreamInput, options)],
   ["protocol.heartbeat", (db, input, options) => db.protocol.heartbeat(input as protocolTypes.ProtocolHeartbeatInput, options)],
+  ["protocol.live_operation", (db, input, options) => db.protocol.liveOperation(input as protocolTypes.ProtocolLiveOperationInput, options)],
+  ["protocol.mutation_results", (db, input, options) => db.protocol.mutationResults(input as protocolTypes.ProtocolMutationResultsInput, options)],
+  ["transactions.transaction_events", (db, input, options) => db.transactions.transactionEvents(input as transactionsTypes.TransactionsTransactionEventsInput, options)],
+  ["websocket.broadcasts", (db, input, options) => db.websocket.broadcasts(input as websocketTypes.WebsocketBroadcastsInput, options)],
 ]);

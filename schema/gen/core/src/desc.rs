@@ -57,6 +57,15 @@ pub static MEASURED_BYTES: TypeDesc = TypeDesc {
         maximum: 9007199254740991,
     }),
 };
+pub static MEASURED_COUNT: TypeDesc = TypeDesc {
+    name: "MeasuredCount",
+    description: "A number that depends on who else is there and on the moment.",
+    shape: Shape::Alias(Ty::Integer {
+        width: IntegerWidth::UInt53,
+        minimum: 0,
+        maximum: 9007199254740991,
+    }),
+};
 pub static MEASURED_MILLISECONDS: TypeDesc = TypeDesc {
     name: "MeasuredMilliseconds",
     description: "A time that was taken, in milliseconds.",

@@ -13,6 +13,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::desc::INVALID_ARGUMENT_DETAILS,
         &crate::desc::MACHINE_PATH,
         &crate::desc::MEASURED_BYTES,
+        &crate::desc::MEASURED_COUNT,
         &crate::desc::MEASURED_MILLISECONDS,
         &crate::desc::PROCESS_ID,
         &crate::desc::STREAM_CONTROL,

@@ -14,6 +14,8 @@ pub struct InvalidArgumentDetails {
 pub type MachinePath = ::std::string::String;
 /// A size that depends on the machine and the moment.
 pub type MeasuredBytes = u64;
+/// A number that depends on who else is there and on the moment.
+pub type MeasuredCount = u64;
 /// A time that was taken, in milliseconds.
 pub type MeasuredMilliseconds = f64;
 /// Of the operating system.

@@ -5,9 +5,24 @@ use ::rustydb_contract::descriptor::ModuleDesc;
 /// The module as the contract describes it.
 pub static MODULE: ModuleDesc = ModuleDesc {
     name: "protocol",
-    summary: "What connections themselves tell.",
+    summary: "What the interfaces themselves tell.",
     operations: &[],
-    views: &[&crate::views::HEARTBEAT],
-    types: &[&crate::desc::HEARTBEAT, &crate::desc::PROTOCOL_HEARTBEAT_INPUT],
-    errors: &[],
+    views: &[
+        &crate::views::ERROR_STREAM,
+        &crate::views::HEARTBEAT,
+        &crate::views::LIVE_OPERATION,
+        &crate::views::MUTATION_RESULTS,
+    ],
+    types: &[
+        &crate::desc::CALL_ERROR,
+        &crate::desc::CALL_OUTCOME,
+        &crate::desc::HEARTBEAT,
+        &crate::desc::LIVE_RESULT,
+        &crate::desc::MUTATION_RESULT,
+        &crate::desc::PROTOCOL_ERROR_STREAM_INPUT,
+        &crate::desc::PROTOCOL_HEARTBEAT_INPUT,
+        &crate::desc::PROTOCOL_LIVE_OPERATION_INPUT,
+        &crate::desc::PROTOCOL_MUTATION_RESULTS_INPUT,
+    ],
+    errors: &[&crate::errors::UNKNOWN_ERROR_CODE, &crate::errors::UNKNOWN_OPERATION],
 };

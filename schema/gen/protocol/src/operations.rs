@@ -6,6 +6,14 @@ mod service {
     /// What stands behind the `protocol` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait ProtocolService: Send + Sync + 'static {
+        /// Watch the errors that calls answer.
+        async fn error_stream(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::ProtocolErrorStreamInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::CallError>,
+        >;
         /// Receive a sign of life at once and then in regular intervals.
         async fn heartbeat(
             &self,
@@ -13,6 +21,24 @@ mod service {
             input: crate::types::ProtocolHeartbeatInput,
         ) -> ::rustydb_contract::ServiceResult<
             ::rustydb_contract::stream::Subscription<crate::types::Heartbeat>,
+        >;
+        /// Repeat a query operation's answer whenever it changes.
+        ///
+        /// The operation is called in regular intervals as its caller would call it, with the same permission asked each time; its first answer comes at once. An error that it answers ends the subscription.
+        async fn live_operation(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::ProtocolLiveOperationInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::LiveResult>,
+        >;
+        /// Watch what commands come to.
+        async fn mutation_results(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::ProtocolMutationResultsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::MutationResult>,
         >;
     }
 }

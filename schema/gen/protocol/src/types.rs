@@ -3,9 +3,79 @@
 //! Types of the `protocol` module.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct CallError {
+    pub operation: ::std::string::String,
+    pub code: ::std::string::String,
+    pub message: ::std::string::String,
+    /// Finds the call in the server's log.
+    pub request_id: ::rustydb_contract_core::GeneratedId,
+    /// Name of the user; absent where nobody was recognised.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub principal: ::std::option::Option<::std::string::String>,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum CallOutcome {
+    #[serde(rename = "SUCCEEDED")]
+    Succeeded,
+    #[serde(rename = "FAILED")]
+    Failed,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl CallOutcome {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            CallOutcome::Succeeded => "SUCCEEDED",
+            CallOutcome::Failed => "FAILED",
+            CallOutcome::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct Heartbeat {
     /// Counts the heartbeats of the subscription, from 1.
     pub sequence: u64,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LiveResult {
+    /// The operation's answer.
+    pub result: ::rustydb_contract::Json,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct MutationResult {
+    /// Id of the command, such as `database.insert_rows`.
+    pub operation: ::std::string::String,
+    /// Name of the user who called it.
+    pub principal: ::std::string::String,
+    pub outcome: crate::types::CallOutcome,
+    /// Of the error when it failed.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub code: ::std::option::Option<::std::string::String>,
+    /// From its arrival to its answer.
+    pub duration_ms: u64,
+    /// What it answered, without what is secret; only to administrators and to who called it.
+    #[serde(default, skip_serializing_if = "::rustydb_contract::Presence::is_absent")]
+    pub result: ::rustydb_contract::Presence<::rustydb_contract::Json>,
+}
+/// Input of `protocol.error_stream`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct ProtocolErrorStreamInput {
+    /// Only these, such as `TABLE_NOT_FOUND`; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub codes: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `protocol.heartbeat`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -19,6 +89,41 @@ pub struct ProtocolHeartbeatInput {
     /// The same in seconds; `interval_ms` goes before it.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub interval_seconds: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `protocol.live_operation`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct ProtocolLiveOperationInput {
+    /// Id of a query operation, such as `database.count_rows`.
+    pub id: ::std::string::String,
+    /// Its input, an object.
+    #[serde(default, skip_serializing_if = "::rustydb_contract::Presence::is_absent")]
+    pub args: ::rustydb_contract::Presence<::rustydb_contract::Json>,
+    /// Time between two calls.
+    ///
+    /// Default: `1000`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_ms: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `protocol.mutation_results`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct ProtocolMutationResultsInput {
+    /// Only these; all commands when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub operations: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
     /// Field of the data to the value it must have, or to a list of values of which it must have one.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,

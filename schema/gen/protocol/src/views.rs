@@ -5,6 +5,41 @@ pub use self::table::*;
 mod table {
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     use ::rustydb_contract::stream::{EventDesc, StreamClass, ViewDesc};
+    pub static ERROR_STREAM: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "protocol.error_stream",
+            module: "protocol",
+            name: "error_stream",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/protocol/error-stream",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch the errors that calls answer.",
+            description: "",
+            input: &crate::desc::PROTOCOL_ERROR_STREAM_INPUT,
+            output: Some(&crate::desc::CALL_ERROR),
+            status: 200u16,
+            errors: &[&crate::errors::UNKNOWN_ERROR_CODE],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "errorStream",
+            deprecated: None,
+        },
+        stream: "calls",
+        class: StreamClass::Telemetry,
+        ws: None,
+        events: &[
+            EventDesc {
+                name: "CallError",
+                message_type: "call_error",
+                data: &crate::desc::CALL_ERROR,
+            },
+        ],
+        event_type: &crate::desc::CALL_ERROR,
+        is_record: true,
+    };
     pub static HEARTBEAT: ViewDesc = ViewDesc {
         open: OperationDesc {
             id: "protocol.heartbeat",
@@ -38,6 +73,95 @@ mod table {
         event_type: &crate::desc::HEARTBEAT,
         is_record: true,
     };
+    pub static LIVE_OPERATION: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "protocol.live_operation",
+            module: "protocol",
+            name: "live_operation",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/protocol/live-operation",
+            permission: PermissionRule::Authenticated,
+            summary: "Repeat a query operation's answer whenever it changes.",
+            description: "The operation is called in regular intervals as its caller would call it, with the same permission asked each time; its first answer comes at once. An error that it answers ends the subscription.",
+            input: &crate::desc::PROTOCOL_LIVE_OPERATION_INPUT,
+            output: Some(&crate::desc::LIVE_RESULT),
+            status: 200u16,
+            errors: &[&crate::errors::UNKNOWN_OPERATION],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "liveOperation",
+            deprecated: None,
+        },
+        stream: "live",
+        class: StreamClass::Telemetry,
+        ws: None,
+        events: &[
+            EventDesc {
+                name: "LiveResult",
+                message_type: "live_result",
+                data: &crate::desc::LIVE_RESULT,
+            },
+        ],
+        event_type: &crate::desc::LIVE_RESULT,
+        is_record: true,
+    };
+    pub static MUTATION_RESULTS: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "protocol.mutation_results",
+            module: "protocol",
+            name: "mutation_results",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/protocol/mutation-results",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch what commands come to.",
+            description: "",
+            input: &crate::desc::PROTOCOL_MUTATION_RESULTS_INPUT,
+            output: Some(&crate::desc::MUTATION_RESULT),
+            status: 200u16,
+            errors: &[&crate::errors::UNKNOWN_OPERATION],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "mutationResults",
+            deprecated: None,
+        },
+        stream: "calls",
+        class: StreamClass::Telemetry,
+        ws: None,
+        events: &[
+            EventDesc {
+                name: "MutationResult",
+                message_type: "mutation_result",
+                data: &crate::desc::MUTATION_RESULT,
+            },
+        ],
+        event_type: &crate::desc::MUTATION_RESULT,
+        is_record: true,
+    };
+}
+/// Watch the errors that calls answer.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorStream;
+impl ::rustydb_contract::stream::View for ErrorStream {
+    type Service = dyn crate::operations::ProtocolService;
+    type Input = crate::types::ProtocolErrorStreamInput;
+    type Event = crate::types::CallError;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &ERROR_STREAM
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.error_stream(context, input)
+    }
 }
 /// Receive a sign of life at once and then in regular intervals.
 #[derive(Debug, Clone, Copy)]
@@ -60,9 +184,75 @@ impl ::rustydb_contract::stream::View for Heartbeat {
         service.heartbeat(context, input)
     }
 }
+/// Repeat a query operation's answer whenever it changes.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveOperation;
+impl ::rustydb_contract::stream::View for LiveOperation {
+    type Service = dyn crate::operations::ProtocolService;
+    type Input = crate::types::ProtocolLiveOperationInput;
+    type Event = crate::types::LiveResult;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &LIVE_OPERATION
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.live_operation(context, input)
+    }
+}
+/// Watch what commands come to.
+#[derive(Debug, Clone, Copy)]
+pub struct MutationResults;
+impl ::rustydb_contract::stream::View for MutationResults {
+    type Service = dyn crate::operations::ProtocolService;
+    type Input = crate::types::ProtocolMutationResultsInput;
+    type Event = crate::types::MutationResult;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &MUTATION_RESULTS
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.mutation_results(context, input)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::CallError {
+    fn name(&self) -> &'static str {
+        "CallError"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
+    }
+}
 impl ::rustydb_contract::stream::StreamEvent for crate::types::Heartbeat {
     fn name(&self) -> &'static str {
         "Heartbeat"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::LiveResult {
+    fn name(&self) -> &'static str {
+        "LiveResult"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::MutationResult {
+    fn name(&self) -> &'static str {
+        "MutationResult"
     }
     fn data(&self) -> ::rustydb_contract::stream::EventData {
         ::rustydb_contract::stream::event_data(self)

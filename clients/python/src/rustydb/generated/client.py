@@ -14,6 +14,7 @@ from .aio import health as _aio_health
 from .aio import query as _aio_query
 from .aio import sql as _aio_sql
 from .aio import transactions as _aio_transactions
+from .aio import websocket as _aio_websocket
 from .sync import admin as _sync_admin
 from .sync import auth as _sync_auth
 from .sync import database as _sync_database
@@ -21,6 +22,7 @@ from .sync import health as _sync_health
 from .sync import query as _sync_query
 from .sync import sql as _sync_sql
 from .sync import transactions as _sync_transactions
+from .sync import websocket as _sync_websocket
 from .errors import _ERRORS
 from .operations import auth as _auth
 from .version import VERSION as _VERSION
@@ -74,6 +76,11 @@ class Client(_BaseClient):
         """Transactions that span calls."""
         return _sync_transactions.Transactions(self._caller)
 
+    @property
+    def websocket(self) -> _sync_websocket.Websocket:
+        """Connections that stay open, and what they are subscribed to."""
+        return _sync_websocket.Websocket(self._caller)
+
 
 class AsyncClient(_AsyncBaseClient):
     """Calls that are awaited, on one asyncio event loop."""
@@ -114,3 +121,8 @@ class AsyncClient(_AsyncBaseClient):
     def transactions(self) -> _aio_transactions.Transactions:
         """Transactions that span calls."""
         return _aio_transactions.Transactions(self._caller)
+
+    @property
+    def websocket(self) -> _aio_websocket.Websocket:
+        """Connections that stay open, and what they are subscribed to."""
+        return _aio_websocket.Websocket(self._caller)

@@ -47,6 +47,15 @@ class ColumnNotFoundError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class ConnectionNotFoundError(_errors.ApiError):
+    """There is no open connection of that id.
+
+    `CONNECTION_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class CursorExpiredError(_errors.ApiError):
     """The changes behind the cursor are no longer kept, or the data is another than the cursor's:
     read the rows again.
@@ -307,6 +316,15 @@ class StorageFailureError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class SubscriptionNotFoundError(_errors.ApiError):
+    """There is no open subscription of that id.
+
+    `SUBSCRIPTION_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class SyntaxError(_errors.ApiError):
     """The SQL text does not parse.
 
@@ -394,6 +412,15 @@ class TransactionReadOnlyError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class TransportUnsuitableError(_errors.ApiError):
+    """The connection's protocol has no way to be subscribed by somebody else.
+
+    `TRANSPORT_UNSUITABLE`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class UnauthenticatedError(_errors.ApiError):
     """The call needs valid credentials.
 
@@ -416,6 +443,33 @@ class UniqueViolationError(_errors.ApiError):
     """A primary key or unique constraint would be broken.
 
     `UNIQUE_VIOLATION`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class UnknownErrorCodeError(_errors.ApiError):
+    """The contract has no such error code.
+
+    `UNKNOWN_ERROR_CODE`, status 400.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class UnknownOperationError(_errors.ApiError):
+    """There is no such operation of the kind that is asked for.
+
+    `UNKNOWN_OPERATION`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class UnknownViewError(_errors.ApiError):
+    """There is no view of that id.
+
+    `UNKNOWN_VIEW`, status 404.
     """
 
     retry: _ClassVar[_errors.Retry] = "never"
@@ -494,6 +548,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "API_KEY_NOT_FOUND": ApiKeyNotFoundError,
     "CANCELLED": CancelledError,
     "COLUMN_NOT_FOUND": ColumnNotFoundError,
+    "CONNECTION_NOT_FOUND": ConnectionNotFoundError,
     "CURSOR_EXPIRED": CursorExpiredError,
     "DATABASE_EXISTS": DatabaseExistsError,
     "DATABASE_NOT_FOUND": DatabaseNotFoundError,
@@ -522,6 +577,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "ROLE_NOT_FOUND": RoleNotFoundError,
     "ROW_NOT_FOUND": RowNotFoundError,
     "STORAGE_FAILURE": StorageFailureError,
+    "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError,
     "SYNTAX_ERROR": SyntaxError,
     "TABLE_EXISTS": TableExistsError,
     "TABLE_NOT_FOUND": TableNotFoundError,
@@ -531,9 +587,13 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError,
     "TRANSACTION_NOT_FOUND": TransactionNotFoundError,
     "TRANSACTION_READ_ONLY": TransactionReadOnlyError,
+    "TRANSPORT_UNSUITABLE": TransportUnsuitableError,
     "UNAUTHENTICATED": UnauthenticatedError,
     "UNAVAILABLE": UnavailableError,
     "UNIQUE_VIOLATION": UniqueViolationError,
+    "UNKNOWN_ERROR_CODE": UnknownErrorCodeError,
+    "UNKNOWN_OPERATION": UnknownOperationError,
+    "UNKNOWN_VIEW": UnknownViewError,
     "UNSUPPORTED": UnsupportedError,
     "UNSUPPORTED_ISOLATION_LEVEL": UnsupportedIsolationLevelError,
     "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaTypeError,
@@ -548,6 +608,7 @@ __all__ = [
     "ApiKeyNotFoundError",
     "CancelledError",
     "ColumnNotFoundError",
+    "ConnectionNotFoundError",
     "CursorExpiredError",
     "DatabaseExistsError",
     "DatabaseNotFoundError",
@@ -576,6 +637,7 @@ __all__ = [
     "RoleNotFoundError",
     "RowNotFoundError",
     "StorageFailureError",
+    "SubscriptionNotFoundError",
     "SyntaxError",
     "TableExistsError",
     "TableNotFoundError",
@@ -585,9 +647,13 @@ __all__ = [
     "TransactionNotActiveError",
     "TransactionNotFoundError",
     "TransactionReadOnlyError",
+    "TransportUnsuitableError",
     "UnauthenticatedError",
     "UnavailableError",
     "UniqueViolationError",
+    "UnknownErrorCodeError",
+    "UnknownOperationError",
+    "UnknownViewError",
     "UnsupportedError",
     "UnsupportedIsolationLevelError",
     "UnsupportedMediaTypeError",

@@ -7,6 +7,17 @@ import type * as protocolTypes from "../types/protocol.js";
 
 /** How each view is opened. */
 export const views = {
+  errorStream: {
+    id: "protocol.error_stream",
+    method: "GET",
+    path: "/api/v1/sse/protocol/error-stream",
+    query: [["codes", "list"], ["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
   heartbeat: {
     id: "protocol.heartbeat",
     method: "GET",
@@ -23,14 +34,58 @@ export const views = {
     timeoutMs: 30000,
     class: "telemetry",
   },
+  liveOperation: {
+    id: "protocol.live_operation",
+    method: "GET",
+    path: "/api/v1/sse/protocol/live-operation",
+    query: [
+      ["id", "text"],
+      ["args", "json"],
+      ["interval_ms", "text"],
+      ["filter", "json"],
+      ["fields", "list"],
+    ],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
+  mutationResults: {
+    id: "protocol.mutation_results",
+    method: "GET",
+    path: "/api/v1/sse/protocol/mutation-results",
+    query: [["operations", "list"], ["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
 } satisfies Record<string, runtime.View>;
 
-/** What connections themselves tell. */
+/** What the interfaces themselves tell. */
 export class ProtocolOperations {
   readonly #caller: runtime.Caller;
 
   constructor(caller: runtime.Caller) {
     this.#caller = caller;
+  }
+
+  /**
+   * Watch the errors that calls answer.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/protocol/error-stream`.
+   *
+   * @throws UnknownErrorCodeError `UNKNOWN_ERROR_CODE`: The contract has no such error code.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  errorStream(input: protocolTypes.ProtocolErrorStreamInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"CallError", protocolTypes.CallError>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.errorStream, input, options);
   }
 
   /**
@@ -46,5 +101,40 @@ export class ProtocolOperations {
    */
   heartbeat(input: protocolTypes.ProtocolHeartbeatInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"Heartbeat", protocolTypes.Heartbeat>, coreTypes.StreamControl> {
     return this.#caller.subscribe(views.heartbeat, input, options);
+  }
+
+  /**
+   * Repeat a query operation's answer whenever it changes.
+   *
+   * The operation is called in regular intervals as its caller would call it, with the same permission asked each
+   * time; its first answer comes at once. An error that it answers ends the subscription.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: any valid credentials. `GET /api/v1/sse/protocol/live-operation`.
+   *
+   * @throws UnknownOperationError `UNKNOWN_OPERATION`: There is no such operation of the kind that is asked for.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  liveOperation(input: protocolTypes.ProtocolLiveOperationInput, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"LiveResult", protocolTypes.LiveResult>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.liveOperation, input, options);
+  }
+
+  /**
+   * Watch what commands come to.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/protocol/mutation-results`.
+   *
+   * @throws UnknownOperationError `UNKNOWN_OPERATION`: There is no such operation of the kind that is asked for.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  mutationResults(input: protocolTypes.ProtocolMutationResultsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"MutationResult", protocolTypes.MutationResult>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.mutationResults, input, options);
   }
 }

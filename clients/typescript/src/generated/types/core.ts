@@ -21,6 +21,9 @@ export type MachinePath = string;
 /** A size that depends on the machine and the moment. */
 export type MeasuredBytes = number;
 
+/** A number that depends on who else is there and on the moment. */
+export type MeasuredCount = number;
+
 /**
  * A time that was taken, in milliseconds.
  *

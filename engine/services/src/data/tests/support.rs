@@ -153,6 +153,8 @@ pub fn context(desc: &'static OperationDesc, role: &str) -> CallContext {
         interface: Interface::Rest,
         request_id: Arc::from("test"),
         principal: Some(principal(role)),
+        credential: Default::default(),
+        connection: None,
         deadline: Instant::now() + Duration::from_secs(300),
     }
 }

@@ -232,6 +232,8 @@ fn context(principal: Option<Arc<Principal>>) -> CallContext {
         interface: Interface::Rest,
         request_id: "test".into(),
         principal,
+        credential: Default::default(),
+        connection: None,
         deadline: Instant::now() + Duration::from_secs(30),
     }
 }

@@ -51,6 +51,9 @@ MachinePath: _TypeAlias = str
 MeasuredBytes: _TypeAlias = int
 """A size that depends on the machine and the moment."""
 
+MeasuredCount: _TypeAlias = int
+"""A number that depends on who else is there and on the moment."""
+
 MeasuredMilliseconds: _TypeAlias = float
 """A time that was taken, in milliseconds."""
 
