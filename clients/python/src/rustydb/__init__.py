@@ -11,12 +11,17 @@ from .generated.client import AsyncClient, Client
 from .generated.version import VERSION as __version__
 from .runtime.credentials import ApiKey, Bearer, Credentials, Password
 from .runtime.http import AsyncHttpTransport, HttpTransport
+from .runtime.items import Control, Event, Item
+from .runtime.reconnect import ReconnectPolicy
 from .runtime.retry import RetryPolicy
 from .runtime.scalars import Cursor, Id64, Json, Lsn
+from .runtime.subscription import AsyncSubscription, Subscription
 from .runtime.transport import (
+    AsyncStream,
     AsyncTransport,
     Request,
     Response,
+    Stream,
     Transport,
     TransportError,
     TransportTimeout,
@@ -28,20 +33,28 @@ __all__ = [
     "ApiKey",
     "AsyncClient",
     "AsyncHttpTransport",
+    "AsyncStream",
+    "AsyncSubscription",
     "AsyncTransport",
     "Bearer",
     "Client",
+    "Control",
     "Credentials",
     "Cursor",
+    "Event",
     "HttpTransport",
     "Id64",
+    "Item",
     "Json",
     "Lsn",
     "Password",
+    "ReconnectPolicy",
     "Request",
     "Response",
     "RetryPolicy",
     "RustyDBError",
+    "Stream",
+    "Subscription",
     "Transport",
     "TransportError",
     "TransportTimeout",
