@@ -58,6 +58,7 @@ class AsyncHttpStream:
     async def read(self) -> bytes:
         if self._reading is None:
             self._reading = asyncio.create_task(self._next())
+            self._reading.add_done_callback(_heed)
         reading = self._reading
         await asyncio.wait({reading})
         self._reading = None
@@ -70,9 +71,6 @@ class AsyncHttpStream:
         if reading is not None:
             reading.cancel()
             await asyncio.wait({reading})
-            if not reading.cancelled():
-                # Retrieved, so that nobody is warned of it.
-                reading.exception()
         await self._response.aclose()
 
     async def _next(self) -> bytes:
@@ -83,6 +81,12 @@ class AsyncHttpStream:
         except FAILURES as error:
             raise failure_of(error) from error
         return b""
+
+
+def _heed(reading: asyncio.Task[bytes]) -> None:
+    """Looks at the failure of a read that nobody may ask for again, so that nobody is warned of it."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def open_stream(client: httpx2.Client, request: Request, silence: float) -> HttpStream:
