@@ -1,4 +1,4 @@
-"""RustyDB's Python client: one typed method per operation, blocking (:class:`Client`) and on asyncio.
+"""RustyDB's Python client: one typed method per operation and view, blocking (:class:`Client`) and on asyncio.
 
 Types of the contract are in :mod:`rustydb.types`, errors in :mod:`rustydb.errors`.
 """
