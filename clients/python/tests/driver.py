@@ -3,6 +3,9 @@
 ``driver.py BASE_URL [--async]`` reads one JSON object a line, ``{"op", "input", "credential": {"bearer"} |
 {"api_key"} | null, "iterate"?}``, and answers each with a line ``{"ok": output}`` or ``{"error": {...}}``.
 Repetitions are off, so that a test sees each answer.
+
+``{"watch": view, "input", "credential", "take": count}`` is answered by ``{"ok": {"cursor"}}`` once the view is open,
+and by ``{"ok": [items]}`` once so many events came. A connection that is lost meanwhile is made anew.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import msgspec
-from generated.dispatch import OPERATIONS, Entry
+from generated.dispatch import OPERATIONS, VIEWS, Entry, ViewEntry
 
 from rustydb import (
     UNSET,
@@ -27,6 +31,8 @@ from rustydb import (
     Bearer,
     Client,
     Credentials,
+    Cursor,
+    Event,
     HttpTransport,
     RetryPolicy,
     RustyDBError,
@@ -44,34 +50,45 @@ class BadLine(Exception):
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
-    op: str
+    op: str | None = None
+    watch: str | None = None
     input: Any = msgspec.field(default_factory=dict)
     credential: dict[str, str] | None = None
     iterate: bool = False
+    take: int = 0
+
+    def operation(self) -> Entry:
+        entry = OPERATIONS.get(self.op or "")
+        if entry is None:
+            raise BadLine("UNKNOWN_OPERATION", str(self.op))
+        return entry
+
+    def view(self) -> ViewEntry:
+        entry = VIEWS.get(self.watch or "")
+        if entry is None:
+            raise BadLine("UNKNOWN_OPERATION", str(self.watch))
+        return entry
+
+    def credentials(self) -> Credentials | None:
+        match self.credential:
+            case None:
+                return None
+            case {"bearer": token}:
+                return Bearer(token)
+            case {"api_key": key}:
+                return ApiKey(key)
+            case _:
+                raise BadLine("BAD_LINE", "`credential` is {bearer}, {api_key} or null")
 
 
-def parse(text: str) -> tuple[Line, Entry, Credentials | None, dict[str, Any]]:
+def parse(text: str) -> Line:
     try:
-        line = msgspec.json.decode(text, type=Line)
+        return msgspec.json.decode(text, type=Line)
     except msgspec.MsgspecError as error:
         raise BadLine("BAD_LINE", str(error)) from error
-    entry = OPERATIONS.get(line.op)
-    if entry is None:
-        raise BadLine("UNKNOWN_OPERATION", line.op)
-    credentials: Credentials | None = None
-    match line.credential:
-        case None:
-            pass
-        case {"bearer": token}:
-            credentials = Bearer(token)
-        case {"api_key": key}:
-            credentials = ApiKey(key)
-        case _:
-            raise BadLine("BAD_LINE", "`credential` is {bearer}, {api_key} or null")
-    return line, entry, credentials, arguments(entry, line.input)
 
 
-def arguments(entry: Entry, wire: Any) -> dict[str, Any]:
+def arguments(entry: Entry | ViewEntry, wire: Any) -> dict[str, Any]:
     """Keyword arguments of the typed method. Input of other types can't be written as a typed call."""
     try:
         typed = msgspec.convert(wire, entry.input, dec_hook=decode_hook)
@@ -81,30 +98,87 @@ def arguments(entry: Entry, wire: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not UNSET}
 
 
-def answer(client: Client, text: str) -> Any:
+def answers(client: Client, text: str) -> Iterator[Any]:
+    """What is written for a line, each as soon as it is known."""
     try:
-        line, entry, credentials, given = parse(text)
-        caller = client.with_credentials(credentials)
-        if not line.iterate:
-            return {"ok": output(entry.call(caller)(**given))}
-        if entry.items is None:
-            raise BadLine("NOT_PAGED", line.op)
-        return {"ok": [to_wire(item) for item in entry.items(caller)(**given)]}
+        line = parse(text)
+        caller = client.with_credentials(line.credentials())
+        if line.watch is not None:
+            yield from watched(caller, line)
+        else:
+            yield {"ok": called(caller, line)}
     except (BadLine, RustyDBError) as error:
-        return failure(error)
+        yield failure(error)
 
 
-async def answer_async(client: AsyncClient, text: str) -> Any:
+def called(client: Client, line: Line) -> Any:
+    entry = line.operation()
+    given = arguments(entry, line.input)
+    if not line.iterate:
+        return output(entry.call(client)(**given))
+    if entry.items is None:
+        raise BadLine("NOT_PAGED", str(line.op))
+    return [to_wire(item) for item in entry.items(client)(**given)]
+
+
+def watched(client: Client, line: Line) -> Iterator[Any]:
+    entry = line.view()
+    with entry.watch(client)(**arguments(entry, line.input)) as items:
+        yield opened(items.cursor)
+        taken: list[Any] = []
+        while len(taken) < line.take:
+            item = next(items)
+            if isinstance(item, Event):
+                taken.append(event(item))
+    yield {"ok": taken}
+
+
+async def answers_async(client: AsyncClient, text: str) -> AsyncIterator[Any]:
+    """What is written for a line, each as soon as it is known."""
     try:
-        line, entry, credentials, given = parse(text)
-        caller = client.with_credentials(credentials)
-        if not line.iterate:
-            return {"ok": output(await entry.call_async(caller)(**given))}
-        if entry.items_async is None:
-            raise BadLine("NOT_PAGED", line.op)
-        return {"ok": [to_wire(item) async for item in entry.items_async(caller)(**given)]}
+        line = parse(text)
+        caller = client.with_credentials(line.credentials())
+        if line.watch is not None:
+            async for result in watched_async(caller, line):
+                yield result
+        else:
+            yield {"ok": await called_async(caller, line)}
     except (BadLine, RustyDBError) as error:
-        return failure(error)
+        yield failure(error)
+
+
+async def called_async(client: AsyncClient, line: Line) -> Any:
+    entry = line.operation()
+    given = arguments(entry, line.input)
+    if not line.iterate:
+        return output(await entry.call_async(client)(**given))
+    if entry.items_async is None:
+        raise BadLine("NOT_PAGED", str(line.op))
+    return [to_wire(item) async for item in entry.items_async(client)(**given)]
+
+
+async def watched_async(client: AsyncClient, line: Line) -> AsyncIterator[Any]:
+    entry = line.view()
+    async with entry.watch_async(client)(**arguments(entry, line.input)) as items:
+        yield opened(items.cursor)
+        taken: list[Any] = []
+        while len(taken) < line.take:
+            item = await anext(items)
+            if isinstance(item, Event):
+                taken.append(event(item))
+    yield {"ok": taken}
+
+
+def opened(cursor: Cursor | None) -> Any:
+    return {"ok": {"cursor": cursor}}
+
+
+def event(item: Event[msgspec.Struct]) -> Any:
+    """On the wire again, where the event's name stands beside its data."""
+    data = to_wire(item.data)
+    data.pop(type(item.data).__struct_config__.tag_field, None)
+    wire = {"event": item.event, "data": data, "timestamp": to_wire(item.timestamp)}
+    return wire if item.cursor is None else {**wire, "cursor": item.cursor}
 
 
 def output(value: Any) -> Any:
@@ -145,7 +219,8 @@ def serve(base_url: str) -> None:
     transport = HttpTransport(trust_env=False)
     with Client(base_url, retry=RetryPolicy.never(), transport=transport) as client:
         for text in sys.stdin:
-            write(answer(client, text))
+            for result in answers(client, text):
+                write(result)
 
 
 async def serve_async(base_url: str) -> None:
@@ -153,7 +228,8 @@ async def serve_async(base_url: str) -> None:
     async with AsyncClient(base_url, retry=RetryPolicy.never(), transport=transport) as client:
         # One line at a time, so nothing else waits for this thread while it reads.
         for text in sys.stdin:
-            write(await answer_async(client, text))
+            async for result in answers_async(client, text):
+                write(result)
 
 
 def main() -> None:

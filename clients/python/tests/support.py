@@ -8,18 +8,30 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
-from rustydb import AsyncHttpTransport, Credentials, Cursor, HttpTransport, Id64, Json, RetryPolicy
+from rustydb import (
+    AsyncHttpTransport,
+    AsyncSubscription,
+    Credentials,
+    Cursor,
+    HttpTransport,
+    Id64,
+    Item,
+    Json,
+    ReconnectPolicy,
+    RetryPolicy,
+    Subscription,
+)
 from rustydb.errors import ApiError, Retry
 from rustydb.runtime.client import AsyncBaseClient, BaseClient
 from rustydb.runtime.objects import Object, OpenEnum
-from rustydb.runtime.operation import Contract, Operation, PagedOperation
+from rustydb.runtime.operation import Contract, Operation, PagedOperation, View
 
 T = TypeVar("T")
 I = TypeVar("I")
@@ -110,6 +122,12 @@ LIST: PagedOperation[Page, int] = PagedOperation(
 )
 
 
+#: Instead of a part: nothing more is sent, and the connection stays open until the client closes it.
+HELD = b"held"
+#: A client that takes nothing for so long has stopped reading.
+STALL_SECONDS = 0.5
+
+
 @dataclass(frozen=True)
 class Seen:
     method: str
@@ -133,6 +151,8 @@ class Reply:
     cut: bool = False
     #: Answer when this is set.
     after: threading.Event | None = None
+    #: Parts of a body without an end of its own, each sent as it comes; ``cut`` leaves out that they were all.
+    parts: Iterable[bytes] | None = None
 
 
 def ok(value: object = None) -> Reply:
@@ -160,6 +180,10 @@ class Server:
         self.seen: list[Seen] = []
         #: Released with every request that came in.
         self.came = threading.Semaphore(0)
+        #: Released when a client has closed a connection that was held open for it.
+        self.left = threading.Semaphore(0)
+        #: Released when a client takes no more of what is sent.
+        self.stalled = threading.Semaphore(0)
         self._answer = answer
         self._lock = threading.Lock()
         server = self
@@ -186,10 +210,38 @@ class Server:
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
+                if reply.parts is not None:
+                    self.send_parts(reply.parts, reply.cut)
+                    return
                 self.send_header("Content-Length", str(len(reply.body) + (10 if reply.cut else 0)))
                 self.end_headers()
                 self.wfile.write(reply.body)
                 self.close_connection = self.close_connection or reply.cut
+
+            def send_parts(self, parts: Iterable[bytes], cut: bool) -> None:
+                self.close_connection = True
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.flush()
+                for part in parts:
+                    if part is HELD:
+                        self.rfile.read(1)
+                        server.left.release()
+                        return
+                    self.send_now(b"%x\r\n%b\r\n" % (len(part), part))
+                if not cut:
+                    self.wfile.write(b"0\r\n\r\n")
+
+            def send_now(self, text: bytes) -> None:
+                self.connection.settimeout(STALL_SECONDS)
+                try:
+                    self.wfile.write(text)
+                    self.wfile.flush()
+                except TimeoutError:
+                    server.stalled.release()
+                    raise
+                finally:
+                    self.connection.settimeout(None)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
@@ -264,6 +316,9 @@ class Face:
         """As many calls at once; what each came to."""
         raise NotImplementedError
 
+    def watch(self, view: View[T], /, **arguments: object) -> Watch[T]:
+        raise NotImplementedError
+
     def options(self, **options: Any) -> Face:
         raise NotImplementedError
 
@@ -272,6 +327,113 @@ class Face:
 
     def close(self) -> None:
         raise NotImplementedError
+
+
+class Watch(Protocol[T]):
+    """A subscription of either kind, seen from blocking code."""
+
+    @property
+    def cursor(self) -> Cursor | None: ...
+
+    def open(self) -> None: ...
+
+    def next(self) -> Item[T] | None: ...
+
+    def close(self) -> None: ...
+
+    def take(self, count: int) -> list[Item[T]]: ...
+
+    def break_after(self, count: int) -> None:
+        """Leaves a loop over it after so many items, and forgets it."""
+        ...
+
+
+class SyncWatch(Generic[T]):
+    def __init__(self, items: Subscription[T]) -> None:
+        self.items: Subscription[T] | None = items
+
+    @property
+    def cursor(self) -> Cursor | None:
+        return self.there().cursor
+
+    def there(self) -> Subscription[T]:
+        assert self.items is not None
+        return self.items
+
+    def open(self) -> None:
+        self.there().open()
+
+    def next(self) -> Item[T] | None:
+        return next(self.there(), None)
+
+    def close(self) -> None:
+        self.there().close()
+
+    def take(self, count: int) -> list[Item[T]]:
+        return [next(self.there()) for _ in range(count)]
+
+    def forget(self) -> Subscription[T]:
+        items, self.items = self.there(), None
+        return items
+
+    def break_after(self, count: int) -> None:
+        for _ in self.forget():
+            count -= 1
+            if count == 0:
+                break
+
+
+class AsyncWatch(Generic[T]):
+    def __init__(self, items: AsyncSubscription[T], runner: asyncio.Runner) -> None:
+        self.items: AsyncSubscription[T] | None = items
+        self.runner = runner
+
+    @property
+    def cursor(self) -> Cursor | None:
+        return self.there().cursor
+
+    def there(self) -> AsyncSubscription[T]:
+        assert self.items is not None
+        return self.items
+
+    def open(self) -> None:
+        self.runner.run(self._open())
+
+    async def _open(self) -> None:
+        await self.there().open()
+
+    def next(self) -> Item[T] | None:
+        async def one() -> Item[T] | None:
+            return await anext(self.there(), None)
+
+        return self.runner.run(one())
+
+    def close(self) -> None:
+        self.runner.run(self.there().close())
+
+    def take(self, count: int) -> list[Item[T]]:
+        async def some() -> list[Item[T]]:
+            return [await anext(self.there()) for _ in range(count)]
+
+        return self.runner.run(some())
+
+    def forget(self) -> AsyncSubscription[T]:
+        items, self.items = self.there(), None
+        return items
+
+    def break_after(self, count: int) -> None:
+        async def loop() -> None:
+            left = count
+            async for _ in self.forget():
+                left -= 1
+                if left == 0:
+                    break
+            # What a running program does anyway: its loop goes on.
+            await asyncio.sleep(0)
+            closing = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*closing)
+
+        self.runner.run(loop())
 
 
 class SyncFace(Face):
@@ -298,6 +460,9 @@ class SyncFace(Face):
 
         with ThreadPoolExecutor(count) as pool:
             return list(pool.map(one, range(count)))
+
+    def watch(self, view: View[T], /, **arguments: object) -> Watch[T]:
+        return SyncWatch(Subscription(self.client._caller, view, arguments))
 
     def options(self, **options: Any) -> Face:
         return SyncFace(self.client.with_options(**options))
@@ -338,6 +503,9 @@ class AsyncFace(Face):
 
         return self.runner.run(gather())
 
+    def watch(self, view: View[T], /, **arguments: object) -> Watch[T]:
+        return AsyncWatch(AsyncSubscription(self.client._caller, view, arguments), self.runner)
+
     def options(self, **options: Any) -> Face:
         return AsyncFace(self.client.with_options(**options), self.runner)
 
@@ -369,6 +537,7 @@ class Bench:
         credentials: Credentials | None = None,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
+        reconnect: ReconnectPolicy | None = None,
         chance: float = 1.0,
     ) -> Face:
         url = server if isinstance(server, str) else server.url
@@ -381,6 +550,7 @@ class Bench:
                     credentials=credentials,
                     timeout=timeout,
                     retry=retry,
+                    reconnect=reconnect,
                     transport=HttpTransport(trust_env=False),
                     sleep=self.pace.sleep,
                     random=self.pace.random,
@@ -392,6 +562,7 @@ class Bench:
                 credentials=credentials,
                 timeout=timeout,
                 retry=retry,
+                reconnect=reconnect,
                 transport=AsyncHttpTransport(trust_env=False),
                 sleep=self.pace.sleep_async,
                 random=self.pace.random,

@@ -106,6 +106,8 @@ pub struct Names {
     pub errors: BTreeMap<String, String>,
     /// Operation id to method.
     pub methods: BTreeMap<String, String>,
+    /// View id to method.
+    pub views: BTreeMap<String, String>,
     /// Paged operation's id to the method that answers an iterator.
     pub iterators: BTreeMap<String, String>,
 }
@@ -201,6 +203,10 @@ impl Names {
                 self.iterators
                     .insert(operation.id.clone(), unique(base, &mut taken));
             }
+            for view in module.views.values() {
+                let base = method(&view.open.name);
+                self.views.insert(view.open.id.clone(), unique(base, &mut taken));
+            }
         }
     }
 }
@@ -280,7 +286,12 @@ pub fn public_names(model: &Model) -> BTreeMap<String, String> {
     add("field", &names.fields);
     add("value", &names.values);
     add("error", &names.errors);
-    for (kind, methods) in [("operation", &names.methods), ("items", &names.iterators)] {
+    let methods = [
+        ("operation", &names.methods),
+        ("items", &names.iterators),
+        ("view", &names.views),
+    ];
+    for (kind, methods) in methods {
         for (id, method) in methods {
             let module = id.split('.').next().and_then(|module| names.modules.get(module));
             let module = module.map_or("", String::as_str);

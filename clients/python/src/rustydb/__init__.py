@@ -1,4 +1,4 @@
-"""RustyDB's Python client: one typed method per operation, blocking (:class:`Client`) and on asyncio.
+"""RustyDB's Python client: one typed method per operation and view, blocking (:class:`Client`) and on asyncio.
 
 Types of the contract are in :mod:`rustydb.types`, errors in :mod:`rustydb.errors`.
 """
@@ -11,12 +11,17 @@ from .generated.client import AsyncClient, Client
 from .generated.version import VERSION as __version__
 from .runtime.credentials import ApiKey, Bearer, Credentials, Password
 from .runtime.http import AsyncHttpTransport, HttpTransport
+from .runtime.items import Control, Event, Item
+from .runtime.reconnect import ReconnectPolicy
 from .runtime.retry import RetryPolicy
 from .runtime.scalars import Cursor, Id64, Json, Lsn
+from .runtime.subscription import AsyncSubscription, Subscription
 from .runtime.transport import (
+    AsyncStream,
     AsyncTransport,
     Request,
     Response,
+    Stream,
     Transport,
     TransportError,
     TransportTimeout,
@@ -28,20 +33,28 @@ __all__ = [
     "ApiKey",
     "AsyncClient",
     "AsyncHttpTransport",
+    "AsyncStream",
+    "AsyncSubscription",
     "AsyncTransport",
     "Bearer",
     "Client",
+    "Control",
     "Credentials",
     "Cursor",
+    "Event",
     "HttpTransport",
     "Id64",
+    "Item",
     "Json",
     "Lsn",
     "Password",
+    "ReconnectPolicy",
     "Request",
     "Response",
     "RetryPolicy",
     "RustyDBError",
+    "Stream",
+    "Subscription",
     "Transport",
     "TransportError",
     "TransportTimeout",

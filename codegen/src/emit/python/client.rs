@@ -11,7 +11,7 @@ pub fn emit(model: &Model, names: &Names) -> File {
     let modules: Vec<&Module> = model
         .modules
         .values()
-        .filter(|module| !module.operations.is_empty())
+        .filter(|module| module.has_service())
         .collect();
     let mut written = format!("{HEADER}\n");
     written.push_str(&text::docstring(

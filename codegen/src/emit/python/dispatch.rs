@@ -10,7 +10,7 @@ pub const FOLDER: &str = "clients/python/tests/generated";
 
 pub fn emit(model: &Model, names: &Names) -> Vec<File> {
     let mut body = String::from(ENTRY);
-    for operation in model.operations() {
+    for operation in model.routed() {
         body.push_str(&input(model, names, operation));
     }
     body.push_str("\n\nOPERATIONS: dict[str, Entry] = {\n");
@@ -32,10 +32,11 @@ pub fn emit(model: &Model, names: &Names) -> Vec<File> {
         body.push_str("    ),\n");
     }
     body.push_str("}\n");
+    body.push_str(&views(model, names));
     let mut written = format!("{HEADER}\n");
     written.push_str(&text::docstring(
         0,
-        "Inputs on the wire and the typed method of each operation.",
+        "Inputs on the wire and the typed method of each operation and view.",
     ));
     written.push_str("\nfrom __future__ import annotations\n\n");
     written.push_str(&text::imports(
@@ -61,6 +62,21 @@ pub fn emit(model: &Model, names: &Names) -> Vec<File> {
     ]
 }
 
+fn views(model: &Model, names: &Names) -> String {
+    let mut written = String::from("\n\nVIEWS: dict[str, ViewEntry] = {\n");
+    for view in model.views() {
+        let id = &view.open.id;
+        let method = format!("client.{}.{}", names.modules[&view.open.module], names.views[id]);
+        written.push_str(&format!("    {}: ViewEntry(\n", text::literal(id)));
+        written.push_str(&format!("        input={},\n", names.types[&view.open.input]));
+        written.push_str(&format!("        watch=lambda client: {method},\n"));
+        written.push_str(&format!("        watch_async=lambda client: {method},\n"));
+        written.push_str("    ),\n");
+    }
+    written.push_str("}\n");
+    written
+}
+
 const IMPORTS: &str = "from collections.abc import AsyncIterator as _AsyncIterator
 from collections.abc import Awaitable as _Awaitable
 from collections.abc import Callable as _Callable
@@ -73,7 +89,9 @@ from msgspec import Struct as _Struct
 from msgspec import UnsetType as _UnsetType
 from msgspec import field as _field
 from rustydb import AsyncClient as _AsyncClient
+from rustydb import AsyncSubscription as _AsyncSubscription
 from rustydb import Client as _Client
+from rustydb import Subscription as _Subscription
 ";
 
 const ENTRY: &str = "
@@ -87,6 +105,15 @@ class Entry:
     call_async: _Callable[[_AsyncClient], _Callable[..., _Awaitable[_Any]]]
     items: _Callable[[_Client], _Callable[..., _Iterator[_Any]]] | None = None
     items_async: _Callable[[_AsyncClient], _Callable[..., _AsyncIterator[_Any]]] | None = None
+
+
+@_dataclass(frozen=True)
+class ViewEntry:
+    \"\"\"How to watch one view; arguments as with :class:`Entry`.\"\"\"
+
+    input: type[_Struct]
+    watch: _Callable[[_Client], _Callable[..., _Subscription[_Any]]]
+    watch_async: _Callable[[_AsyncClient], _Callable[..., _AsyncSubscription[_Any]]]
 ";
 
 fn input(model: &Model, names: &Names, operation: &Operation) -> String {

@@ -1,10 +1,10 @@
 //! `generated/sync/<module>.py` and `generated/aio/<module>.py`: a class per module, a method per operation, both
 //! from the same list.
 
-use super::operations::{constant, item, output};
+use super::operations::{constant, event_data, item, output, view_constant};
 use super::text::{self, HEADER};
 use super::types::{Home, Position, annotation, field_description, held};
-use crate::model::{Field, Model, Module, Operation, PermissionRule, Shape, Stability};
+use crate::model::{Field, Model, Module, Operation, PermissionRule, Shape, Stability, StreamClass, View};
 use crate::names;
 use crate::names::python::Names;
 use crate::output::File;
@@ -28,6 +28,13 @@ impl Flavour {
         match self {
             Flavour::Sync => "Caller",
             Flavour::Async => "AsyncCaller",
+        }
+    }
+
+    fn subscription(self) -> &'static str {
+        match self {
+            Flavour::Sync => "Subscription",
+            Flavour::Async => "AsyncSubscription",
         }
     }
 
@@ -59,6 +66,9 @@ pub fn emit(model: &Model, names: &Names, module: &Module, flavour: Flavour) -> 
             body.push_str(&iterator(model, names, operation, flavour));
         }
     }
+    for view in module.views.values() {
+        body.push_str(&watch(model, names, view, flavour));
+    }
     let attribute = &names.modules[&module.name];
     let mut written = format!("{HEADER}\n");
     written.push_str(&text::docstring(
@@ -73,6 +83,9 @@ pub fn emit(model: &Model, names: &Names, module: &Module, flavour: Flavour) -> 
         &[("_scalars", "from ...runtime import scalars as _scalars")],
     ));
     written.push_str(&format!("from ...runtime.caller import {caller} as _{caller}\n"));
+    let subscription = flavour.subscription();
+    let import = format!("from ...runtime.subscription import {subscription} as _{subscription}");
+    written.push_str(&text::imports(&body, &[(&format!("_{subscription}"), &import)]));
     written.push_str(&text::imports(
         &body,
         &[
@@ -104,14 +117,18 @@ fn method(model: &Model, names: &Names, operation: &Operation, flavour: Flavour)
         &format!("{word} {name}"),
         &output,
     );
-    written.push_str(&text::docstring(8, &describe(model, names, operation, fields)));
+    written.push_str(&text::docstring(
+        8,
+        &describe(model, names, operation, fields, None),
+    ));
     let wait = if flavour == Flavour::Async { "await " } else { "" };
     let answer = if operation.output.is_some() { "return " } else { "" };
     written.push_str(&call(
         names,
         operation,
         fields,
-        &format!("{answer}{wait}self._caller.call"),
+        &format!("{answer}{wait}self._caller.call("),
+        &constant(names, operation),
     ));
     written
 }
@@ -127,7 +144,38 @@ fn iterator(model: &Model, names: &Names, operation: &Operation, flavour: Flavou
         names.methods[&operation.id]
     );
     written.push_str(&text::docstring(8, &text));
-    written.push_str(&call(names, operation, &fields, "return self._caller.items"));
+    written.push_str(&call(
+        names,
+        operation,
+        &fields,
+        "return self._caller.items(",
+        &constant(names, operation),
+    ));
+    written
+}
+
+fn watch(model: &Model, names: &Names, view: &View, flavour: Flavour) -> String {
+    let name = &names.views[&view.open.id];
+    let fields = model.input_fields(&view.open);
+    let subscription = flavour.subscription();
+    let output = format!("_{subscription}[{}]", event_data(model, names, view));
+    let mut written = signature(model, names, &view.open, fields, &format!("def {name}"), &output);
+    let delivery = match view.class {
+        StreamClass::Changes => "Loses nothing: after a lost connection it goes on behind the last item.",
+        StreamClass::Telemetry => {
+            "What is lost, as after a lost connection, is told by a control item of kind GAP."
+        }
+    };
+    let text = describe(model, names, &view.open, fields, Some(delivery));
+    written.push_str(&text::docstring(8, &text));
+    let head = format!("return _{subscription}(self._caller, ");
+    written.push_str(&call(
+        names,
+        &view.open,
+        fields,
+        &head,
+        &view_constant(names, view),
+    ));
     written
 }
 
@@ -154,12 +202,17 @@ fn signature(
     written
 }
 
-fn call(names: &Names, operation: &Operation, fields: &[Field], head: &str) -> String {
-    let constant = constant(names, operation);
+/// `head`, which ends within its parentheses, with the constant and the arguments.
+fn call(names: &Names, operation: &Operation, fields: &[Field], head: &str, constant: &str) -> String {
     if fields.is_empty() {
-        return format!("        {head}(_operations.{constant}, {{}})\n");
+        return format!("        {head}_operations.{constant}, {{}})\n");
     }
-    let mut written = format!("        {head}(\n            _operations.{constant},\n            {{\n");
+    let (head, first) = head.split_once('(').unwrap_or((head, ""));
+    let mut written = format!("        {head}(\n");
+    for argument in first.split_inclusive(", ").map(str::trim_end) {
+        written.push_str(&format!("            {argument}\n"));
+    }
+    written.push_str(&format!("            _operations.{constant},\n            {{\n"));
     for field in fields {
         let value = parameter(names, operation, field);
         written.push_str(&format!(
@@ -175,11 +228,19 @@ fn parameter<'a>(names: &'a Names, operation: &Operation, field: &Field) -> &'a 
     &names.fields[&format!("{}.{}", operation.input, field.name)]
 }
 
-fn describe(model: &Model, names: &Names, operation: &Operation, fields: &[Field]) -> String {
+/// `more` is said after the description.
+fn describe(
+    model: &Model,
+    names: &Names,
+    operation: &Operation,
+    fields: &[Field],
+    more: Option<&str>,
+) -> String {
     let mut parts = vec![operation.summary.trim().to_owned()];
     if !operation.description.trim().is_empty() {
         parts.push(operation.description.trim().to_owned());
     }
+    parts.extend(more.map(str::to_owned));
     parts.push(match &operation.permission {
         PermissionRule::Public => "Needs no credentials.".to_owned(),
         PermissionRule::Authenticated => "Needs credentials.".to_owned(),

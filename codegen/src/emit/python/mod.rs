@@ -39,7 +39,7 @@ pub fn emit(model: &Model) -> Emission {
     ];
     for module in model.modules.values() {
         files.extend(types::emit(model, &names, module));
-        if !module.operations.is_empty() {
+        if module.has_service() {
             files.push(operations::emit(model, &names, module));
             files.push(methods::emit(model, &names, module, Flavour::Sync));
             files.push(methods::emit(model, &names, module, Flavour::Async));

@@ -3,13 +3,23 @@
 use super::text::{self, HEADER};
 use super::types::{Home, Position, annotation, reference};
 use super::usage;
-use crate::model::{Field, Model, Module, Operation, PermissionRule, RestPlace};
-use crate::names::python::Names;
+use crate::model::{Field, Model, Module, Operation, PermissionRule, RestPlace, StreamClass, View};
+use crate::names::python::{Names, VariantClass};
 use crate::output::File;
 
 /// Name of the operation's constant.
 pub fn constant(names: &Names, operation: &Operation) -> String {
     names.methods[&operation.id].to_ascii_uppercase()
+}
+
+/// Name of the view's constant; views and operations of a module share one space of names.
+pub fn view_constant(names: &Names, view: &View) -> String {
+    names.views[&view.open.id].to_ascii_uppercase()
+}
+
+/// The type of the data of any of the view's events.
+pub fn event_data(model: &Model, names: &Names, view: &View) -> String {
+    reference(model, names, &view.event_type(), Home::Elsewhere)
 }
 
 /// The type a call answers.
@@ -37,6 +47,7 @@ pub fn emit(model: &Model, names: &Names, module: &Module) -> File {
         .operations
         .values()
         .map(|operation| one(model, names, operation))
+        .chain(module.views.values().map(|view| one_view(model, names, view)))
         .collect();
     let mut written = format!("{HEADER}\n");
     written.push_str(&text::docstring(
@@ -62,13 +73,63 @@ pub fn emit(model: &Model, names: &Names, module: &Module) -> File {
 
 fn one(model: &Model, names: &Names, operation: &Operation) -> String {
     let output = output(model, names, operation);
-    let fields = model.input_fields(operation);
     let (kind, parameters) = match item(model, names, operation, Position::Struct) {
         Some(item) => ("PagedOperation", format!("{output}, {item}")),
         None => ("Operation", output.clone()),
     };
-    let constant = constant(names, operation);
-    let mut written = format!("\n{constant}: _operation.{kind}[{parameters}] = _operation.{kind}(\n");
+    let mut written = head(&constant(names, operation), kind, &parameters);
+    written.push_str(&request(model, operation, &output));
+    if let Some(paginated) = &operation.paginated {
+        let page = operation.output.as_deref().unwrap_or_default();
+        let attribute = |field: &str| {
+            names
+                .fields
+                .get(&format!("{page}.{field}"))
+                .map_or(field, String::as_str)
+                .to_owned()
+        };
+        written.push_str(&format!(
+            "    items=lambda page: page.{},\n",
+            attribute(&paginated.items)
+        ));
+        written.push_str(&format!("    next=lambda page: page.{},\n", attribute("next")));
+    }
+    written.push_str(")\n");
+    written
+}
+
+fn one_view(model: &Model, names: &Names, view: &View) -> String {
+    let mut written = head(
+        &view_constant(names, view),
+        "View",
+        &event_data(model, names, view),
+    );
+    written.push_str(&request(model, &view.open, "None"));
+    written.push_str("    events={\n");
+    for event in &view.events {
+        let tagged = names.variants.get(&format!("{}.{event}", view.event_type()));
+        let class = match tagged {
+            Some(VariantClass::Derived(class)) => format!("_types.{class}"),
+            Some(VariantClass::Own(_)) | None => reference(model, names, event, Home::Elsewhere),
+        };
+        written.push_str(&format!("        {}: {class},\n", text::literal(event)));
+    }
+    written.push_str("    },\n");
+    if view.class == StreamClass::Changes {
+        written.push_str("    resumes=True,\n");
+    }
+    written.push_str(")\n");
+    written
+}
+
+fn head(constant: &str, kind: &str, parameters: &str) -> String {
+    format!("\n{constant}: _operation.{kind}[{parameters}] = _operation.{kind}(\n")
+}
+
+/// How the request is made; `output` is the type of its answer.
+fn request(model: &Model, operation: &Operation, output: &str) -> String {
+    let fields = model.input_fields(operation);
+    let mut written = String::new();
     written.push_str(&format!("    id={},\n", text::literal(&operation.id)));
     written.push_str(&format!(
         "    method={},\n",
@@ -108,22 +169,6 @@ fn one(model: &Model, names: &Names, operation: &Operation) -> String {
     if operation.permission == PermissionRule::Public {
         written.push_str("    public=True,\n");
     }
-    if let Some(paginated) = &operation.paginated {
-        let page = operation.output.as_deref().unwrap_or_default();
-        let attribute = |field: &str| {
-            names
-                .fields
-                .get(&format!("{page}.{field}"))
-                .map_or(field, String::as_str)
-                .to_owned()
-        };
-        written.push_str(&format!(
-            "    items=lambda page: page.{},\n",
-            attribute(&paginated.items)
-        ));
-        written.push_str(&format!("    next=lambda page: page.{},\n", attribute("next")));
-    }
-    written.push_str(")\n");
     written
 }
 

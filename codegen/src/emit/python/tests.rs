@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use super::emit;
@@ -59,4 +61,69 @@ fn both_clients_have_the_same_methods() {
     };
     assert!(methods("sync").len() > 2);
     assert_eq!(methods("sync"), methods("aio"));
+}
+
+const CORE: &str = r#"
+module: core
+summary: Shared.
+permissions: {"things:read": {summary: Read.}}
+roles: {admin: {summary: Everything., permissions: ["things:read"]}}
+limits: {request_bytes: 1024, json_depth: 8, rpc_batch_calls: 8, graphql_depth: 8, graphql_complexity: 100, page_default: 10, page_max: 100, timeout_ms: 1000, timeout_max_ms: 2000}
+types:
+  StreamControl: {type: object, required: [kind], properties: {kind: string}}
+"#;
+
+/// A view whose name is a word of Python, and an event that two unions share.
+const STREAMS: &str = r#"
+module: things
+summary: Things.
+types:
+  Added: {type: object, required: [class], properties: {class: string}}
+  Taken: {type: object, properties: {by: string}}
+streams:
+  log:
+    class: changes
+    permission: things:read
+    summary: All.
+    since: 0.1.0
+    views:
+      import: {summary: One., record: Added}
+      both: {summary: Two., events: [Added, Taken]}
+      added: {summary: Again., events: [Added]}
+"#;
+
+#[test]
+fn a_module_of_views_alone_is_subscribed_to_by_both_clients() {
+    let file = |name: &str, text: &str| (format!("schema/modules/{name}.yaml"), text.to_owned());
+    let loaded = crate::load::parse_files(&[file("core", CORE), file("things", STREAMS)]).unwrap();
+    let model = crate::resolve::resolve(&loaded).unwrap();
+    let files = emit(&model).files;
+    let text = |name: &str| {
+        let path = format!("{}/{name}", super::FOLDER);
+        &files.iter().find(|file| file.path == path).unwrap().text
+    };
+    for (folder, class) in [("sync", "Subscription"), ("aio", "AsyncSubscription")] {
+        let methods = text(&format!("{folder}/things.py"));
+        assert!(methods.contains("    def import_(\n"), "{methods}");
+        assert!(
+            methods.contains(&format!(") -> _{class}[_types.Added]:\n")),
+            "{methods}"
+        );
+        assert!(
+            methods.contains(&format!(") -> _{class}[_types.ThingsBothEvent]:\n")),
+            "{methods}"
+        );
+    }
+    let operations = text("operations/things.py");
+    assert!(
+        operations.contains("IMPORT_: _operation.View[_types.Added]"),
+        "{operations}"
+    );
+    // The shared event is read as the class that its union has for it.
+    assert!(
+        operations
+            .contains("        \"Added\": _types.ThingsBothEventAdded,\n        \"Taken\": _types.Taken,\n"),
+        "{operations}"
+    );
+    assert_eq!(operations.matches("    resumes=True,\n").count(), 3);
 }

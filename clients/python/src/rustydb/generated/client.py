@@ -11,6 +11,7 @@ from .aio import admin as _aio_admin
 from .aio import auth as _aio_auth
 from .aio import database as _aio_database
 from .aio import health as _aio_health
+from .aio import protocol as _aio_protocol
 from .aio import query as _aio_query
 from .aio import sql as _aio_sql
 from .aio import transactions as _aio_transactions
@@ -19,6 +20,7 @@ from .sync import admin as _sync_admin
 from .sync import auth as _sync_auth
 from .sync import database as _sync_database
 from .sync import health as _sync_health
+from .sync import protocol as _sync_protocol
 from .sync import query as _sync_query
 from .sync import sql as _sync_sql
 from .sync import transactions as _sync_transactions
@@ -60,6 +62,11 @@ class Client(_BaseClient):
     def health(self) -> _sync_health.Health:
         """Whether the server lives, is ready, and what its parts say."""
         return _sync_health.Health(self._caller)
+
+    @property
+    def protocol(self) -> _sync_protocol.Protocol:
+        """What connections themselves tell."""
+        return _sync_protocol.Protocol(self._caller)
 
     @property
     def query(self) -> _sync_query.Query:
@@ -106,6 +113,11 @@ class AsyncClient(_AsyncBaseClient):
     def health(self) -> _aio_health.Health:
         """Whether the server lives, is ready, and what its parts say."""
         return _aio_health.Health(self._caller)
+
+    @property
+    def protocol(self) -> _aio_protocol.Protocol:
+        """What connections themselves tell."""
+        return _aio_protocol.Protocol(self._caller)
 
     @property
     def query(self) -> _aio_query.Query:

@@ -27,6 +27,12 @@ class _Problem(msgspec.Struct):
     request_id: str | None = None
 
 
+class _LastWord(_Error):
+    status: int | None = None
+    request_id: str | None = None
+
+
+_LAST_WORD = msgspec.json.Decoder(_LastWord)
 _PROBLEM = msgspec.json.Decoder(_Problem)
 
 
@@ -74,6 +80,32 @@ def failure(
         retry_after=asked if error.retry_after is None else error.retry_after,
         details=error.details,
         body=_body(response),
+    )
+
+
+def last_word(
+    contract: Contract, operation: Operation[Any], request_id: str, data: str
+) -> RustyDBError:
+    """The error that ends a stream, sent as its last event."""
+    try:
+        word = _LAST_WORD.decode(data)
+    except (msgspec.MsgspecError, ValueError) as error:
+        return UnreadableAnswerError(
+            f"the stream ended with an error that is not of the contract's form: {error}",
+            code="UNREADABLE_ANSWER",
+            operation=operation.id,
+            request_id=request_id,
+            body=data,
+        )
+    return contract.errors.get(word.code, ApiError)(
+        word.message or "the server ended the subscription",
+        code=word.code,
+        operation=operation.id,
+        request_id=word.request_id or request_id,
+        status=word.status,
+        retry_after=word.retry_after,
+        details=word.details,
+        body=data,
     )
 
 

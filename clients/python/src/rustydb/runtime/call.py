@@ -10,24 +10,30 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from . import answer
-from .effects import Sleep, Steps, send
+from .effects import Close, Head, Sleep, Steps, open_stream, read, send
 from .errors import (
     ApiError,
     CallTimeoutError,
     ConfigurationError,
     ConnectionFailedError,
     RustyDBError,
+    UnreadableAnswerError,
 )
-from .operation import Contract, Operation
+from .operation import Contract, Operation, View
+from .reconnect import ReconnectPolicy
 from .request import Prepared, prepare
 from .retry import RetryPolicy
 from .session import Session, Tokens
-from .transport import Request, TransportError, TransportTimeout
+from .transport import Request, Response, TransportError, TransportTimeout
 
 Output = TypeVar("Output")
 
 #: What a call without a time-out waits beyond the longest deadline that the contract has.
 _GRACE_SECONDS = 5.0
+
+_EVENT_STREAM = "text/event-stream"
+#: How much is read of the answer when a view could not be opened.
+_REFUSAL_BYTES_MAX = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Options:
     #: Seconds for a call as a whole, repetitions included.
     timeout: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    #: How subscriptions are kept.
+    reconnect: ReconnectPolicy = field(default_factory=ReconnectPolicy)
     #: Id of the call instead of a random one.
     request_id: str | None = None
 
@@ -68,6 +76,36 @@ def run(
     return (yield from call.run(operation, prepare(operation, arguments)))
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A view that is open."""
+
+    stream: Head
+    #: Headers that said who opens it.
+    authorization: dict[str, str]
+    request_id: str
+
+
+def connect(
+    environment: Environment,
+    options: Options,
+    view: View[Any],
+    prepared: Prepared,
+    headers: Mapping[str, str],
+    expired: dict[str, str] | None,
+) -> Steps[Connection]:
+    """The steps of opening a view; ``expired`` are headers that no longer say who it is."""
+    call = _Call(environment, options, options.request_id or str(uuid.uuid4()))
+    return (yield from call.connect(view, prepared, headers, expired))
+
+
+def _rest(stream: Head) -> Steps[bytes]:
+    body = bytearray()
+    while len(body) < _REFUSAL_BYTES_MAX and (chunk := (yield from read(stream))):
+        body += chunk
+    return bytes(body)
+
+
 class _Call:
     def __init__(self, environment: Environment, options: Options, request_id: str) -> None:
         self._environment = environment
@@ -76,6 +114,28 @@ class _Call:
         self._ends_at = None if options.timeout is None else time.monotonic() + options.timeout
 
     def run(self, operation: Operation[Output], prepared: Prepared) -> Steps[Output]:
+        def attempt(headers: dict[str, str]) -> Steps[Output]:
+            return self._attempt(operation, prepared, headers, self._request_id)
+
+        return (yield from self._repeated(operation, attempt))
+
+    def connect(
+        self,
+        view: View[Any],
+        prepared: Prepared,
+        headers: Mapping[str, str],
+        expired: dict[str, str] | None,
+    ) -> Steps[Connection]:
+        def attempt(authorization: dict[str, str]) -> Steps[Connection]:
+            return self._opening(view, prepared, authorization, headers)
+
+        if expired is not None:
+            yield from self._renewed(view, expired)
+        return (yield from self._repeated(view, attempt))
+
+    def _repeated(
+        self, operation: Operation[Any], attempt: Callable[[dict[str, str]], Steps[Output]]
+    ) -> Steps[Output]:
         session = self._environment.session
         retries = 0
         may_renew = True
@@ -85,7 +145,7 @@ class _Call:
                 headers = yield from session.headers(
                     public=operation.public, exchange=self._exchange, timeout=self._remaining(operation)
                 )
-                return (yield from self._attempt(operation, prepared, headers, self._request_id))
+                return (yield from attempt(headers))
             except TransportTimeout as error:
                 raise self._timeout_error(operation) from error
             except RustyDBError as error:
@@ -127,11 +187,66 @@ class _Call:
         authorization: Mapping[str, str],
         request_id: str,
     ) -> Steps[Output]:
+        request = self._request(
+            operation, prepared, {"Accept": "application/json", **authorization}, request_id
+        )
+        response = yield from self._answered(operation, request_id, send(request))
+        if 200 <= response.status < 300:
+            return answer.read(operation, request_id, response)
+        raise answer.failure(self._environment.contract, operation, request_id, response)
+
+    def _opening(
+        self,
+        view: View[Any],
+        prepared: Prepared,
+        authorization: dict[str, str],
+        headers: Mapping[str, str],
+    ) -> Steps[Connection]:
+        request = self._request(
+            view,
+            prepared,
+            {
+                "Accept": _EVENT_STREAM,
+                # A compressor on the way would hold events back.
+                "Accept-Encoding": "identity",
+                "Cache-Control": "no-store",
+                **headers,
+                **authorization,
+            },
+            self._request_id,
+        )
+        silence = self._options.reconnect.silence_max
+        stream = yield from self._answered(view, self._request_id, open_stream(request, silence))
+        kind = stream.headers.get("content-type", "")
+        if stream.status == 200 and kind.partition(";")[0].strip().lower() == _EVENT_STREAM:
+            return Connection(stream, authorization, self._request_id)
+        try:
+            body = yield from self._answered(view, self._request_id, _rest(stream))
+        finally:
+            yield Close(stream)
+        if 200 <= stream.status < 300:
+            raise UnreadableAnswerError(
+                f"the answer is no stream of events but status {stream.status} with {kind!r}",
+                code="UNREADABLE_ANSWER",
+                operation=view.id,
+                request_id=self._request_id,
+                status=stream.status,
+                body=body.decode("utf-8", "replace"),
+            )
+        response = Response(stream.status, stream.headers, body)
+        raise answer.failure(self._environment.contract, view, self._request_id, response)
+
+    def _request(
+        self,
+        operation: Operation[Any],
+        prepared: Prepared,
+        own: Mapping[str, str],
+        request_id: str,
+    ) -> Request:
         headers = {
-            "Accept": "application/json",
             "User-Agent": f"rustydb-python/{self._environment.contract.version}",
             "X-Request-Id": request_id,
-            **authorization,
+            **own,
         }
         timeout = self._remaining(operation)
         if self._ends_at is not None:
@@ -139,15 +254,20 @@ class _Call:
             headers["X-Timeout-Ms"] = str(min(timeout_ms, self._environment.contract.timeout_max_ms))
         if prepared.body is not None:
             headers["Content-Type"] = "application/json"
-        request = Request(
+        return Request(
             operation.method,
             self._environment.base_url + prepared.target,
             headers,
             prepared.body,
             timeout,
         )
+
+    def _answered(
+        self, operation: Operation[Any], request_id: str, steps: Steps[Output]
+    ) -> Steps[Output]:
+        """What the steps answer; failures of the transport as errors of the call."""
         try:
-            response = yield from send(request)
+            return (yield from steps)
         except TransportTimeout as error:
             raise self._timeout_error(operation, request_id) from error
         except TransportError as error:
@@ -157,9 +277,6 @@ class _Call:
                 operation=operation.id,
                 request_id=request_id,
             ) from error
-        if 200 <= response.status < 300:
-            return answer.read(operation, request_id, response)
-        raise answer.failure(self._environment.contract, operation, request_id, response)
 
     def _remaining(self, operation: Operation[Any]) -> float:
         if self._ends_at is None:

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from . import paging
 from .call import Environment, Options, run
-from .effects import Acquire, Effect, Send, Sleep, Steps
+from .effects import Acquire, Answer, Close, Effect, Open, Read, Send, Sleep, Steps
 from .operation import Operation, PagedOperation
-from .transport import AsyncTransport, Response, Transport, TransportTimeout
+from .transport import AsyncTransport, Transport, TransportTimeout
 
 Output = TypeVar("Output")
 Item = TypeVar("Item")
@@ -27,7 +27,7 @@ class Caller:
     sleep: Callable[[float], None]
 
     def call(self, operation: Operation[Output], arguments: Mapping[str, object]) -> Output:
-        return self._perform_all(run(self.environment, self.options, operation, arguments))
+        return self.perform(run(self.environment, self.options, operation, arguments))
 
     def items(
         self, operation: PagedOperation[Output, Item], arguments: Mapping[str, object]
@@ -39,7 +39,8 @@ class Caller:
             yield from paging.items(operation, page)
             following = paging.following(operation, following, page)
 
-    def _perform_all(self, steps: Steps[Output]) -> Output:
+    def perform(self, steps: Steps[Output]) -> Output:
+        """Performs all effects; answers what the steps do."""
         try:
             effect = next(steps)
             while True:
@@ -53,7 +54,7 @@ class Caller:
             output: Output = done.value
             return output
 
-    def _perform(self, effect: Effect) -> Response | None:
+    def _perform(self, effect: Effect) -> Answer:
         match effect:
             case Send(request):
                 return self.transport.send(request)
@@ -62,6 +63,13 @@ class Caller:
             case Acquire(lock, timeout):
                 if not lock.acquire(timeout=timeout):
                     raise TransportTimeout("another call's login did not end in time")
+            case Open(request, silence):
+                return self.transport.open(request, silence)
+            case Read(stream):
+                chunk: bytes = stream.read()
+                return chunk
+            case Close(stream):
+                stream.close()
         return None
 
 
@@ -75,7 +83,7 @@ class AsyncCaller:
     sleep: Callable[[float], Awaitable[None]]
 
     async def call(self, operation: Operation[Output], arguments: Mapping[str, object]) -> Output:
-        return await self._perform_all(run(self.environment, self.options, operation, arguments))
+        return await self.perform(run(self.environment, self.options, operation, arguments))
 
     async def items(
         self, operation: PagedOperation[Output, Item], arguments: Mapping[str, object]
@@ -88,7 +96,8 @@ class AsyncCaller:
                 yield item
             following = paging.following(operation, following, page)
 
-    async def _perform_all(self, steps: Steps[Output]) -> Output:
+    async def perform(self, steps: Steps[Output]) -> Output:
+        """Performs all effects; answers what the steps do."""
         try:
             effect = next(steps)
             while True:
@@ -102,7 +111,7 @@ class AsyncCaller:
             output: Output = done.value
             return output
 
-    async def _perform(self, effect: Effect) -> Response | None:
+    async def _perform(self, effect: Effect) -> Answer:
         match effect:
             case Send(request):
                 return await _in_time(self.transport.send(request), request.timeout)
@@ -110,6 +119,13 @@ class AsyncCaller:
                 await self.sleep(seconds)
             case Acquire(lock, timeout):
                 await _in_time(lock.acquire(), timeout)
+            case Open(request, silence):
+                return await _in_time(self.transport.open(request, silence), request.timeout)
+            case Read(stream):
+                chunk: bytes = await stream.read()
+                return chunk
+            case Close(stream):
+                await stream.close()
         return None
 
 

@@ -20,6 +20,7 @@ from .credentials import Credentials
 from .errors import ConfigurationError
 from .http import AsyncHttpTransport, HttpTransport
 from .operation import Contract
+from .reconnect import ReconnectPolicy
 from .retry import RetryPolicy
 from .session import Session
 from .transport import AsyncTransport, Transport
@@ -37,6 +38,7 @@ class BaseClient:
         credentials: Credentials | None = None,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
+        reconnect: ReconnectPolicy | None = None,
         transport: Transport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = chance.random,
@@ -46,14 +48,19 @@ class BaseClient:
         :param base_url: such as ``http://127.0.0.1:8080``.
         :param credentials: a ``Password``, ``Bearer`` or ``ApiKey``; nobody without.
         :param timeout: seconds for each call as a whole, repetitions included; the server is told.
-        :param retry: how failed calls are repeated.
+        :param retry: how failed calls are repeated, the opening of subscriptions among them.
+        :param reconnect: how subscriptions are kept over lost connections.
         :param transport: what sends requests, instead of :class:`rustydb.HttpTransport`.
         :param sleep: what waits between repetitions.
         :param random: chance from 0 to 1 for the length of those waits.
         """
         session = Session(credentials, self._contract, threading.Lock)
         environment = Environment(_checked(base_url), self._contract, session, random)
-        options = Options(timeout=timeout, retry=retry or RetryPolicy())
+        options = Options(
+            timeout=timeout,
+            retry=retry or RetryPolicy(),
+            reconnect=reconnect or ReconnectPolicy(),
+        )
         self._caller = Caller(environment, options, transport or HttpTransport(), sleep)
 
     def with_options(
@@ -61,10 +68,11 @@ class BaseClient:
         *,
         timeout: float | None | UnsetType = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
+        reconnect: ReconnectPolicy | UnsetType = UNSET,
         request_id: str | None | UnsetType = UNSET,
     ) -> Self:
         """The same client with other options: ``client.with_options(timeout=2).database...``."""
-        options = _changed(self._caller.options, timeout, retry, request_id)
+        options = _changed(self._caller.options, timeout, retry, reconnect, request_id)
         return self._view(replace(self._caller, options=options))
 
     def with_credentials(self, credentials: Credentials | None) -> Self:
@@ -106,6 +114,7 @@ class AsyncBaseClient:
         credentials: Credentials | None = None,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
+        reconnect: ReconnectPolicy | None = None,
         transport: AsyncTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = chance.random,
@@ -115,14 +124,19 @@ class AsyncBaseClient:
         :param base_url: such as ``http://127.0.0.1:8080``.
         :param credentials: a ``Password``, ``Bearer`` or ``ApiKey``; nobody without.
         :param timeout: seconds for each call as a whole, repetitions included; the server is told.
-        :param retry: how failed calls are repeated.
+        :param retry: how failed calls are repeated, the opening of subscriptions among them.
+        :param reconnect: how subscriptions are kept over lost connections.
         :param transport: what sends requests, instead of :class:`rustydb.AsyncHttpTransport`.
         :param sleep: what waits between repetitions.
         :param random: chance from 0 to 1 for the length of those waits.
         """
         session = Session(credentials, self._contract, asyncio.Lock)
         environment = Environment(_checked(base_url), self._contract, session, random)
-        options = Options(timeout=timeout, retry=retry or RetryPolicy())
+        options = Options(
+            timeout=timeout,
+            retry=retry or RetryPolicy(),
+            reconnect=reconnect or ReconnectPolicy(),
+        )
         self._caller = AsyncCaller(environment, options, transport or AsyncHttpTransport(), sleep)
 
     def with_options(
@@ -130,10 +144,11 @@ class AsyncBaseClient:
         *,
         timeout: float | None | UnsetType = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
+        reconnect: ReconnectPolicy | UnsetType = UNSET,
         request_id: str | None | UnsetType = UNSET,
     ) -> Self:
         """The same client with other options: ``client.with_options(timeout=2).database...``."""
-        options = _changed(self._caller.options, timeout, retry, request_id)
+        options = _changed(self._caller.options, timeout, retry, reconnect, request_id)
         return self._view(replace(self._caller, options=options))
 
     def with_credentials(self, credentials: Credentials | None) -> Self:
@@ -181,10 +196,12 @@ def _changed(
     options: Options,
     timeout: float | None | UnsetType,
     retry: RetryPolicy | UnsetType,
+    reconnect: ReconnectPolicy | UnsetType,
     request_id: str | None | UnsetType,
 ) -> Options:
     return Options(
         timeout=options.timeout if isinstance(timeout, UnsetType) else timeout,
         retry=options.retry if isinstance(retry, UnsetType) else retry,
+        reconnect=options.reconnect if isinstance(reconnect, UnsetType) else reconnect,
         request_id=options.request_id if isinstance(request_id, UnsetType) else request_id,
     )

@@ -6,7 +6,7 @@ client run the same logic and differ only in how they perform an effect.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -41,13 +41,61 @@ class Acquire:
     timeout: float
 
 
-Effect: TypeAlias = Send | Sleep | Acquire
-Steps: TypeAlias = Generator[Effect, Response | None, Result]
+class Head(Protocol):
+    """What the streams of both transports have in common."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Answered by the stream of the transport; raises a ``TransportError``."""
+
+    request: Request
+    #: Seconds after which a read without a byte ends with a ``TransportTimeout``.
+    silence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Answered by bytes, none at the end; raises a ``TransportError``."""
+
+    stream: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    stream: Any
+
+
+Effect: TypeAlias = Send | Sleep | Acquire | Open | Read | Close
+Answer: TypeAlias = Response | Head | bytes | None
+Steps: TypeAlias = Generator[Effect, Answer, Result]
 
 
 def send(request: Request) -> Steps[Response]:
     """Yields the effect and answers its result, typed."""
     response = yield Send(request)
-    if response is None:
-        raise TypeError("a request was answered by nothing")
+    if not isinstance(response, Response):
+        raise TypeError(f"a request was answered by {type(response).__name__}")
     return response
+
+
+def open_stream(request: Request, silence: float) -> Steps[Head]:
+    """Yields the effect and answers its result, typed."""
+    stream = yield Open(request, silence)
+    if stream is None or isinstance(stream, (Response, bytes)):
+        raise TypeError(f"a stream was answered by {type(stream).__name__}")
+    return stream
+
+
+def read(stream: Head) -> Steps[bytes]:
+    """Yields the effect and answers its result, typed."""
+    chunk = yield Read(stream)
+    if not isinstance(chunk, bytes):
+        raise TypeError(f"a read was answered by {type(chunk).__name__}")
+    return chunk

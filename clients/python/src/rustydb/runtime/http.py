@@ -7,14 +7,21 @@ import time
 
 import httpx2
 
-from .transport import Request, Response, TransportError, TransportTimeout
+from .http_stream import (
+    FAILURES,
+    failure_of,
+    headers_of,
+    open_async_stream,
+    open_stream,
+    timeout_of,
+)
+from .transport import AsyncStream, Request, Response, Stream, TransportTimeout
 
-#: Most connections of one client, and how many of them are kept open.
+#: Most connections of one client for calls, and how many of them are kept open.
 CONNECTIONS_MAX = 100
-#: Longest wait for a connection, in seconds.
-CONNECT_TIMEOUT_SECONDS = 10.0
 
 _LIMITS = httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
+_NO_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
 
 
 class HttpTransport:
@@ -22,7 +29,10 @@ class HttpTransport:
 
     def __init__(self, *, verify: ssl.SSLContext | bool = True, trust_env: bool = True) -> None:
         """``verify``: whose certificates to trust; ``trust_env``: whether proxies of the environment count."""
+        verify = _context(verify, trust_env)
         self._client = httpx2.Client(verify=verify, trust_env=trust_env, limits=_LIMITS)
+        # Subscriptions hold their connections; calls must not wait for one of them.
+        self._streaming = httpx2.Client(verify=verify, trust_env=trust_env, limits=_NO_LIMITS)
 
     def send(self, request: Request) -> Response:
         ends_at = time.monotonic() + request.timeout
@@ -33,18 +43,22 @@ class HttpTransport:
                 request.url,
                 headers=dict(request.headers),
                 content=request.body,
-                timeout=_timeout(request),
+                timeout=timeout_of(request),
             ) as response:
                 for chunk in response.iter_bytes():
                     body += chunk
                     # The library bounds each read, not their sum.
                     if time.monotonic() > ends_at:
                         raise TransportTimeout("the answer did not end in time")
-                return Response(response.status_code, _headers(response), bytes(body))
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-            raise _failure(error) from error
+                return Response(response.status_code, headers_of(response), bytes(body))
+        except FAILURES as error:
+            raise failure_of(error) from error
+
+    def open(self, request: Request, silence: float) -> Stream:
+        return open_stream(self._streaming, request, silence)
 
     def close(self) -> None:
+        self._streaming.close()
         self._client.close()
 
 
@@ -52,7 +66,9 @@ class AsyncHttpTransport:
     """The same for asyncio."""
 
     def __init__(self, *, verify: ssl.SSLContext | bool = True, trust_env: bool = True) -> None:
+        verify = _context(verify, trust_env)
         self._client = httpx2.AsyncClient(verify=verify, trust_env=trust_env, limits=_LIMITS)
+        self._streaming = httpx2.AsyncClient(verify=verify, trust_env=trust_env, limits=_NO_LIMITS)
 
     async def send(self, request: Request) -> Response:
         try:
@@ -61,27 +77,21 @@ class AsyncHttpTransport:
                 request.url,
                 headers=dict(request.headers),
                 content=request.body,
-                timeout=_timeout(request),
+                timeout=timeout_of(request),
             )
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-            raise _failure(error) from error
-        return Response(response.status_code, _headers(response), response.content)
+        except FAILURES as error:
+            raise failure_of(error) from error
+        return Response(response.status_code, headers_of(response), response.content)
+
+    async def open(self, request: Request, silence: float) -> AsyncStream:
+        return await open_async_stream(self._streaming, request, silence)
 
     async def close(self) -> None:
+        await self._streaming.aclose()
         await self._client.aclose()
 
 
-def _timeout(request: Request) -> httpx2.Timeout:
-    return httpx2.Timeout(request.timeout, connect=min(request.timeout, CONNECT_TIMEOUT_SECONDS))
-
-
-def _headers(response: httpx2.Response) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _failure(error: Exception) -> TransportError:
-    text = str(error) or type(error).__name__
-    # A connection that is not made in time is a server out of reach, not a call that took long.
-    if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
-        return TransportTimeout(text)
-    return TransportError(text)
+def _context(verify: ssl.SSLContext | bool, trust_env: bool) -> ssl.SSLContext:
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    return httpx2.create_ssl_context(verify=verify, trust_env=trust_env)

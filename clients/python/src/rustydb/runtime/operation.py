@@ -15,6 +15,7 @@ from .scalars import Cursor, decode_hook
 
 Output = TypeVar("Output")
 Item = TypeVar("Item")
+Data = TypeVar("Data")
 
 #: How a query parameter is written: as text, one parameter per item, or one that holds JSON text.
 QueryForm: TypeAlias = Literal["text", "list", "json"]
@@ -54,6 +55,16 @@ class PagedOperation(Operation[Output], Generic[Output, Item]):
 
     items: Callable[[Output], Sequence[Item] | None | UnsetType] = field(kw_only=True)
     next: Callable[[Output], Cursor | None | UnsetType] = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class View(Operation[None], Generic[Data]):
+    """A view of a stream; sending it as an operation opens it. ``Data`` is that of any of its events."""
+
+    #: Type of the data by the event's name.
+    events: Mapping[str, Any] = field(kw_only=True)
+    #: Loses nothing and goes on behind a cursor; else losses are told.
+    resumes: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,46 @@ class TransportTimeout(TransportError):
     """No answer came in time."""
 
 
+class Stream(Protocol):
+    """One HTTP answer whose body is read while it comes."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name in lower case."""
+        ...
+
+    def read(self) -> bytes:
+        """The next bytes as soon as there are any, none at the end. Raises a :class:`TransportError`."""
+        ...
+
+    def interrupt(self) -> None:
+        """Makes a read end soon that another thread is in, and each later one."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection; twice is once."""
+        ...
+
+
+class AsyncStream(Protocol):
+    """The same for asyncio. A read that is cancelled loses no bytes: the next one answers them."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    async def read(self) -> bytes: ...
+
+    async def close(self) -> None:
+        """Ends the connection, and a read that another task is in."""
+        ...
+
+
 class Transport(Protocol):
     """Sends for :class:`rustydb.Client`; must be safe to use by several threads.
 
@@ -47,8 +87,15 @@ class Transport(Protocol):
         """Raises :class:`TransportTimeout` or another :class:`TransportError` when no answer came."""
         ...
 
+    def open(self, request: Request, silence: float) -> Stream:
+        """Sends and returns once the answer's head is there, whose time ``request.timeout`` bounds.
+
+        A read that gets no byte for ``silence`` seconds ends with a :class:`TransportTimeout`.
+        """
+        ...
+
     def close(self) -> None:
-        """Ends idle connections."""
+        """Ends the connections."""
         ...
 
 
@@ -56,5 +103,7 @@ class AsyncTransport(Protocol):
     """Sends for :class:`rustydb.AsyncClient`, with the same rules as :class:`Transport`."""
 
     async def send(self, request: Request) -> Response: ...
+
+    async def open(self, request: Request, silence: float) -> AsyncStream: ...
 
     async def close(self) -> None: ...

@@ -207,3 +207,171 @@ UPSERT_ROW: _operation.Operation[_types.UpsertedRow] = _operation.Operation(
     output=_types.UpsertedRow,
     body=("values", "conflict_columns", "database", "transaction_id"),
 )
+
+EVENTS: _operation.View[_types.DatabaseEventsEvent] = _operation.View(
+    id="database.events",
+    method="GET",
+    path="/api/v1/sse/events",
+    output=None,
+    query={
+        "database": "text",
+        "tables": "list",
+        "cursor": "text",
+        "events": "list",
+        "filter": "json",
+        "fields": "list",
+    },
+    retry_safe=True,
+    events={
+        "TableModified": _types.TableModified,
+        "SchemaChanged": _types.SchemaChanged,
+    },
+    resumes=True,
+)
+
+ROW_CHANGES: _operation.View[_types.RowChange] = _operation.View(
+    id="database.row_changes",
+    method="GET",
+    path="/api/v1/sse/database/row-changes",
+    output=None,
+    query={
+        "table": "text",
+        "id": "text",
+        "database": "text",
+        "cursor": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    retry_safe=True,
+    events={
+        "RowChange": _types.RowChange,
+    },
+    resumes=True,
+)
+
+ROW_DELETED: _operation.View[_types.RowDeleted] = _operation.View(
+    id="database.row_deleted",
+    method="GET",
+    path="/api/v1/sse/database/row-deleted",
+    output=None,
+    query={
+        "table": "text",
+        "database": "text",
+        "where_clause": "json",
+        "cursor": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    closed=("where_clause",),
+    retry_safe=True,
+    events={
+        "RowDeleted": _types.RowDeleted,
+    },
+    resumes=True,
+)
+
+ROW_INSERTED: _operation.View[_types.RowInserted] = _operation.View(
+    id="database.row_inserted",
+    method="GET",
+    path="/api/v1/sse/database/row-inserted",
+    output=None,
+    query={
+        "table": "text",
+        "database": "text",
+        "where_clause": "json",
+        "cursor": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    closed=("where_clause",),
+    retry_safe=True,
+    events={
+        "RowInserted": _types.RowInserted,
+    },
+    resumes=True,
+)
+
+ROW_UPDATED: _operation.View[_types.RowUpdated] = _operation.View(
+    id="database.row_updated",
+    method="GET",
+    path="/api/v1/sse/database/row-updated",
+    output=None,
+    query={
+        "table": "text",
+        "database": "text",
+        "where_clause": "json",
+        "cursor": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    closed=("where_clause",),
+    retry_safe=True,
+    events={
+        "RowUpdated": _types.RowUpdated,
+    },
+    resumes=True,
+)
+
+SCHEMA_CHANGES: _operation.View[_types.SchemaChanged] = _operation.View(
+    id="database.schema_changes",
+    method="GET",
+    path="/api/v1/sse/database/schema-changes",
+    output=None,
+    query={
+        "database": "text",
+        "schema_name": "text",
+        "object_types": "list",
+        "cursor": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    closed=("object_types",),
+    retry_safe=True,
+    events={
+        "SchemaChanged": _types.SchemaChanged,
+    },
+    resumes=True,
+)
+
+TABLE_CHANGES: _operation.View[_types.TableRowChange] = _operation.View(
+    id="database.table_changes",
+    method="GET",
+    path="/api/v1/sse/database/table-changes",
+    output=None,
+    query={
+        "table": "text",
+        "database": "text",
+        "where_clause": "json",
+        "snapshot": "text",
+        "cursor": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    closed=("where_clause",),
+    retry_safe=True,
+    events={
+        "TableRowChange": _types.TableRowChange,
+    },
+    resumes=True,
+)
+
+TABLE_MODIFICATIONS: _operation.View[_types.TableModification] = _operation.View(
+    id="database.table_modifications",
+    method="GET",
+    path="/api/v1/sse/database/table-modifications",
+    output=None,
+    query={
+        "tables": "list",
+        "database": "text",
+        "change_types": "list",
+        "cursor": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    closed=("change_types",),
+    retry_safe=True,
+    events={
+        "TableModification": _types.TableModification,
+    },
+    resumes=True,
+)

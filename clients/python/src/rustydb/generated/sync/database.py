@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator as _Iterator
+from collections.abc import Mapping as _Mapping
 from collections.abc import Sequence as _Sequence
 
 from msgspec import UNSET as _UNSET
@@ -12,6 +13,7 @@ from msgspec import UnsetType as _UnsetType
 
 from ...runtime import scalars as _scalars
 from ...runtime.caller import Caller as _Caller
+from ...runtime.subscription import Subscription as _Subscription
 from .. import types as _types
 from ..operations import database as _operations
 
@@ -712,5 +714,361 @@ class Database:
                 "conflict_columns": conflict_columns,
                 "database": database,
                 "transaction_id": transaction_id,
+            },
+        )
+
+    def events(
+        self,
+        *,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        tables: _Sequence[_types.ObjectName] | _UnsetType = _UNSET,
+        cursor: _scalars.Cursor | _UnsetType = _UNSET,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.DatabaseEventsEvent]:
+        """Watch every change of rows and definitions in a database.
+
+        Loses nothing: after a lost connection it goes on behind the last item.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param tables: Only these, whether they are there yet or not; all when left out.
+        :param cursor: Go on behind the item that had this cursor.
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises CursorExpiredError: The changes behind the cursor are no longer kept, or the data
+            is another than the cursor's: read the rows again.
+        :raises InvalidCursorError: The cursor is damaged or of another database.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.EVENTS,
+            {
+                "database": database,
+                "tables": tables,
+                "cursor": cursor,
+                "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def row_changes(
+        self,
+        *,
+        table: _types.ObjectName,
+        id: str,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        cursor: _scalars.Cursor | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.RowChange]:
+        """Watch one row.
+
+        The row need not be there yet. It is told of by its id before the change, and after it
+        where an UPDATE moves a row to this id.
+
+        Loses nothing: after a lost connection it goes on behind the last item.
+
+        Needs permission `database:read`.
+
+        :param id: Id of the row.
+        :param database: Left out, it is `"main"`.
+        :param cursor: Go on behind the item that had this cursor.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises CursorExpiredError: The changes behind the cursor are no longer kept, or the data
+            is another than the cursor's: read the rows again.
+        :raises InvalidCursorError: The cursor is damaged or of another database.
+        :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.ROW_CHANGES,
+            {
+                "table": table,
+                "id": id,
+                "database": database,
+                "cursor": cursor,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def row_deleted(
+        self,
+        *,
+        table: _types.ObjectName,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        where_clause: _types.Filter | _UnsetType = _UNSET,
+        cursor: _scalars.Cursor | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.RowDeleted]:
+        """Watch the rows of a table that are deleted.
+
+        A TRUNCATE deletes no row one by one; `table_changes` tells of it.
+
+        Loses nothing: after a lost connection it goes on behind the last item.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param cursor: Go on behind the item that had this cursor.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises ColumnNotFoundError: The table has no such column.
+        :raises CursorExpiredError: The changes behind the cursor are no longer kept, or the data
+            is another than the cursor's: read the rows again.
+        :raises InvalidCursorError: The cursor is damaged or of another database.
+        :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.ROW_DELETED,
+            {
+                "table": table,
+                "database": database,
+                "where_clause": where_clause,
+                "cursor": cursor,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def row_inserted(
+        self,
+        *,
+        table: _types.ObjectName,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        where_clause: _types.Filter | _UnsetType = _UNSET,
+        cursor: _scalars.Cursor | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.RowInserted]:
+        """Watch the rows that are inserted into a table.
+
+        Loses nothing: after a lost connection it goes on behind the last item.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param cursor: Go on behind the item that had this cursor.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises ColumnNotFoundError: The table has no such column.
+        :raises CursorExpiredError: The changes behind the cursor are no longer kept, or the data
+            is another than the cursor's: read the rows again.
+        :raises InvalidCursorError: The cursor is damaged or of another database.
+        :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.ROW_INSERTED,
+            {
+                "table": table,
+                "database": database,
+                "where_clause": where_clause,
+                "cursor": cursor,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def row_updated(
+        self,
+        *,
+        table: _types.ObjectName,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        where_clause: _types.Filter | _UnsetType = _UNSET,
+        cursor: _scalars.Cursor | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.RowUpdated]:
+        """Watch the rows of a table that are updated.
+
+        With `where_clause` those updates come whose row matches before or after.
+
+        Loses nothing: after a lost connection it goes on behind the last item.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param cursor: Go on behind the item that had this cursor.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises ColumnNotFoundError: The table has no such column.
+        :raises CursorExpiredError: The changes behind the cursor are no longer kept, or the data
+            is another than the cursor's: read the rows again.
+        :raises InvalidCursorError: The cursor is damaged or of another database.
+        :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.ROW_UPDATED,
+            {
+                "table": table,
+                "database": database,
+                "where_clause": where_clause,
+                "cursor": cursor,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def schema_changes(
+        self,
+        *,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        schema_name: _types.ObjectName | _UnsetType = _UNSET,
+        object_types: _Sequence[_types.SchemaObjectType] | _UnsetType = _UNSET,
+        cursor: _scalars.Cursor | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.SchemaChanged]:
+        """Watch changes of definitions.
+
+        Loses nothing: after a lost connection it goes on behind the last item.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param schema_name: Only objects of this schema; all when left out.
+        :param object_types: All when left out.
+        :param cursor: Go on behind the item that had this cursor.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises CursorExpiredError: The changes behind the cursor are no longer kept, or the data
+            is another than the cursor's: read the rows again.
+        :raises InvalidCursorError: The cursor is damaged or of another database.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.SCHEMA_CHANGES,
+            {
+                "database": database,
+                "schema_name": schema_name,
+                "object_types": object_types,
+                "cursor": cursor,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def table_changes(
+        self,
+        *,
+        table: _types.ObjectName,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        where_clause: _types.Filter | _UnsetType = _UNSET,
+        snapshot: bool | _UnsetType = _UNSET,
+        cursor: _scalars.Cursor | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.TableRowChange]:
+        """Watch every change of a table's rows.
+
+        With `where_clause` those changes come whose row matches before or after. With `snapshot`
+        the rows that match come first, as INSERT, then SNAPSHOT_COMPLETE, then every change
+        after that state.
+
+        Loses nothing: after a lost connection it goes on behind the last item.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param snapshot: Send the rows that are there first. Has no effect with `cursor`. Left
+            out, it is `false`.
+        :param cursor: Go on behind the item that had this cursor.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises ColumnNotFoundError: The table has no such column.
+        :raises CursorExpiredError: The changes behind the cursor are no longer kept, or the data
+            is another than the cursor's: read the rows again.
+        :raises InvalidCursorError: The cursor is damaged or of another database.
+        :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.TABLE_CHANGES,
+            {
+                "table": table,
+                "database": database,
+                "where_clause": where_clause,
+                "snapshot": snapshot,
+                "cursor": cursor,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def table_modifications(
+        self,
+        *,
+        tables: _Sequence[_types.ObjectName],
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        change_types: _Sequence[_types.ChangeType] | _UnsetType = _UNSET,
+        cursor: _scalars.Cursor | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.TableModification]:
+        """Watch changes of several tables.
+
+        Loses nothing: after a lost connection it goes on behind the last item.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param change_types: All when left out.
+        :param cursor: Go on behind the item that had this cursor.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises CursorExpiredError: The changes behind the cursor are no longer kept, or the data
+            is another than the cursor's: read the rows again.
+        :raises InvalidCursorError: The cursor is damaged or of another database.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.TABLE_MODIFICATIONS,
+            {
+                "tables": tables,
+                "database": database,
+                "change_types": change_types,
+                "cursor": cursor,
+                "filter": filter,
+                "fields": fields,
             },
         )
