@@ -1,4 +1,4 @@
-//! RustyDB's client: one typed method per operation of the contract, over REST.
+//! RustyDB's client: one typed method per operation and per view of the contract, over REST and server-sent events.
 //!
 //! ```no_run
 //! use rustydb_client::Client;

@@ -17,6 +17,32 @@ use super::retry::RetryPolicy;
 use super::subscription::{self, Opening, Subscription};
 
 /// The opening of a view whose events are `E`. It is sent by [`open`](ViewCall::open).
+///
+/// ```
+/// use rustydb_client::database::DatabaseTableChangesInput;
+/// use rustydb_client::{Client, Error, Item};
+///
+/// async fn watch(client: &Client) -> Result<(), Error> {
+///     let input = DatabaseTableChangesInput {
+///         table: "orders".to_owned(),
+///         database: None,
+///         where_clause: None,
+///         snapshot: None,
+///         cursor: None,
+///         filter: None,
+///         fields: None,
+///     };
+///     let mut changes = client.database().table_changes(&input).open().await?;
+///     // From here on no change is missed.
+///     while let Some(item) = changes.next().await {
+///         match item? {
+///             Item::Event(event) => println!("{:?} {:?}", event.data.change_type, event.data.row),
+///             Item::Notice(notice) => println!("{}", notice.control.kind.as_str()),
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 #[must_use = "a view is open once `open` was awaited"]
 #[derive(Debug)]
 pub struct ViewCall<E> {
