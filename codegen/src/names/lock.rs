@@ -37,7 +37,7 @@ pub fn scope(path: &str) -> &str {
         "field" | "value" | "variant" => path.split_once('.').map_or(path, |(owner, _)| owner),
         "argument" => path.rsplit_once('.').map_or(path, |(owner, _)| owner),
         "type" | "input" | "class" | "service" | "values" => "type",
-        "operation" | "iterator" => "operation",
+        "operation" | "iterator" | "view" => "operation",
         _ if rest.is_empty() => path,
         kind => kind,
     }

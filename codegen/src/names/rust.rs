@@ -80,11 +80,7 @@ pub fn public_names(model: &Model) -> BTreeMap<String, String> {
     for error in model.errors.values() {
         public.insert(format!("error {}", error.code), type_name(&error.name));
     }
-    for module in model
-        .modules
-        .values()
-        .filter(|module| !module.operations.is_empty())
-    {
+    for module in model.modules.values().filter(|module| module.has_service()) {
         let (name, pascal) = (value(&module.name), pascal(&module.name));
         public.insert(format!("module {}", module.name), name.clone());
         public.insert(format!("class {}", module.name), format!("{name}::{pascal}Api"));
@@ -96,6 +92,12 @@ pub fn public_names(model: &Model) -> BTreeMap<String, String> {
             public.insert(
                 format!("operation {}", operation.id),
                 format!("{name}.{}", value(&operation.name)),
+            );
+        }
+        for view in module.views.values() {
+            public.insert(
+                format!("view {}", view.open.id),
+                format!("{name}.{}", value(&view.open.name)),
             );
         }
     }

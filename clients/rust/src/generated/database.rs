@@ -2,7 +2,7 @@
 
 //! Databases, tables and their rows.
 pub use ::rustydb_contract_database::types::*;
-/// Operations of the `database` module.
+/// Operations and views of the `database` module.
 #[derive(Debug, Clone, Copy)]
 pub struct DatabaseApi<'a> {
     pub(super) client: &'a crate::Client,
@@ -416,6 +416,189 @@ impl DatabaseApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_database::operations::UPSERT_ROW,
+            input,
+        )
+    }
+    /// Watch every change of rows and definitions in a database.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Changes: nothing is lost, and each event has a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// - `CURSOR_EXPIRED`: The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+    /// - `INVALID_CURSOR`: The cursor is damaged or of another database.
+    pub fn events(
+        &self,
+        input: &::rustydb_contract_database::DatabaseEventsInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::DatabaseEventsEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::EVENTS,
+            input,
+        )
+    }
+    /// Watch one row.
+    ///
+    /// The row need not be there yet. It is told of by its id before the change, and after it where an UPDATE moves a row to this id.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Changes: nothing is lost, and each event has a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// - `CURSOR_EXPIRED`: The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+    /// - `INVALID_CURSOR`: The cursor is damaged or of another database.
+    /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn row_changes(
+        &self,
+        input: &::rustydb_contract_database::DatabaseRowChangesInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::RowChange> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::ROW_CHANGES,
+            input,
+        )
+    }
+    /// Watch the rows of a table that are deleted.
+    ///
+    /// A TRUNCATE deletes no row one by one; `table_changes` tells of it.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Changes: nothing is lost, and each event has a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// - `COLUMN_NOT_FOUND`: The table has no such column.
+    /// - `CURSOR_EXPIRED`: The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+    /// - `INVALID_CURSOR`: The cursor is damaged or of another database.
+    /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn row_deleted(
+        &self,
+        input: &::rustydb_contract_database::DatabaseRowDeletedInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::RowDeleted> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::ROW_DELETED,
+            input,
+        )
+    }
+    /// Watch the rows that are inserted into a table.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Changes: nothing is lost, and each event has a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// - `COLUMN_NOT_FOUND`: The table has no such column.
+    /// - `CURSOR_EXPIRED`: The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+    /// - `INVALID_CURSOR`: The cursor is damaged or of another database.
+    /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn row_inserted(
+        &self,
+        input: &::rustydb_contract_database::DatabaseRowInsertedInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::RowInserted> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::ROW_INSERTED,
+            input,
+        )
+    }
+    /// Watch the rows of a table that are updated.
+    ///
+    /// With `where_clause` those updates come whose row matches before or after.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Changes: nothing is lost, and each event has a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// - `COLUMN_NOT_FOUND`: The table has no such column.
+    /// - `CURSOR_EXPIRED`: The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+    /// - `INVALID_CURSOR`: The cursor is damaged or of another database.
+    /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn row_updated(
+        &self,
+        input: &::rustydb_contract_database::DatabaseRowUpdatedInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::RowUpdated> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::ROW_UPDATED,
+            input,
+        )
+    }
+    /// Watch changes of definitions.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Changes: nothing is lost, and each event has a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// - `CURSOR_EXPIRED`: The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+    /// - `INVALID_CURSOR`: The cursor is damaged or of another database.
+    pub fn schema_changes(
+        &self,
+        input: &::rustydb_contract_database::DatabaseSchemaChangesInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::SchemaChanged> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::SCHEMA_CHANGES,
+            input,
+        )
+    }
+    /// Watch every change of a table's rows.
+    ///
+    /// With `where_clause` those changes come whose row matches before or after. With `snapshot` the rows that match come first, as INSERT, then SNAPSHOT_COMPLETE, then every change after that state.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Changes: nothing is lost, and each event has a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// - `COLUMN_NOT_FOUND`: The table has no such column.
+    /// - `CURSOR_EXPIRED`: The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+    /// - `INVALID_CURSOR`: The cursor is damaged or of another database.
+    /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn table_changes(
+        &self,
+        input: &::rustydb_contract_database::DatabaseTableChangesInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::TableRowChange> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::TABLE_CHANGES,
+            input,
+        )
+    }
+    /// Watch changes of several tables.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Changes: nothing is lost, and each event has a cursor to go on from.
+    ///
+    /// # Errors
+    ///
+    /// - `CURSOR_EXPIRED`: The changes behind the cursor are no longer kept, or the data is another than the cursor's: read the rows again.
+    /// - `INVALID_CURSOR`: The cursor is damaged or of another database.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn table_modifications(
+        &self,
+        input: &::rustydb_contract_database::DatabaseTableModificationsInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::TableModification> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::TABLE_MODIFICATIONS,
             input,
         )
     }

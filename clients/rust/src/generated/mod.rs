@@ -46,6 +46,12 @@ impl crate::Client {
     pub fn health(&self) -> health::HealthApi<'_> {
         health::HealthApi { client: self }
     }
+    /// What connections themselves tell.
+    pub fn protocol(&self) -> protocol::ProtocolApi<'_> {
+        protocol::ProtocolApi {
+            client: self,
+        }
+    }
     /// How statements are planned.
     pub fn query(&self) -> query::QueryApi<'_> {
         query::QueryApi { client: self }

@@ -2,3 +2,25 @@
 
 //! What the interfaces themselves tell.
 pub use ::rustydb_contract_protocol::types::*;
+/// Views of the streams of the `protocol` module.
+#[derive(Debug, Clone, Copy)]
+pub struct ProtocolApi<'a> {
+    pub(super) client: &'a crate::Client,
+}
+impl ProtocolApi<'_> {
+    /// Receive a sign of life at once and then in regular intervals.
+    ///
+    /// Needs any valid credentials. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn heartbeat(
+        &self,
+        input: &::rustydb_contract_protocol::ProtocolHeartbeatInput,
+    ) -> crate::ViewCall<::rustydb_contract_protocol::Heartbeat> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_protocol::views::HEARTBEAT,
+            input,
+        )
+    }
+}

@@ -105,7 +105,7 @@ impl<T: DeserializeOwned> Call<T> {
             deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             retry: self.options.retry.as_ref().unwrap_or(&inner.retry),
         };
-        let exchange = exchange::call(&context, operation, input);
+        let exchange = exchange::call::<Vec<u8>>(&context, operation, input);
         let body = match timeout {
             None => exchange.await?,
             Some(timeout) => match tokio::time::timeout(timeout, exchange).await {

@@ -24,6 +24,13 @@ pub enum Error {
         request_id: String,
         source: reqwest::Error,
     },
+    /// A subscription broke off where going on could lose or repeat something, or has been opened anew as often as
+    /// its policy allows.
+    Interrupted {
+        operation: &'static str,
+        request_id: String,
+        cause: Interruption,
+    },
     /// The time set for the call was over. A command may have been done.
     Timeout {
         operation: &'static str,
@@ -43,6 +50,27 @@ pub enum Error {
     },
     /// The client is set up in a way that can't work.
     Configuration { message: String },
+}
+
+/// How the connection of a subscription ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Interruption {
+    /// The server ended it, as it does when it stops.
+    Ended,
+    /// Nothing came for so long.
+    Silent(Duration),
+    Broken(reqwest::Error),
+}
+
+impl fmt::Display for Interruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Interruption::Ended => f.write_str("the server ended the connection"),
+            Interruption::Silent(silence) => write!(f, "nothing came for {} ms", silence.as_millis()),
+            Interruption::Broken(_) => f.write_str("the connection broke"),
+        }
+    }
 }
 
 /// An error that the server answered.
@@ -74,6 +102,15 @@ impl ApiError {
 }
 
 impl Error {
+    /// The address may hold what the log must not.
+    pub(crate) fn connection(operation: &'static str, request_id: &str, source: reqwest::Error) -> Error {
+        Error::Connection {
+            operation,
+            request_id: request_id.to_owned(),
+            source: source.without_url(),
+        }
+    }
+
     /// The error that the server answered.
     pub fn answer(&self) -> Option<&ApiError> {
         match self {
@@ -92,6 +129,7 @@ impl Error {
         match self {
             Error::Answer(answer) => Some(&answer.request_id),
             Error::Connection { request_id, .. }
+            | Error::Interrupted { request_id, .. }
             | Error::Timeout { request_id, .. }
             | Error::Decode { request_id, .. } => Some(request_id),
             Error::Input { .. } | Error::Configuration { .. } => None,
@@ -132,6 +170,16 @@ impl fmt::Display for Error {
                     "{operation} got no answer (request {request_id}); check that the server runs at the client's address"
                 )
             }
+            Error::Interrupted {
+                operation,
+                request_id,
+                cause,
+            } => {
+                write!(
+                    f,
+                    "{operation} was interrupted: {cause} (request {request_id}); open it again, from its cursor where it has one"
+                )
+            }
             Error::Timeout {
                 operation,
                 request_id,
@@ -164,9 +212,15 @@ impl std::error::Error for Error {
         match self {
             Error::Connection { source, .. } => Some(source),
             Error::Decode { source, .. } => Some(source),
-            Error::Answer(_) | Error::Timeout { .. } | Error::Input { .. } | Error::Configuration { .. } => {
-                None
-            }
+            Error::Interrupted {
+                cause: Interruption::Broken(source),
+                ..
+            } => Some(source),
+            Error::Answer(_)
+            | Error::Interrupted { .. }
+            | Error::Timeout { .. }
+            | Error::Input { .. }
+            | Error::Configuration { .. } => None,
         }
     }
 }
@@ -197,6 +251,37 @@ struct ProblemError {
     retry_after: Option<f64>,
     #[serde(default)]
     details: Option<Value>,
+}
+
+/// The data of the event `error`, the last one of a stream.
+#[derive(Deserialize)]
+struct StreamProblem {
+    #[serde(flatten)]
+    error: ProblemError,
+    #[serde(default)]
+    status: Option<u16>,
+}
+
+/// The typed error that a stream ended with.
+pub(crate) fn stream_error(
+    operation: &'static str,
+    request_id: &str,
+    data: &str,
+) -> Result<ApiError, serde_json::Error> {
+    let StreamProblem { error, status } = serde_json::from_str(data)?;
+    let code = ErrorCode::from(error.code);
+    let desc = code.desc();
+    let summary = || desc.map_or("", |desc| desc.summary).to_owned();
+    Ok(ApiError {
+        message: error.message.unwrap_or_else(summary),
+        status: status.or(desc.map(|desc| desc.status)).unwrap_or(500),
+        code,
+        request_id: request_id.to_owned(),
+        retry_after: error.retry_after.and_then(seconds),
+        details: error.details,
+        operation,
+        understood: true,
+    })
 }
 
 /// An answer that is no success, before it is understood.

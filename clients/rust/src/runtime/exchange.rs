@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
+use reqwest::{Method, Response};
 use rustydb_contract::descriptor::OperationDesc;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -31,12 +31,45 @@ impl Context<'_> {
     }
 }
 
-/// The answer's body as the caller, whose expired tokens are renewed once.
-pub(crate) async fn call(
+/// What is made of an answer that is a success.
+pub(crate) trait Receive: Sized {
+    /// Media type that is asked for.
+    const ACCEPT: &'static str;
+
+    fn receive(
+        response: Response,
+        operation: &'static OperationDesc,
+        request_id: &str,
+    ) -> impl Future<Output = Result<Self, Error>> + Send;
+}
+
+/// The body of a call's answer.
+impl Receive for Vec<u8> {
+    const ACCEPT: &'static str = "application/json";
+
+    async fn receive(
+        response: Response,
+        operation: &'static OperationDesc,
+        request_id: &str,
+    ) -> Result<Vec<u8>, Error> {
+        let body = response
+            .bytes()
+            .await
+            .map_err(|source| Error::connection(operation.id, request_id, source))?;
+        Ok(if body.is_empty() {
+            b"{}".to_vec()
+        } else {
+            body.into()
+        })
+    }
+}
+
+/// The answer to the caller, whose expired tokens are renewed once.
+pub(crate) async fn call<A: Receive>(
     context: &Context<'_>,
     operation: &'static OperationDesc,
     input: Map<String, Value>,
-) -> Result<Vec<u8>, Error> {
+) -> Result<A, Error> {
     let session = &context.inner.session;
     let authorization = session.authorization(context).await?;
     if !session.can_renew() {
@@ -53,19 +86,19 @@ pub(crate) async fn call(
     exchange(context, operation, input, renewed.as_ref()).await
 }
 
-/// The answer's body of a call made with exactly this authorization.
-pub(crate) async fn exchange(
+/// The answer to a call made with exactly this authorization.
+pub(crate) async fn exchange<A: Receive>(
     context: &Context<'_>,
     operation: &'static OperationDesc,
     input: Map<String, Value>,
     authorization: Option<&Authorization>,
-) -> Result<Vec<u8>, Error> {
+) -> Result<A, Error> {
     let request = encode(operation, input)?;
     let pace = &context.inner.pace;
     let mut retries = 0;
     loop {
         let error = match send(context, operation, &request, authorization).await {
-            Ok(body) => return Ok(body),
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         let Some(pause) = context.retry.pause(operation, &error, retries, pace.random()) else {
@@ -79,19 +112,19 @@ pub(crate) async fn exchange(
     }
 }
 
-async fn send(
+async fn send<A: Receive>(
     context: &Context<'_>,
     operation: &'static OperationDesc,
     request: &Request,
     authorization: Option<&Authorization>,
-) -> Result<Vec<u8>, Error> {
+) -> Result<A, Error> {
     let method = Method::from_bytes(operation.method.as_bytes()).expect("the contract's methods are HTTP's");
     let url = format!("{}{}", context.inner.base_url, request.target);
     let mut builder = context
         .inner
         .http
         .request(method, url)
-        .header("accept", "application/json")
+        .header("accept", A::ACCEPT)
         .header("x-request-id", &context.request_id);
     if let Some(Authorization { name, value }) = authorization {
         builder = builder.header(*name, value);
@@ -104,27 +137,18 @@ async fn send(
             .header("content-type", "application/json")
             .body(body.clone());
     }
-    let lost = |source: reqwest::Error| Error::Connection {
-        operation: operation.id,
-        request_id: context.request_id.clone(),
-        // The address may hold what the log must not.
-        source: source.without_url(),
-    };
+    let lost = |source| Error::connection(operation.id, &context.request_id, source);
     let response = builder.send().await.map_err(lost)?;
     let status = response.status();
+    if status.is_success() {
+        return A::receive(response, operation, &context.request_id).await;
+    }
     let header = |name: &str| {
         let value = response.headers().get(name)?;
         value.to_str().ok().map(str::to_owned)
     };
     let (retry_after, answered_id) = (header("retry-after"), header("x-request-id"));
     let body = response.bytes().await.map_err(lost)?;
-    if status.is_success() {
-        return Ok(if body.is_empty() {
-            b"{}".to_vec()
-        } else {
-            body.into()
-        });
-    }
     let refusal = Refusal {
         operation: operation.id,
         status: status.as_u16(),

@@ -56,18 +56,21 @@ impl RetryPolicy {
             return None;
         }
         let asked = error.answer().and_then(|answer| answer.retry_after);
-        Some(asked.unwrap_or_else(|| {
-            let doubled = self.pause_first.saturating_mul(2_u32.saturating_pow(retries));
-            doubled.min(self.pause_max).mul_f64(random.clamp(0.0, 1.0))
-        }))
+        Some(asked.unwrap_or_else(|| back_off(self.pause_first, self.pause_max, retries, random)))
     }
+}
+
+/// Exponential back-off with full jitter: a part `random` of the upper bound, which doubles from `first` to `max`.
+pub(crate) fn back_off(first: Duration, max: Duration, attempts: u32, random: f64) -> Duration {
+    let doubled = first.saturating_mul(2_u32.saturating_pow(attempts));
+    doubled.min(max).mul_f64(random.clamp(0.0, 1.0))
 }
 
 fn may_repeat(operation: &OperationDesc, error: &Error) -> bool {
     match error {
         Error::Answer(answer) if answer.understood => answer.code.retry() == Retry::Safe,
         Error::Answer(answer) => operation.retry_safe && matches!(answer.status, 502..=504),
-        Error::Connection { .. } => operation.retry_safe,
+        Error::Connection { .. } | Error::Interrupted { .. } => operation.retry_safe,
         _ => false,
     }
 }

@@ -188,7 +188,7 @@ async fn obtain(
         request_id: crate::runtime::call::new_request_id(),
         ..context.clone()
     };
-    let answer = exchange(&context, operation, input, None).await?;
+    let answer: Vec<u8> = exchange(&context, operation, input, None).await?;
     serde_json::from_slice(&answer).map_err(|source| Error::Decode {
         operation: operation.id,
         request_id: context.request_id,

@@ -1,25 +1,32 @@
-//! A module's methods.
+//! A module's methods: one for each operation and each view.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::api_ident;
 use crate::emit::rust::{self, Holding, doc, field_ident, holding, static_ident};
-use crate::model::{Model, Module, Operation, Paginated, PermissionRule, Shape, Stability, Ty};
+use crate::model::{
+    Model, Module, Operation, Paginated, PermissionRule, Shape, Stability, StreamClass, Ty, View,
+};
 
 pub(super) fn emit(model: &Model, module: &Module) -> TokenStream {
     let text = format!(" {}", module.summary);
     let krate = rust::contract_crate(&module.name);
     let re_export = (!module.types.is_empty()).then(|| quote!(pub use ::#krate::types::*;));
-    if module.operations.is_empty() {
+    if !module.has_service() {
         return quote!(#![doc = #text] #re_export);
     }
     let api = api_ident(&module.name);
-    let api_doc = format!(" Operations of the `{}` module.", module.name);
+    let api_doc = match (module.operations.is_empty(), module.views.is_empty()) {
+        (_, true) => format!(" Operations of the `{}` module.", module.name),
+        (true, false) => format!(" Views of the streams of the `{}` module.", module.name),
+        (false, false) => format!(" Operations and views of the `{}` module.", module.name),
+    };
     let methods = module
         .operations
         .values()
         .map(|operation| method(model, operation));
+    let openings = module.views.values().map(|view| opening(model, view));
     quote! {
         #![doc = #text]
 
@@ -31,7 +38,7 @@ pub(super) fn emit(model: &Model, module: &Module) -> TokenStream {
             pub(super) client: &'a crate::Client,
         }
 
-        impl #api<'_> { #(#methods)* }
+        impl #api<'_> { #(#methods)* #(#openings)* }
     }
 }
 
@@ -42,14 +49,7 @@ fn method(model: &Model, operation: &Operation) -> TokenStream {
         quote!(#[deprecated(since = #since, note = #note)])
     });
     let name = field_ident(&operation.name);
-    let input_type = type_path(model, &operation.input);
-    let takes_input = !model.input_fields(operation).is_empty();
-    let parameter = takes_input.then(|| quote!(, input: &#input_type));
-    let input = if takes_input {
-        quote!(input)
-    } else {
-        quote!(&#input_type {})
-    };
+    let (parameter, input) = input(model, operation);
     let krate = rust::contract_crate(&operation.module);
     let desc = static_ident(&operation.name);
     let output = output_type(model, operation);
@@ -71,6 +71,31 @@ fn method(model: &Model, operation: &Operation) -> TokenStream {
                 }
             }
         }
+    }
+}
+
+fn opening(model: &Model, view: &View) -> TokenStream {
+    let doc = doc(&view_documentation(model, view));
+    let name = field_ident(&view.open.name);
+    let (parameter, input) = input(model, &view.open);
+    let event = type_path(model, &view.event_type());
+    let krate = rust::contract_crate(&view.open.module);
+    let desc = static_ident(&view.open.name);
+    quote! {
+        #doc
+        pub fn #name(&self #parameter) -> crate::ViewCall<#event> {
+            crate::ViewCall::new(self.client, &::#krate::views::#desc, #input)
+        }
+    }
+}
+
+/// The parameter that takes the input, and the input as an expression.
+fn input(model: &Model, operation: &Operation) -> (Option<TokenStream>, TokenStream) {
+    let ty = type_path(model, &operation.input);
+    if model.input_fields(operation).is_empty() {
+        (None, quote!(&#ty {}))
+    } else {
+        (Some(quote!(, input: &#ty)), quote!(input))
     }
 }
 
@@ -113,6 +138,24 @@ pub(super) fn type_path(model: &Model, name: &str) -> TokenStream {
 }
 
 fn documentation(model: &Model, operation: &Operation) -> String {
+    let mut text = introduction(operation);
+    if operation.paginated.is_some() {
+        text += "\n\nAnswers in pages; `items` of the call follows them.";
+    }
+    text + &errors(model, operation)
+}
+
+fn view_documentation(model: &Model, view: &View) -> String {
+    let mut text = introduction(&view.open);
+    text += match view.class {
+        StreamClass::Changes => "\n\nChanges: nothing is lost, and each event has a cursor to go on from.",
+        StreamClass::Telemetry => "\n\nTelemetry: events may be lost, which is told.",
+    };
+    text + &errors(model, &view.open)
+}
+
+/// Summary, description, and who may since when.
+fn introduction(operation: &Operation) -> String {
     let mut text = operation.summary.clone();
     if !operation.description.is_empty() {
         text += &format!("\n\n{}", operation.description.trim());
@@ -129,9 +172,11 @@ fn documentation(model: &Model, operation: &Operation) -> String {
         Stability::Beta => text += " Beta: details may change.",
         Stability::Experimental => text += " Experimental: it may change or go.",
     }
-    if operation.paginated.is_some() {
-        text += "\n\nAnswers in pages; `items` of the call follows them.";
-    }
+    text
+}
+
+fn errors(model: &Model, operation: &Operation) -> String {
+    let mut text = String::new();
     if !operation.errors.is_empty() {
         text += "\n\n# Errors\n";
         for code in &operation.errors {

@@ -81,7 +81,7 @@ fn root(model: &Model) -> TokenStream {
     let accessors = model
         .modules
         .values()
-        .filter(|module| !module.operations.is_empty())
+        .filter(|module| module.has_service())
         .map(accessor);
     quote! {
         #(#modules)*

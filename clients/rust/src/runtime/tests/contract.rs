@@ -1,8 +1,9 @@
-//! Operations of no contract.
+//! Operations and views of no contract.
 
 use rustydb_contract::descriptor::{
     FieldDesc, ObjectDesc, OperationDesc, OperationKind, PermissionRule, RestPlace, Shape, Ty, TypeDesc,
 };
+use rustydb_contract::stream::{EventDesc, StreamClass, ViewDesc};
 
 const TEXT: Ty = Ty::Text {
     min_length: None,
@@ -127,3 +128,49 @@ pub static REFRESH: OperationDesc = operation(
     &REFRESH_INPUT,
     false,
 );
+
+static MADE: TypeDesc = object("Made", &[]);
+static SOLD: TypeDesc = object("Sold", &[]);
+static WATCH_INPUT: TypeDesc = object(
+    "WatchInput",
+    &[
+        field("database", TEXT, RestPlace::Query),
+        field("cursor", Ty::Cursor, RestPlace::Query),
+    ],
+);
+
+const fn event(name: &'static str, message_type: &'static str, data: &'static TypeDesc) -> EventDesc {
+    EventDesc {
+        name,
+        message_type,
+        data,
+    }
+}
+
+pub static MADE_VIEW: ViewDesc = ViewDesc {
+    open: operation("t.made", "GET", "/api/v1/sse/made", &WATCH_INPUT, true),
+    stream: "things",
+    class: StreamClass::Changes,
+    ws: None,
+    events: &[event("Made", "made", &MADE)],
+    event_type: &MADE,
+    is_record: true,
+};
+pub static EITHER_VIEW: ViewDesc = ViewDesc {
+    open: operation("t.all", "GET", "/api/v1/sse/all", &WATCH_INPUT, true),
+    stream: "things",
+    class: StreamClass::Changes,
+    ws: None,
+    events: &[event("Made", "made", &MADE), event("Sold", "sold", &SOLD)],
+    event_type: &MADE,
+    is_record: false,
+};
+pub static METER_VIEW: ViewDesc = ViewDesc {
+    open: operation("t.meter", "GET", "/api/v1/sse/meter", &WATCH_INPUT, true),
+    stream: "meters",
+    class: StreamClass::Telemetry,
+    ws: None,
+    events: &[event("Made", "made", &MADE)],
+    event_type: &MADE,
+    is_record: true,
+};

@@ -10,3 +10,5 @@ mod paging;
 mod retries;
 mod sending;
 mod server;
+mod streams;
+mod subscriptions;
