@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rustydb_api::{LateApi, Pipeline};
 use rustydb_api::server::{self, Server};
+use rustydb_api::{LateApi, Pipeline};
 use rustydb_contract_core::access::LIMITS;
 use rustydb_runtime::SystemClock;
 use rustydb_services::{Engine, EngineOptions};
@@ -24,7 +24,11 @@ async fn server(folder: &tempfile::TempDir) -> Server {
     };
     let engine = Engine::open(options).await.unwrap();
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
-    server::build(pipeline, serve::modules(&engine, &LateApi::default(), Arc::new(SystemClock::new()))).unwrap()
+    server::build(
+        pipeline,
+        serve::modules(&engine, &LateApi::default(), Arc::new(SystemClock::new())),
+    )
+    .unwrap()
 }
 
 /// An operation of a document, reduced to what both must say.

@@ -60,12 +60,29 @@ impl Driver {
         .await
     }
 
+    /// Opens a view; answers once it is acknowledged. The first `take` events are then answered by
+    /// [`Driver::events`].
+    pub async fn watch(&mut self, view: &str, input: &Value, credential: &Credential, take: usize) -> Answer {
+        self.line(&json!({
+            "watch": view, "input": input, "credential": credential.to_driver(), "take": take,
+        }))
+        .await
+    }
+
+    pub async fn events(&mut self) -> Answer {
+        self.answer().await
+    }
+
     async fn line(&mut self, line: &Value) -> Answer {
         self.requests
             .write_all(format!("{line}\n").as_bytes())
             .await
             .unwrap();
         self.requests.flush().await.unwrap();
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Answer {
         let answer = self
             .answers
             .next_line()

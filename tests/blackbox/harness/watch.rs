@@ -40,6 +40,17 @@ pub const TRANSPORTS: &[Transport] = &[
 ];
 
 impl Transport {
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Rpc => "rpc",
+            Transport::Raw => "raw",
+            Transport::Path => "raw_path",
+            Transport::RpcPath => "rpc_path",
+            Transport::Sse => "sse",
+            Transport::Graphql => "graphql",
+        }
+    }
+
     pub fn carries(self, view: &View) -> bool {
         !matches!(self, Transport::Path | Transport::RpcPath) || view.ws.is_some()
     }
@@ -118,6 +129,18 @@ pub async fn hear(stream: &mut Stream) -> Option<Value> {
     }
 }
 
+/// The next that the peer asked for: not a message to all connections.
+async fn hear_asked(stream: &mut Stream) -> Option<Value> {
+    loop {
+        let message = hear(stream).await?;
+        let is_asked = message["method"] != "broadcast"
+            && (message["message_type"] != "broadcast" || message.get("subscription_id").is_some());
+        if is_asked {
+            return Some(message);
+        }
+    }
+}
+
 async fn heard(stream: &mut Stream) -> Value {
     hear(stream).await.expect("the socket stays open")
 }
@@ -151,7 +174,7 @@ impl Watcher {
     pub async fn next(&mut self) -> Option<Result<Event, WireError>> {
         match &mut self.carrier {
             Carrier::Rpc(stream) => {
-                let message = hear(stream).await?;
+                let message = hear_asked(stream).await?;
                 let params = &message["params"];
                 match message["method"].as_str() {
                     Some("event") => Some(Ok(frame(params))),
@@ -163,7 +186,7 @@ impl Watcher {
                 }
             }
             Carrier::Raw(stream) => {
-                let message = hear(stream).await?;
+                let message = hear_asked(stream).await?;
                 let data = message["data"].clone();
                 match message["message_type"].as_str().unwrap() {
                     "protocol_error" => Some(Err(raw_error(&data))),

@@ -9,8 +9,8 @@ use super::contract::{self, model};
 use super::credential::Credential;
 use super::error::Answer;
 use super::rest;
-use super::watch::{Stream, hear, say, socket};
 use super::server::{ADMIN_PASSWORD, Server};
+use super::watch::{Stream, hear, say, socket};
 
 pub struct World {
     pub server: Server,

@@ -1,11 +1,14 @@
-//! Every example of every view on every transport that carries it, each transport on a server of its own that has seen
-//! the same calls: the events are the same, and as the example says.
+//! Every example of every view on every transport that carries it and through every client, each on a server of its own
+//! that has seen the same calls: the events are the same, and as the example says.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use codegen::model::{Example, StreamClass, View};
+use futures::StreamExt;
 use serde_json::{Value, json};
 
+use crate::harness::client::{Driver, Language, parse};
 use crate::harness::contract::model;
 use crate::harness::error::WireError;
 use crate::harness::watch::{Event, TRANSPORTS, Transport, Watcher};
@@ -15,50 +18,137 @@ use crate::parity::{Masked, not_within, schemas};
 /// What came of an example: its events, or why there are none.
 type Outcome = Result<Vec<Event>, WireError>;
 
-async fn run(transport: Transport, world: &World, view: &'static View, example: &Example) -> Outcome {
-    let input = world.prepare(&view.open, example).await;
-    let credential = world.credential(&example.role);
-    let mut watcher = Watcher::open(transport, world.base_url(), view, &input, &credential).await?;
-    // A snapshot's position is told once all of it is sent.
-    let has_snapshot = input.get("snapshot") == Some(&json!(true));
-    assert_eq!(
-        watcher.cursor.is_some(),
-        view.class == StreamClass::Changes && !has_snapshot,
-        "{}",
-        view.open.id
-    );
-    world.steps(&view.open, example, &example.then).await;
-    let mut events = Vec::new();
-    while events.len() < example.events.len() {
-        events.push(watcher.event().await);
+/// A way to watch, with a server of its own.
+struct Way {
+    name: &'static str,
+    world: World,
+    watcher: Means,
+}
+
+enum Means {
+    Transport(Transport),
+    Client(Driver),
+    Rust(rustydb_client::Client),
+}
+
+impl Way {
+    async fn all() -> Vec<Way> {
+        let mut ways = Vec::new();
+        for transport in TRANSPORTS {
+            ways.push(Way {
+                name: transport.name(),
+                world: World::new().await,
+                watcher: Means::Transport(*transport),
+            });
+        }
+        for (name, language) in [
+            ("typescript", Language::TypeScript),
+            ("python", Language::Python),
+            ("python_async", Language::PythonAsync),
+        ] {
+            let world = World::new().await;
+            let watcher = Means::Client(Driver::start(language, world.base_url()));
+            ways.push(Way { name, world, watcher });
+        }
+        let world = World::new().await;
+        let client = rustydb_client::Client::builder(world.base_url());
+        let client = client
+            .retry(rustydb_client::RetryPolicy::never())
+            .build()
+            .unwrap();
+        ways.push(Way {
+            name: "rust",
+            world,
+            watcher: Means::Rust(client),
+        });
+        ways
     }
-    Ok(events)
+
+    fn carries(&self, view: &View) -> bool {
+        match &self.watcher {
+            Means::Transport(transport) => transport.carries(view),
+            Means::Client(_) | Means::Rust(_) => true,
+        }
+    }
+
+    async fn run(&mut self, view: &'static View, example: &Example) -> Outcome {
+        let Way { world, watcher, .. } = self;
+        let input = world.prepare(&view.open, example).await;
+        let credential = world.credential(&example.role);
+        let take = example.events.len();
+        // A snapshot's position is told once all of it is sent.
+        let has_snapshot = input.get("snapshot") == Some(&json!(true));
+        let acknowledged = |cursor: bool| {
+            let expected = view.class == StreamClass::Changes && !has_snapshot;
+            assert_eq!(cursor, expected, "{}", view.open.id);
+        };
+        match watcher {
+            Means::Transport(transport) => {
+                let mut watcher =
+                    Watcher::open(*transport, world.base_url(), view, &input, &credential).await?;
+                acknowledged(watcher.cursor.is_some());
+                world.steps(&view.open, example, &example.then).await;
+                let mut events = Vec::new();
+                while events.len() < take {
+                    events.push(watcher.event().await);
+                }
+                Ok(events)
+            }
+            Means::Client(driver) => {
+                let told = driver.watch(&view.open.id, &input, &credential, take).await?;
+                acknowledged(!told["cursor"].is_null());
+                world.steps(&view.open, example, &example.then).await;
+                Ok(items(&driver.events().await?))
+            }
+            Means::Rust(client) => {
+                let line = json!({
+                    "watch": view.open.id, "input": input, "credential": credential.to_driver(), "take": take,
+                });
+                let line = line.to_string();
+                let mut answers = rustydb_client::driver::answers(client, &line);
+                let told = parse(&answers.next().await.unwrap())?;
+                acknowledged(!told["cursor"].is_null());
+                world.steps(&view.open, example, &example.then).await;
+                Ok(items(&parse(&answers.next().await.unwrap())?))
+            }
+        }
+    }
+}
+
+/// Events as a client handed them out.
+fn items(list: &Value) -> Vec<Event> {
+    let item = |item: &Value| Event {
+        name: item["event"].as_str().unwrap().to_owned(),
+        is_control: false,
+        data: item["data"].clone(),
+        cursor: item["cursor"].as_str().map(str::to_owned),
+        timestamp: item["timestamp"].clone(),
+    };
+    list.as_array().unwrap().iter().map(item).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_every_example_is_the_same_on_every_transport() {
-    let mut worlds = Vec::new();
-    for transport in TRANSPORTS {
-        worlds.push((*transport, World::new().await));
-    }
+async fn streams_every_example_is_the_same_on_every_transport_and_through_every_client() {
+    let mut ways = Way::all().await;
     let mut failures = Vec::new();
-    let mut watched: BTreeMap<Transport, usize> = BTreeMap::new();
+    let mut watched: BTreeMap<&str, usize> = BTreeMap::new();
     for view in model().views() {
         for example in &view.open.examples {
-            let runs = worlds
-                .iter()
-                .filter(|(transport, _)| transport.carries(view))
-                .map(async |(transport, world)| (*transport, run(*transport, world, view, example).await));
-            let outcomes: Vec<(Transport, Outcome)> = futures::future::join_all(runs).await;
-            for (transport, outcome) in &outcomes {
-                *watched.entry(*transport).or_default() += usize::from(outcome.is_ok());
-                check(view, example, *transport, outcome, &mut failures);
+            let runs = ways
+                .iter_mut()
+                .filter(|way| way.carries(view))
+                .map(async |way| (way.name, way.run(view, example).await));
+            let outcomes: Vec<(&str, Outcome)> =
+                timed(&view.open.id, &example.name, futures::future::join_all(runs)).await;
+            for (way, outcome) in &outcomes {
+                *watched.entry(way).or_default() += usize::from(outcome.is_ok());
+                check(view, example, way, outcome, &mut failures);
             }
             compare(view, example, &outcomes, &mut failures);
         }
     }
-    for (transport, count) in &watched {
-        println!("{transport:?}: {count} examples received events");
+    for (way, count) in &watched {
+        println!("{way}: {count} examples received events");
     }
     assert!(
         failures.is_empty(),
@@ -68,14 +158,17 @@ async fn streams_every_example_is_the_same_on_every_transport() {
     );
 }
 
-fn check(
-    view: &'static View,
-    example: &Example,
-    transport: Transport,
-    outcome: &Outcome,
-    failures: &mut Vec<String>,
-) {
-    let title = format!("{} {} on {transport:?}", view.open.id, example.name);
+/// What takes longer than anything here should is told by name instead of waiting for ever.
+async fn timed<T>(view: &str, example: &str, work: impl Future<Output = T>) -> T {
+    const WITHIN: Duration = Duration::from_secs(60);
+    match tokio::time::timeout(WITHIN, work).await {
+        Ok(done) => done,
+        Err(_) => panic!("{view} {example}: events are still missing after {WITHIN:?}"),
+    }
+}
+
+fn check(view: &'static View, example: &Example, way: &str, outcome: &Outcome, failures: &mut Vec<String>) {
+    let title = format!("{} {} through {way}", view.open.id, example.name);
     let events = match (outcome, &example.error) {
         (Err(error), Some(code)) if error.code == *code => return,
         (Ok(events), None) => events,
@@ -100,12 +193,7 @@ fn check(
 }
 
 /// Transports differ in nothing but what two runs of the same calls cannot have in common.
-fn compare(
-    view: &'static View,
-    example: &Example,
-    outcomes: &[(Transport, Outcome)],
-    failures: &mut Vec<String>,
-) {
+fn compare(view: &'static View, example: &Example, outcomes: &[(&str, Outcome)], failures: &mut Vec<String>) {
     let masked = |outcome: &Outcome| -> Value {
         match outcome {
             Err(error) => json!({"code": error.code, "status": error.status, "details": error.details}),
@@ -119,11 +207,11 @@ fn compare(
         return;
     };
     let reference = masked(reference);
-    for (transport, outcome) in rest {
+    for (way, outcome) in rest {
         let found = masked(outcome);
         if found != reference {
             failures.push(format!(
-                "{} {}: {transport:?} differs from {first:?}:\n  {found}\n  {reference}",
+                "{} {}: {way} differs from {first}:\n  {found}\n  {reference}",
                 view.open.id, example.name
             ));
         }

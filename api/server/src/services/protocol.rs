@@ -7,9 +7,7 @@ use futures::stream;
 use rustydb_api::{Call, Called, LateApi};
 use rustydb_contract::descriptor::OperationKind;
 use rustydb_contract::stream::{Item, Subscription};
-use rustydb_contract::{
-    CallContext, Json, Presence, ServiceError, ServiceResult, Timestamp, async_trait,
-};
+use rustydb_contract::{CallContext, Json, Presence, ServiceError, ServiceResult, Timestamp, async_trait};
 use rustydb_contract_core::MODULE as CORE;
 use rustydb_contract_core::access::SYSTEM_ADMIN;
 use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT};
@@ -44,7 +42,9 @@ impl ProtocolService for Protocol {
         _: &CallContext,
         input: ProtocolHeartbeatInput,
     ) -> ServiceResult<Subscription<Heartbeat>> {
-        let seconds = input.interval_seconds.map(|seconds| seconds.saturating_mul(1_000));
+        let seconds = input
+            .interval_seconds
+            .map(|seconds| seconds.saturating_mul(1_000));
         let ticks = ticks(input.interval_ms.or(seconds).unwrap_or(HEARTBEAT_MS_DEFAULT));
         let beats = stream::unfold((ticks, 0), async |(mut ticks, sent)| {
             ticks.tick().await;
@@ -96,7 +96,9 @@ impl ProtocolService for Protocol {
             if !known.any(|error| error.code == code) {
                 return Err(ServiceError::new(
                     &UNKNOWN_ERROR_CODE,
-                    format!("codes.{at}: there is no error {code}; the reference lists those of each operation"),
+                    format!(
+                        "codes.{at}: there is no error {code}; the reference lists those of each operation"
+                    ),
                 ));
             }
         }
@@ -134,7 +136,7 @@ impl ProtocolService for Protocol {
                 return Err(ServiceError::new(&INVALID_ARGUMENT, "args: is no object"));
             }
         };
-        let live = Live {
+        let mut live = Live {
             api: self.api.clone(),
             id: input.id,
             args,
@@ -142,12 +144,18 @@ impl ProtocolService for Protocol {
             ticks: ticks(input.interval_ms.unwrap_or(LIVE_MS_DEFAULT)),
             last: None,
         };
-        let results = stream::unfold(Some(live), async |live| {
-            let mut live = live?;
-            match live.next().await {
+        // Before the acknowledgement: what changes after it is a second answer.
+        let first = live.next().await;
+        let results = stream::unfold(Some((live, Some(first))), async |state| {
+            let (mut live, first) = state?;
+            let next = match first {
+                Some(first) => first,
+                None => live.next().await,
+            };
+            match next {
                 Ok(result) => {
                     let item = Item::event(Timestamp::now(), LiveResult { result });
-                    Some((Ok(item), Some(live)))
+                    Some((Ok(item), Some((live, None))))
                 }
                 Err(error) => Some((Err(error), None)),
             }
@@ -172,7 +180,11 @@ fn mutation_result(called: &Called, principal: &str, sees_result: bool) -> Mutat
     let (outcome, code, result) = match &called.result {
         Ok(answer) if sees_result => (CallOutcome::Succeeded, None, Presence::Value(answer.clone())),
         Ok(_) => (CallOutcome::Succeeded, None, Presence::Absent),
-        Err(error) => (CallOutcome::Failed, Some(error.code().to_owned()), Presence::Absent),
+        Err(error) => (
+            CallOutcome::Failed,
+            Some(error.code().to_owned()),
+            Presence::Absent,
+        ),
     };
     MutationResult {
         operation: called.desc.id.to_owned(),

@@ -40,19 +40,30 @@ impl Websocket {
     }
 
     fn connection(&self, id: &str) -> ServiceResult<Arc<OpenConnection>> {
-        self.api()?.live().connection(id).ok_or_else(|| connection_not_found(id))
+        self.api()?
+            .live()
+            .connection(id)
+            .ok_or_else(|| connection_not_found(id))
     }
 
     /// Every open subscription, by connection, then oldest first.
     fn subscriptions(&self) -> ServiceResult<Vec<Arc<Subscribed>>> {
         let connections = self.api()?.live().connections();
-        Ok(connections.iter().flat_map(|connection| connection.subscriptions()).collect())
+        Ok(connections
+            .iter()
+            .flat_map(|connection| connection.subscriptions())
+            .collect())
     }
 
     fn subscription(&self, id: &str) -> ServiceResult<Arc<Subscribed>> {
-        let found = self.subscriptions()?.into_iter().find(|subscribed| subscribed.id() == id);
+        let found = self
+            .subscriptions()?
+            .into_iter()
+            .find(|subscribed| subscribed.id() == id);
         found.ok_or_else(|| {
-            let message = format!("there is no subscription {id:?}; websocket.list_subscriptions lists those there are");
+            let message = format!(
+                "there is no subscription {id:?}; websocket.list_subscriptions lists those there are"
+            );
             ServiceError::new(&SUBSCRIPTION_NOT_FOUND, message)
         })
     }
@@ -60,7 +71,11 @@ impl Websocket {
 
 #[async_trait]
 impl WebsocketService for Websocket {
-    async fn get_status(&self, _: &CallContext, _: WebsocketGetStatusInput) -> ServiceResult<WebsocketStatus> {
+    async fn get_status(
+        &self,
+        _: &CallContext,
+        _: WebsocketGetStatusInput,
+    ) -> ServiceResult<WebsocketStatus> {
         let api = self.api()?;
         let live: &Live = api.live();
         let connections = live.connections();
@@ -135,7 +150,12 @@ impl WebsocketService for Websocket {
             connections: input.connection_ids,
             usernames: input.usernames,
         };
-        let recipients = api.live().connections().iter().filter(|one| receives(one, &message)).count();
+        let recipients = api
+            .live()
+            .connections()
+            .iter()
+            .filter(|one| receives(one, &message))
+            .count();
         api.live().broadcasts().publish(|| message);
         Ok(BroadcastResult {
             recipients: recipients as u64,
@@ -168,7 +188,10 @@ impl WebsocketService for Websocket {
         let connection = self.connection(&input.connection_id)?;
         let api = self.api()?;
         let view = api.view(&input.view).map_err(|_| {
-            let message = format!("view: there is no view {:?}; docs/asyncapi.json lists them", input.view);
+            let message = format!(
+                "view: there is no view {:?}; docs/asyncapi.json lists them",
+                input.view
+            );
             ServiceError::new(&UNKNOWN_VIEW, message)
         })?;
         let args = match input.args {
@@ -196,7 +219,8 @@ impl WebsocketService for Websocket {
         _: &CallContext,
         input: WebsocketGetSubscriptionInput,
     ) -> ServiceResult<EventSubscription> {
-        self.subscription(&input.id).map(|subscribed| described(&subscribed))
+        self.subscription(&input.id)
+            .map(|subscribed| described(&subscribed))
     }
 
     async fn delete_subscription(
@@ -237,7 +261,9 @@ fn receives(connection: &OpenConnection, message: &live::Broadcast) -> bool {
     let username = principal.as_ref().map(|principal| principal.username.as_str());
     let watches = || {
         let subscriptions = connection.subscriptions();
-        subscriptions.iter().any(|subscribed| subscribed.view.open.id == "websocket.broadcasts")
+        subscriptions
+            .iter()
+            .any(|subscribed| subscribed.view.open.id == "websocket.broadcasts")
     };
     message.is_for(&connection.id(), username) && (connection.takes_broadcasts() || watches())
 }
@@ -278,15 +304,25 @@ fn page<T>(
     after: Option<Cursor>,
     id: impl Fn(&T) -> String,
 ) -> ServiceResult<(Vec<T>, Option<Cursor>)> {
-    let number = |id: &str| id.rsplit('-').next().and_then(|number| number.parse::<u64>().ok());
+    let number = |id: &str| {
+        id.rsplit('-')
+            .next()
+            .and_then(|number| number.parse::<u64>().ok())
+    };
     let behind = match &after {
         None => 0,
         Some(Cursor(text)) => number(text).ok_or_else(|| {
-            ServiceError::new(&INVALID_ARGUMENT, "after: give the `next` of the page before, unchanged")
+            ServiceError::new(
+                &INVALID_ARGUMENT,
+                "after: give the `next` of the page before, unchanged",
+            )
         })?,
     };
     let limit = limit.unwrap_or(LIMITS.page_default) as usize;
-    let mut page: Vec<T> = open.into_iter().filter(|item| number(&id(item)) > Some(behind)).collect();
+    let mut page: Vec<T> = open
+        .into_iter()
+        .filter(|item| number(&id(item)) > Some(behind))
+        .collect();
     let has_more = page.len() > limit;
     page.truncate(limit);
     let next = page.last().filter(|_| has_more).map(|last| Cursor(id(last)));

@@ -439,11 +439,37 @@ class HealthGetSummaryInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `health.get_summary`."""
 
 
+class ProtocolErrorStreamInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `protocol.error_stream`."""
+
+    in_codes: list[str] | _UnsetType = _field(default=_UNSET, name="codes")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class ProtocolHeartbeatInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `protocol.heartbeat`."""
 
     in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
     in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class ProtocolLiveOperationInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `protocol.live_operation`."""
+
+    in_id: str = _field(name="id")
+    in_args: _scalars.Json | _UnsetType = _field(default=_UNSET, name="args")
+    in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class ProtocolMutationResultsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `protocol.mutation_results`."""
+
+    in_operations: list[str] | _UnsetType = _field(default=_UNSET, name="operations")
     in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
@@ -558,6 +584,14 @@ class TransactionsRollbackInput(_Struct, kw_only=True, forbid_unknown_fields=Tru
     in_id: _scalars.Id64 = _field(name="id")
 
 
+class TransactionsTransactionEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.transaction_events`."""
+
+    in_session_filter: str | _UnsetType = _field(default=_UNSET, name="session_filter")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class WebsocketBroadcastInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `websocket.broadcast`."""
 
@@ -617,6 +651,13 @@ class WebsocketListSubscriptionsInput(_Struct, kw_only=True, forbid_unknown_fiel
     in_connection_id: str | _UnsetType = _field(default=_UNSET, name="connection_id")
     in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
     in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class WebsocketBroadcastsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `websocket.broadcasts`."""
+
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
 
 OPERATIONS: dict[str, Entry] = {
@@ -1005,9 +1046,34 @@ VIEWS: dict[str, ViewEntry] = {
         watch=lambda client: client.database.table_modifications,
         watch_async=lambda client: client.database.table_modifications,
     ),
+    "protocol.error_stream": ViewEntry(
+        input=ProtocolErrorStreamInput,
+        watch=lambda client: client.protocol.error_stream,
+        watch_async=lambda client: client.protocol.error_stream,
+    ),
     "protocol.heartbeat": ViewEntry(
         input=ProtocolHeartbeatInput,
         watch=lambda client: client.protocol.heartbeat,
         watch_async=lambda client: client.protocol.heartbeat,
+    ),
+    "protocol.live_operation": ViewEntry(
+        input=ProtocolLiveOperationInput,
+        watch=lambda client: client.protocol.live_operation,
+        watch_async=lambda client: client.protocol.live_operation,
+    ),
+    "protocol.mutation_results": ViewEntry(
+        input=ProtocolMutationResultsInput,
+        watch=lambda client: client.protocol.mutation_results,
+        watch_async=lambda client: client.protocol.mutation_results,
+    ),
+    "transactions.transaction_events": ViewEntry(
+        input=TransactionsTransactionEventsInput,
+        watch=lambda client: client.transactions.transaction_events,
+        watch_async=lambda client: client.transactions.transaction_events,
+    ),
+    "websocket.broadcasts": ViewEntry(
+        input=WebsocketBroadcastsInput,
+        watch=lambda client: client.websocket.broadcasts,
+        watch_async=lambda client: client.websocket.broadcasts,
     ),
 }

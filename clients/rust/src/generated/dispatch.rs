@@ -755,6 +755,18 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "protocol.error_stream" => {
+            watched(
+                client
+                    .protocol()
+                    .error_stream(
+                        &typed::<
+                            ::rustydb_contract_protocol::ProtocolErrorStreamInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "protocol.heartbeat" => {
             watched(
                 client
@@ -762,6 +774,54 @@ pub(crate) fn watch(
                     .heartbeat(
                         &typed::<
                             ::rustydb_contract_protocol::ProtocolHeartbeatInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "protocol.live_operation" => {
+            watched(
+                client
+                    .protocol()
+                    .live_operation(
+                        &typed::<
+                            ::rustydb_contract_protocol::ProtocolLiveOperationInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "protocol.mutation_results" => {
+            watched(
+                client
+                    .protocol()
+                    .mutation_results(
+                        &typed::<
+                            ::rustydb_contract_protocol::ProtocolMutationResultsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "transactions.transaction_events" => {
+            watched(
+                client
+                    .transactions()
+                    .transaction_events(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsTransactionEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "websocket.broadcasts" => {
+            watched(
+                client
+                    .websocket()
+                    .broadcasts(
+                        &typed::<
+                            ::rustydb_contract_websocket::WebsocketBroadcastsInput,
                         >(input)?,
                     ),
                 projected,

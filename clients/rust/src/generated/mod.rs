@@ -46,7 +46,7 @@ impl crate::Client {
     pub fn health(&self) -> health::HealthApi<'_> {
         health::HealthApi { client: self }
     }
-    /// What connections themselves tell.
+    /// What the interfaces themselves tell.
     pub fn protocol(&self) -> protocol::ProtocolApi<'_> {
         protocol::ProtocolApi {
             client: self,

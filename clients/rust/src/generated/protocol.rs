@@ -8,6 +8,25 @@ pub struct ProtocolApi<'a> {
     pub(super) client: &'a crate::Client,
 }
 impl ProtocolApi<'_> {
+    /// Watch the errors that calls answer.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    ///
+    /// # Errors
+    ///
+    /// - `UNKNOWN_ERROR_CODE`: The contract has no such error code.
+    pub fn error_stream(
+        &self,
+        input: &::rustydb_contract_protocol::ProtocolErrorStreamInput,
+    ) -> crate::ViewCall<::rustydb_contract_protocol::CallError> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_protocol::views::ERROR_STREAM,
+            input,
+        )
+    }
     /// Receive a sign of life at once and then in regular intervals.
     ///
     /// Needs any valid credentials. Since 0.1.0.
@@ -20,6 +39,46 @@ impl ProtocolApi<'_> {
         crate::ViewCall::new(
             self.client,
             &::rustydb_contract_protocol::views::HEARTBEAT,
+            input,
+        )
+    }
+    /// Repeat a query operation's answer whenever it changes.
+    ///
+    /// The operation is called in regular intervals as its caller would call it, with the same permission asked each time; its first answer comes at once. An error that it answers ends the subscription.
+    ///
+    /// Needs any valid credentials. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    ///
+    /// # Errors
+    ///
+    /// - `UNKNOWN_OPERATION`: There is no such operation of the kind that is asked for.
+    pub fn live_operation(
+        &self,
+        input: &::rustydb_contract_protocol::ProtocolLiveOperationInput,
+    ) -> crate::ViewCall<::rustydb_contract_protocol::LiveResult> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_protocol::views::LIVE_OPERATION,
+            input,
+        )
+    }
+    /// Watch what commands come to.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    ///
+    /// # Errors
+    ///
+    /// - `UNKNOWN_OPERATION`: There is no such operation of the kind that is asked for.
+    pub fn mutation_results(
+        &self,
+        input: &::rustydb_contract_protocol::ProtocolMutationResultsInput,
+    ) -> crate::ViewCall<::rustydb_contract_protocol::MutationResult> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_protocol::views::MUTATION_RESULTS,
             input,
         )
     }

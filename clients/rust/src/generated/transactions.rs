@@ -2,7 +2,7 @@
 
 //! Transactions that span calls.
 pub use ::rustydb_contract_transactions::types::*;
-/// Operations of the `transactions` module.
+/// Operations and views of the `transactions` module.
 #[derive(Debug, Clone, Copy)]
 pub struct TransactionsApi<'a> {
     pub(super) client: &'a crate::Client,
@@ -107,6 +107,23 @@ impl TransactionsApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_transactions::operations::ROLLBACK,
+            input,
+        )
+    }
+    /// Watch transactions begin and end.
+    ///
+    /// Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn transaction_events(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsTransactionEventsInput,
+    ) -> crate::ViewCall<::rustydb_contract_transactions::TransactionEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::TRANSACTION_EVENTS,
             input,
         )
     }

@@ -2,7 +2,7 @@
 
 //! Connections that stay open, and what they are subscribed to.
 pub use ::rustydb_contract_websocket::types::*;
-/// Operations of the `websocket` module.
+/// Operations and views of the `websocket` module.
 #[derive(Debug, Clone, Copy)]
 pub struct WebsocketApi<'a> {
     pub(super) client: &'a crate::Client,
@@ -171,6 +171,21 @@ impl WebsocketApi<'_> {
                 input,
             ),
             |page| (page.subscriptions, page.next),
+        )
+    }
+    /// Receive the messages that are sent to all connections, to this one or to its user.
+    ///
+    /// Needs any valid credentials. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn broadcasts(
+        &self,
+        input: &::rustydb_contract_websocket::WebsocketBroadcastsInput,
+    ) -> crate::ViewCall<::rustydb_contract_websocket::Broadcast> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_websocket::views::BROADCASTS,
+            input,
         )
     }
 }

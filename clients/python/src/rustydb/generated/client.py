@@ -65,7 +65,7 @@ class Client(_BaseClient):
 
     @property
     def protocol(self) -> _sync_protocol.Protocol:
-        """What connections themselves tell."""
+        """What the interfaces themselves tell."""
         return _sync_protocol.Protocol(self._caller)
 
     @property
@@ -116,7 +116,7 @@ class AsyncClient(_AsyncBaseClient):
 
     @property
     def protocol(self) -> _aio_protocol.Protocol:
-        """What connections themselves tell."""
+        """What the interfaces themselves tell."""
         return _aio_protocol.Protocol(self._caller)
 
     @property

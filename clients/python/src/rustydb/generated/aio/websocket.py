@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator as _AsyncIterator
+from collections.abc import Mapping as _Mapping
 from collections.abc import Sequence as _Sequence
 
 from msgspec import UNSET as _UNSET
@@ -12,6 +13,7 @@ from msgspec import UnsetType as _UnsetType
 
 from ...runtime import scalars as _scalars
 from ...runtime.caller import AsyncCaller as _AsyncCaller
+from ...runtime.subscription import AsyncSubscription as _AsyncSubscription
 from .. import types as _types
 from ..operations import websocket as _operations
 
@@ -264,5 +266,32 @@ class Websocket:
                 "connection_id": connection_id,
                 "limit": limit,
                 "after": after,
+            },
+        )
+
+    def broadcasts(
+        self,
+        *,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.Broadcast]:
+        """Receive the messages that are sent to all connections, to this one or to its user.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs credentials.
+
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.BROADCASTS,
+            {
+                "filter": filter,
+                "fields": fields,
             },
         )

@@ -7,6 +7,18 @@ from __future__ import annotations
 from ...runtime import operation as _operation
 from .. import types as _types
 
+ERROR_STREAM: _operation.View[_types.CallError] = _operation.View(
+    id="protocol.error_stream",
+    method="GET",
+    path="/api/v1/sse/protocol/error-stream",
+    output=None,
+    query={"codes": "list", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "CallError": _types.CallError,
+    },
+)
+
 HEARTBEAT: _operation.View[_types.Heartbeat] = _operation.View(
     id="protocol.heartbeat",
     method="GET",
@@ -16,5 +28,29 @@ HEARTBEAT: _operation.View[_types.Heartbeat] = _operation.View(
     retry_safe=True,
     events={
         "Heartbeat": _types.Heartbeat,
+    },
+)
+
+LIVE_OPERATION: _operation.View[_types.LiveResult] = _operation.View(
+    id="protocol.live_operation",
+    method="GET",
+    path="/api/v1/sse/protocol/live-operation",
+    output=None,
+    query={"id": "text", "args": "json", "interval_ms": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "LiveResult": _types.LiveResult,
+    },
+)
+
+MUTATION_RESULTS: _operation.View[_types.MutationResult] = _operation.View(
+    id="protocol.mutation_results",
+    method="GET",
+    path="/api/v1/sse/protocol/mutation-results",
+    output=None,
+    query={"operations": "list", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "MutationResult": _types.MutationResult,
     },
 )

@@ -56,3 +56,15 @@ ROLLBACK: _operation.Operation[None] = _operation.Operation(
     path="/api/v1/transactions/{id}/rollback",
     output=None,
 )
+
+TRANSACTION_EVENTS: _operation.View[_types.TransactionEvent] = _operation.View(
+    id="transactions.transaction_events",
+    method="GET",
+    path="/api/v1/sse/transactions/transaction-events",
+    output=None,
+    query={"session_filter": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "TransactionEvent": _types.TransactionEvent,
+    },
+)

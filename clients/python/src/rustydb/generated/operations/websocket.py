@@ -82,3 +82,15 @@ LIST_SUBSCRIPTIONS: _operation.PagedOperation[_types.EventSubscriptionList, _typ
     items=lambda page: page.subscriptions,
     next=lambda page: page.next,
 )
+
+BROADCASTS: _operation.View[_types.Broadcast] = _operation.View(
+    id="websocket.broadcasts",
+    method="GET",
+    path="/api/v1/sse/websocket/broadcasts",
+    output=None,
+    query={"filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "Broadcast": _types.Broadcast,
+    },
+)

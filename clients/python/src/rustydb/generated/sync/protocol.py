@@ -18,12 +18,43 @@ from ..operations import protocol as _operations
 
 
 class Protocol:
-    """What connections themselves tell."""
+    """What the interfaces themselves tell."""
 
     __slots__ = ("_caller",)
 
     def __init__(self, caller: _Caller) -> None:
         self._caller = caller
+
+    def error_stream(
+        self,
+        *,
+        codes: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.CallError]:
+        """Watch the errors that calls answer.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param codes: Only these, such as `TABLE_NOT_FOUND`; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises UnknownErrorCodeError: The contract has no such error code.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.ERROR_STREAM,
+            {
+                "codes": codes,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
 
     def heartbeat(
         self,
@@ -53,6 +84,78 @@ class Protocol:
             {
                 "interval_ms": interval_ms,
                 "interval_seconds": interval_seconds,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def live_operation(
+        self,
+        *,
+        id: str,
+        args: _scalars.Json | _UnsetType = _UNSET,
+        interval_ms: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.LiveResult]:
+        """Repeat a query operation's answer whenever it changes.
+
+        The operation is called in regular intervals as its caller would call it, with the same
+        permission asked each time; its first answer comes at once. An error that it answers ends
+        the subscription.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs credentials.
+
+        :param id: Id of a query operation, such as `database.count_rows`.
+        :param args: Its input, an object.
+        :param interval_ms: Time between two calls. Left out, it is `1000`.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises UnknownOperationError: There is no such operation of the kind that is asked for.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.LIVE_OPERATION,
+            {
+                "id": id,
+                "args": args,
+                "interval_ms": interval_ms,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def mutation_results(
+        self,
+        *,
+        operations: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.MutationResult]:
+        """Watch what commands come to.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param operations: Only these; all commands when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises UnknownOperationError: There is no such operation of the kind that is asked for.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.MUTATION_RESULTS,
+            {
+                "operations": operations,
                 "filter": filter,
                 "fields": fields,
             },

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator as _Iterator
+from collections.abc import Mapping as _Mapping
 from collections.abc import Sequence as _Sequence
 
 from msgspec import UNSET as _UNSET
@@ -12,6 +13,7 @@ from msgspec import UnsetType as _UnsetType
 
 from ...runtime import scalars as _scalars
 from ...runtime.caller import Caller as _Caller
+from ...runtime.subscription import Subscription as _Subscription
 from .. import types as _types
 from ..operations import transactions as _operations
 
@@ -186,5 +188,37 @@ class Transactions:
             _operations.ROLLBACK,
             {
                 "id": id,
+            },
+        )
+
+    def transaction_events(
+        self,
+        *,
+        session_filter: str | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.TransactionEvent]:
+        """Watch transactions begin and end.
+
+        Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param session_filter: Only those of this login session.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.TRANSACTION_EVENTS,
+            {
+                "session_filter": session_filter,
+                "filter": filter,
+                "fields": fields,
             },
         )
