@@ -2,7 +2,8 @@
 //!
 //! `id` is the cursor, `event` the name of the event, or what is told beside events in lower case, `data` the frame as
 //! JSON. A browser that lost the connection sends the last id as `Last-Event-ID`, which stands for `cursor`. An error
-//! that comes later than the answer's status is the event `error`, the last one.
+//! that comes later than the answer's status is the event `error`, the last one; a stream that ends by itself says so by
+//! the event `complete`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -127,13 +128,18 @@ impl Events {
         }
         let watch = self.watch.as_mut()?;
         let frame = tokio::select! {
-            frame = watch.next() => frame?,
+            frame = watch.next() => frame,
             () = self.stopping.cancelled() => return None,
             () = self.connection.closed().cancelled() => return None,
         };
         Some(match frame {
-            Ok(frame) => event(&frame, &self.connection),
-            Err(error) => {
+            Some(Ok(frame)) => event(&frame, &self.connection),
+            // Told, so that nobody takes it for a lost connection.
+            None => {
+                self.watch = None;
+                sse::Event::default().event("complete").data("{}")
+            }
+            Some(Err(error)) => {
                 self.watch = None;
                 let text = plain_error(&error, &self.request_id).to_string();
                 sse::Event::default().event("error").data(text)

@@ -215,7 +215,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = stopped.cancelled() => {
-                    return Some(Err(ServiceError::new(&CANCELLED, "the subscription was ended by an administrator")));
+                    return Some(Err(ServiceError::new(&CANCELLED, "the subscription was cancelled")));
                 }
                 () = until(expires) => {
                     if let Err(error) = self.access.check(self.desc).await {

@@ -421,6 +421,8 @@ pub enum StreamClass {
     Changes,
     /// Bounded; losses are told.
     Telemetry,
+    /// The result of what its opening began: complete, not resumable.
+    Results,
 }
 
 /// One way to watch a source. It has either `record` or `events`.
@@ -433,6 +435,10 @@ pub struct ViewDef {
     /// WebSocket path of its own, below /api/v1/ws/; the SSE path follows it.
     #[serde(default)]
     pub ws: Option<String>,
+    /// On that path the view is opened by a message of this type, as often as one comes. Its events then tell which they
+    /// are of by the field `<message>_id`.
+    #[serde(default)]
+    pub ws_message: Option<String>,
     /// Subscription field where the rule's name does not serve.
     #[serde(default)]
     pub graphql: Option<String>,

@@ -286,6 +286,8 @@ pub struct View {
     pub class: StreamClass,
     /// WebSocket path of its own.
     pub ws: Option<String>,
+    /// Type of the messages that open it there.
+    pub ws_message: Option<String>,
     /// Object types whose names are the events' names, in the order of the contract; never empty.
     pub events: Vec<String>,
     /// Whether every event is of one type, whose fields stand in GraphQL's payload itself.

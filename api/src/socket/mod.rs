@@ -2,7 +2,8 @@
 //!
 //! Two languages are spoken on every path. [`rpc`]: JSON-RPC 2.0 in which every operation is a method and every view can
 //! be subscribed to, when the subprotocol `rustydb.json` is asked for. [`raw`]: envelopes with `message_type`, `data`
-//! and `timestamp`, when none is. A path of its own opens its view at once, with arguments from the query.
+//! and `timestamp`, when none is. A path of its own opens its view at once, with arguments from the query; or, for a view
+//! whose runs are many, when a message asks.
 //! [`graphql`] is the third language, spoken on /graphql. [`session`] has what all three share: liveness, time-outs,
 //! closing.
 

@@ -3,8 +3,13 @@
 //! A caller may send `auth` {token or api_key}, `ping` {sequence}, `unsubscribe` {subscription_id}, and on the common
 //! entry `subscribe` {event or view, args, filter, fields, events, cursor}; `event` is a `message_type` or the id of a
 //! view. It is told `connected`, `auth_success`, `auth_error`, `pong`, `subscription_ack`, `unsubscription_ack`, the
-//! events of its subscriptions, each with its `subscription_id`, what [`StreamControl`] says in lower case, and
-//! `broadcast` for messages that administrators send, and `protocol_error` for what it could not have. On the path of one view the events carry no `subscription_id`.
+//! events of its subscriptions, each with its `subscription_id`, what [`StreamControl`] says in lower case, the
+//! `broadcast`s of administrators, and `protocol_error` for what it could not have. On the path of one view the events
+//! carry no `subscription_id`.
+//!
+//! Where that view is opened by messages, as by `query` on /api/v1/ws/query, each of them opens it once more, its data
+//! being the arguments. `cancel` with the id that the events of a run carry, as `query_id`, ends it; `query_error` tells
+//! why one could not begin, with the `id` of its message.
 //!
 //! [`StreamControl`]: rustydb_contract_core::StreamControl
 
@@ -12,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, WebSocket};
+use parking_lot::Mutex;
 use rustydb_contract::host::{Credential, CredentialCell};
 use rustydb_contract::stream::ViewDesc;
 use rustydb_contract::{Interface, ServiceError, ServiceResult, Timestamp};
@@ -22,7 +28,7 @@ use tokio::task::AbortHandle;
 use super::Dedicated;
 use super::session::{self, Language, Outbox, Socket};
 use crate::errors::rpc_error;
-use crate::live::{Broadcast, Connection};
+use crate::live::{Broadcast, Connection, Subscribed};
 use crate::pipeline::{Call, request_id};
 use crate::registry::Api;
 use crate::rest::parse_json;
@@ -42,6 +48,7 @@ pub(super) async fn run(
         is_entry: dedicated.is_none(),
         dedicated,
         watching: HashMap::new(),
+        runs: Runs::default(),
     };
     session::run(api, connection, socket, credential, language).await;
 }
@@ -52,7 +59,11 @@ struct Raw {
     /// What the socket's path opens, until it has.
     dedicated: Option<Dedicated>,
     watching: HashMap<String, AbortHandle>,
+    /// Of the views that messages opened, by the id in their events.
+    runs: Runs,
 }
+
+type Runs = Arc<Mutex<HashMap<String, Arc<Subscribed>>>>;
 
 impl Language for Raw {
     async fn begin(&mut self, socket: &mut Socket) {
@@ -124,6 +135,11 @@ impl Raw {
                 self.auth(socket, data).await;
                 Ok(())
             }
+            Some("cancel") if self.word().is_some() => self.cancel(data).map_err(refuse),
+            Some(other) if self.word() == Some(other) => {
+                self.run(socket, data, id).await;
+                Ok(())
+            }
             Some("subscribe") if self.is_entry => self.subscribe(socket, data).await.map_err(refuse),
             Some("unsubscribe") => self.unsubscribe(socket, data).await.map_err(refuse),
             Some(other) => {
@@ -174,9 +190,57 @@ impl Raw {
         }
     }
 
+    /// Type of the messages that open the view of the socket's path.
+    fn word(&self) -> Option<&'static str> {
+        self.dedicated
+            .as_ref()
+            .and_then(|dedicated| dedicated.desc.ws_message)
+    }
+
+    /// Opens the view of the socket's path with the message's data over what the path's query says.
+    async fn run(&mut self, socket: &mut Socket, data: &Value, id: Option<Value>) {
+        let (Some(Dedicated { desc, input }), Some(word)) = (&self.dedicated, self.word()) else {
+            return;
+        };
+        let mut input = input.clone();
+        if let (Value::Object(input), Value::Object(data)) = (&mut input, data) {
+            input.extend(data.clone());
+        }
+        match watch(socket, desc, input).await {
+            Ok(opened) => {
+                let run = follow(opened, word, socket.outbox.clone(), Arc::clone(&self.runs));
+                socket.watches.spawn(run);
+            }
+            Err(error) => {
+                let mut data = error_data(&error);
+                if let Some(id) = id {
+                    data["id"] = id;
+                }
+                tell(socket, &format!("{word}_error"), data).await;
+            }
+        }
+    }
+
+    fn cancel(&self, data: &Value) -> ServiceResult<()> {
+        let field = format!("{}_id", self.word().unwrap_or_default());
+        let id = data.get(&field).and_then(Value::as_str).ok_or_else(|| {
+            let message = format!("cancel takes `{field}`, as the events of the run have it");
+            ServiceError::new(&INVALID_ARGUMENT, message)
+        })?;
+        let run = self.runs.lock().get(id).cloned();
+        let run = run.ok_or_else(|| {
+            ServiceError::new(
+                &INVALID_ARGUMENT,
+                format!("{field}: nothing of that id {id:?} runs here"),
+            )
+        })?;
+        run.cancel();
+        Ok(())
+    }
+
     /// Opens the view of the socket's path once the caller is known.
     async fn open_dedicated(&mut self, socket: &mut Socket) {
-        if socket.credential.get().is_none() {
+        if socket.credential.get().is_none() || self.word().is_some() {
             return;
         }
         let Some(Dedicated { desc, input }) = self.dedicated.take() else {
@@ -311,6 +375,39 @@ async fn watch(socket: &Socket, desc: &'static ViewDesc, input: Value) -> Servic
     };
     let view = socket.api.view(desc.open.id)?;
     Watch::open(&socket.api, &socket.connection, view, call).await
+}
+
+/// Sends what comes of a view that a message opened; the end of the run ends it.
+async fn follow(mut watch: Watch, word: &'static str, outbox: Outbox, runs: Runs) {
+    let field = format!("{word}_id");
+    let subscribed = Arc::clone(watch.subscribed());
+    let mut known: Option<String> = None;
+    while let Some(frame) = watch.next().await {
+        let text = match frame {
+            Ok(frame) => {
+                let envelope = frame.envelope(None);
+                if known.is_none() {
+                    known = envelope["data"][&field].as_str().map(str::to_owned);
+                    let entry = known.clone().map(|id| (id, Arc::clone(&subscribed)));
+                    runs.lock().extend(entry);
+                }
+                envelope.to_string()
+            }
+            Err(error) => {
+                let mut data = error_data(&error);
+                if let Some(id) = &known {
+                    data[&field] = id.as_str().into();
+                }
+                envelope(&format!("{word}_error"), data)
+            }
+        };
+        if !outbox.send(text).await {
+            break;
+        }
+    }
+    if let Some(id) = known {
+        runs.lock().remove(&id);
+    }
 }
 
 async fn forward(mut watch: Watch, outbox: Outbox, is_entry: bool) {

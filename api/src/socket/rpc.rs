@@ -107,7 +107,8 @@ impl Language for Rpc {
 impl Rpc {
     /// Opens the view of the socket's path once the caller is known.
     async fn open_dedicated(&mut self, socket: &mut Socket) {
-        if socket.credential.get().is_none() {
+        let by_message = |dedicated: &Dedicated| dedicated.desc.ws_message.is_some();
+        if socket.credential.get().is_none() || self.dedicated.as_ref().is_some_and(by_message) {
             return;
         }
         let Some(Dedicated { desc, input }) = self.dedicated.take() else {

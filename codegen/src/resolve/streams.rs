@@ -123,6 +123,7 @@ impl<'a> Resolver<'a> {
             stream: stream.to_owned(),
             class: source.class,
             ws: form.ws.clone(),
+            ws_message: form.ws_message.clone(),
             events,
             is_record,
         };

@@ -6,6 +6,8 @@
 //! one go; if that fails, the transaction returns to where it was. Dropping the future cancels the statement:
 //! nothing is applied before its last `await`.
 
+use std::sync::Arc;
+
 use datafusion::sql::sqlparser::ast::Statement;
 use rustydb_store::tables::{Txn, TxnReader};
 use serde_json::Value as Json;
@@ -13,6 +15,7 @@ use serde_json::Value as Json;
 use crate::columns::Column;
 use crate::error::{Result, SqlError};
 use crate::parse::ParsedStatement;
+use crate::progress::Progress;
 use crate::refuse::refuse_unsupported;
 use crate::session::Session;
 use crate::workers::Workers;
@@ -57,6 +60,8 @@ pub struct ExecContext {
     /// At most so many rows, the result saying whether there are more. Without it a result longer than the
     /// default is an error.
     pub row_limit: Option<usize>,
+    /// Where the statement notes how far it is.
+    pub progress: Option<Arc<Progress>>,
 }
 
 impl ExecContext {
@@ -70,6 +75,12 @@ impl ExecContext {
     #[must_use]
     pub fn with_params(mut self, params: Vec<Json>) -> ExecContext {
         self.params = params;
+        self
+    }
+
+    #[must_use]
+    pub fn with_progress(mut self, progress: Arc<Progress>) -> ExecContext {
+        self.progress = Some(progress);
         self
     }
 

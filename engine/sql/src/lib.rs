@@ -10,6 +10,8 @@
 //! | run one | [`SqlEngine::execute`] |
 //! | read, count, page and aggregate rows without SQL text | [`rows`] |
 //! | ask a filter about rows in memory | [`RowPredicate`] |
+//! | take a query's rows as they are made | [`SqlEngine::query_pages`] |
+//! | see how far a statement is | [`Progress`] |
 //! | see a plan | [`SqlEngine::explain`] |
 //! | combine queries | [`SqlEngine::union`] |
 //! | know what can go wrong | [`error`] |
@@ -49,6 +51,7 @@ pub mod parse;
 mod planner;
 mod point;
 mod predicate;
+mod progress;
 mod provider;
 pub mod refuse;
 mod rewrite;
@@ -70,4 +73,6 @@ pub use engine::{
 pub use error::SqlError;
 pub use explain::{Explanation, PlanNode};
 pub use predicate::RowPredicate;
+pub use progress::{Progress, ProgressNow};
 pub use rewrite::PARAMETERS_MAX;
+pub use select::ResultPage;

@@ -76,6 +76,17 @@ impl TableScanExec {
     }
 }
 
+impl TableScanExec {
+    /// Rows that there are to read; of a key range nobody knows.
+    pub fn rows_to_read(&self) -> Option<u64> {
+        if self.spec.bounds.narrowed {
+            return None;
+        }
+        let rows = self.spec.reader.row_count(&self.spec.table).ok()?;
+        Some(rows.min(self.spec.limit.map_or(u64::MAX, |limit| limit as u64)))
+    }
+}
+
 /// Rows come in key order: by the key itself, and by the leading key columns that are scanned. Floats are left
 /// out: keys hold -0 and 0 as equal, Arrow does not.
 fn key_orderings(spec: &ScanSpec, schema: &SchemaRef) -> Vec<Vec<PhysicalSortExpr>> {

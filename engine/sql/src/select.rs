@@ -8,19 +8,22 @@ use datafusion::common::Result as DfResult;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
-use datafusion::sql::sqlparser::ast::Query;
+use datafusion::sql::sqlparser::ast::{Query, Statement};
 use futures::StreamExt;
 use rustydb_store::tables::TxnReader;
 use rustydb_store::types::TableDef;
 use serde_json::Value as Json;
+use tokio::sync::mpsc;
 
 use crate::cells::json_column;
 use crate::columns::{Column, type_name};
 use crate::engine::{ExecContext, SqlEngine, StatementResult};
 use crate::error::{Result, SqlError};
 use crate::failure::from_datafusion;
-use crate::parse::Locator;
+use crate::parse::{Locator, ParsedStatement};
 use crate::planner::{Scope, external};
+use crate::progress::Progress;
+use crate::refuse::refuse_unsupported;
 use crate::rewrite::visible;
 use crate::workers::Interrupt;
 use crate::yielding::stoppable;
@@ -61,12 +64,49 @@ impl SqlEngine {
             memory_bytes: self.config.memory_bytes_max,
         };
         let task = self.session.task(&state, limits.memory_bytes);
+        let progress = ctx.progress.clone();
         let run = |interrupt| async move {
-            let stream = stream(&state, &plan, task, &interrupt).await?;
-            collect_rows(stream, &limits).await
+            let stream = stream(&state, &plan, task, &interrupt, progress.as_deref()).await?;
+            collect_rows(stream, &limits, progress.as_deref()).await
         };
         let outcome = self.workers.run(run).await;
         outcome.map_err(|error| memory_named(from_datafusion(error, locator), limits.memory_bytes))
+    }
+
+    /// Runs a query and hands its rows out in pages, as they are made and taken; the first page comes even without rows.
+    /// Of any size: nothing is kept but the page under way. Dropping the call stops the query, and so does the
+    /// receiver's end.
+    pub async fn query_pages(
+        &self,
+        reader: &TxnReader,
+        ctx: &ExecContext,
+        statement: &ParsedStatement,
+        pages: mpsc::Sender<ResultPage>,
+    ) -> Result<()> {
+        refuse_unsupported(statement)?;
+        let locator = statement.locator();
+        let Statement::Query(query) = statement.ast() else {
+            return Err(SqlError::syntax(
+                "a query is expected here: SELECT, VALUES or WITH",
+                statement.start(),
+            ));
+        };
+        let query = crate::rewrite::prepared(query.as_ref(), &ctx.params, locator.is_long())?;
+        let state = self.session.state();
+        let scope = Scope::new(&state, reader, &ctx.database);
+        let plan = scope
+            .plan(query)
+            .map_err(|error| from_datafusion(error, Some(locator)))?;
+        drop(scope);
+        let memory_bytes = self.config.memory_bytes_max;
+        let task = self.session.task(&state, memory_bytes);
+        let progress = ctx.progress.clone();
+        let run = |interrupt| async move {
+            let stream = stream(&state, &plan, task, &interrupt, progress.as_deref()).await?;
+            send_pages(stream, progress.as_deref(), pages).await
+        };
+        let outcome = self.workers.run(run).await;
+        outcome.map_err(|error| memory_named(from_datafusion(error, Some(locator)), memory_bytes))
     }
 
     /// Runs a plan and collects its batches, for statements that change rows and reads of our own.
@@ -79,7 +119,7 @@ impl SqlEngine {
         let memory_bytes = self.config.memory_bytes_max;
         let task = self.session.task(&state, memory_bytes);
         let run = |interrupt| async move {
-            let stream = stream(&state, &plan, task, &interrupt).await?;
+            let stream = stream(&state, &plan, task, &interrupt, None).await?;
             collect_batches(stream, memory_bytes).await
         };
         let outcome = self.workers.run(run).await;
@@ -134,14 +174,58 @@ async fn stream(
     plan: &LogicalPlan,
     task: Arc<TaskContext>,
     interrupt: &Interrupt,
+    progress: Option<&Progress>,
 ) -> DfResult<SendableRecordBatchStream> {
     let physical = state.create_physical_plan(plan).await?;
-    execute_stream(stoppable(physical, interrupt)?, task)
+    let physical = stoppable(physical, interrupt)?;
+    if let Some(progress) = progress {
+        progress.begin(&physical);
+    }
+    execute_stream(physical, task)
+}
+
+/// Rows of a result, as they come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultPage {
+    /// The same on every page.
+    pub columns: Arc<[Column]>,
+    pub rows: Vec<Vec<Json>>,
+}
+
+async fn send_pages(
+    mut stream: SendableRecordBatchStream,
+    progress: Option<&Progress>,
+    pages: mpsc::Sender<ResultPage>,
+) -> DfResult<()> {
+    let columns: Arc<[Column]> = columns_of(&stream.schema()).into();
+    let mut is_first = true;
+    loop {
+        let batch = stream.next().await.transpose()?;
+        let is_last = batch.is_none();
+        let mut rows = Vec::new();
+        if let Some(batch) = &batch {
+            append(&mut rows, batch).map_err(external)?;
+        }
+        if let Some(progress) = progress {
+            progress.returned(rows.len());
+        }
+        if is_first || !rows.is_empty() {
+            let columns = Arc::clone(&columns);
+            if pages.send(ResultPage { columns, rows }).await.is_err() {
+                return Ok(());
+            }
+        }
+        is_first = false;
+        if is_last {
+            return Ok(());
+        }
+    }
 }
 
 async fn collect_rows(
     mut stream: SendableRecordBatchStream,
     limits: &ResultLimits,
+    progress: Option<&Progress>,
 ) -> DfResult<StatementResult> {
     let mut result = StatementResult {
         command: "SELECT",
@@ -171,6 +255,9 @@ async fn collect_rows(
             }));
         }
         append(&mut result.rows, &taken).map_err(external)?;
+        if let Some(progress) = progress {
+            progress.returned(taken.num_rows());
+        }
         if batch.num_rows() > left {
             result.truncated = true;
             break;

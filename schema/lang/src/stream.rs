@@ -6,6 +6,7 @@
 //! - Nothing that happens after the answer is missed: the position is taken before the subscription is handed out.
 //! - A view of class [`StreamClass::Changes`] gives each item a cursor. Opening the same view with it goes on right
 //!   behind that item. What it cannot give any more is an error, never a silence.
+//! - A view of class [`StreamClass::Results`] does its work while it is read, and stops it when it is dropped.
 //! - A view of class [`StreamClass::Telemetry`] may lose events when its reader is slow, and tells each loss by one
 //!   [`Control::Gap`] in the place where it happened.
 
@@ -30,6 +31,9 @@ pub enum StreamClass {
     Changes,
     /// Bounded; losses are told.
     Telemetry,
+    /// The result of what its opening began: complete, in order, not resumable. It ends by itself, and whoever ends it
+    /// earlier stops the work.
+    Results,
 }
 
 impl StreamClass {
@@ -37,6 +41,7 @@ impl StreamClass {
         match self {
             StreamClass::Changes => "changes",
             StreamClass::Telemetry => "telemetry",
+            StreamClass::Results => "results",
         }
     }
 }
@@ -51,6 +56,8 @@ pub struct ViewDesc {
     pub class: StreamClass,
     /// The WebSocket path of its own.
     pub ws: Option<&'static str>,
+    /// On that path the view is opened by a message of this type, as often as one comes, and not by the connection.
+    pub ws_message: Option<&'static str>,
     /// In the contract's order; a view of records has one.
     pub events: &'static [EventDesc],
     /// The record's type, or the union of the events, told apart by `event`.

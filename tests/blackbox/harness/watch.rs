@@ -52,7 +52,12 @@ impl Transport {
     }
 
     pub fn carries(self, view: &View) -> bool {
-        !matches!(self, Transport::Path | Transport::RpcPath) || view.ws.is_some()
+        match self {
+            Transport::Path => view.ws.is_some(),
+            // A path whose view is opened by messages of the raw envelope is like the common entry here.
+            Transport::RpcPath => view.ws.is_some() && view.ws_message.is_none(),
+            Transport::Rpc | Transport::Raw | Transport::Sse | Transport::Graphql => true,
+        }
     }
 }
 
@@ -80,7 +85,11 @@ pub struct Watcher {
 
 enum Carrier {
     Rpc(Stream),
-    Raw(Stream),
+    Raw {
+        stream: Stream,
+        /// Heard already.
+        first: Option<Value>,
+    },
     Graphql(Stream),
     Sse {
         response: reqwest::Response,
@@ -185,8 +194,11 @@ impl Watcher {
                     other => panic!("{other:?} is no notification: {message}"),
                 }
             }
-            Carrier::Raw(stream) => {
-                let message = hear_asked(stream).await?;
+            Carrier::Raw { stream, first } => {
+                let message = match first.take() {
+                    Some(first) => first,
+                    None => hear_asked(stream).await?,
+                };
                 let data = message["data"].clone();
                 match message["message_type"].as_str().unwrap() {
                     "protocol_error" => Some(Err(raw_error(&data))),
@@ -214,6 +226,9 @@ impl Watcher {
             }
             Carrier::Sse { response, buffer } => loop {
                 let block = sse_block(response, buffer).await?;
+                if block.starts_with("event: complete") {
+                    return None;
+                }
                 let field = |name: &str| {
                     block
                         .lines()
@@ -360,7 +375,7 @@ async fn acknowledged(mut stream: Stream) -> Opened {
     match answer["message_type"].as_str() {
         Some("subscription_ack") => {
             let cursor = text(&answer["data"]["cursor"]);
-            Ok((Carrier::Raw(stream), cursor))
+            Ok((Carrier::Raw { stream, first: None }, cursor))
         }
         Some("protocol_error") => Err(raw_error(&answer["data"])),
         _ => panic!("{answer} is no answer to a subscription"),
@@ -379,10 +394,29 @@ fn own_path(view: &'static View, input: &Value) -> String {
 }
 
 async fn path(address: &str, view: &'static View, input: &Value, credential: &Credential) -> Opened {
+    if let Some(word) = &view.ws_message {
+        let path = view.ws.as_deref().unwrap();
+        let mut stream = socket(address, path, None, credential).await.map_err(refusal)?;
+        say(&mut stream, &json!({"message_type": word, "data": input})).await;
+        return begun(stream, word).await;
+    }
     let stream = socket(address, &own_path(view, input), None, credential)
         .await
         .map_err(refusal)?;
     acknowledged(stream).await
+}
+
+/// A run has no acknowledgement: its first event is one, and an error instead of it says why there is none.
+async fn begun(mut stream: Stream, word: &str) -> Opened {
+    let first = heard(&mut stream).await;
+    if first["message_type"] == format!("{word}_error") && first["data"].get(format!("{word}_id")).is_none() {
+        return Err(raw_error(&first["data"]));
+    }
+    let carrier = Carrier::Raw {
+        stream,
+        first: Some(first),
+    };
+    Ok((carrier, None))
 }
 
 async fn rpc_path(address: &str, view: &'static View, input: &Value, credential: &Credential) -> Opened {

@@ -2,9 +2,10 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_query::{operations, QueryService};
+use ::rustydb_contract_query::{operations, views, QueryService};
 use ::rustydb_api::ModuleApi;
 use ::rustydb_api::Registered;
+use ::rustydb_api::RegisteredView;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -15,8 +16,18 @@ pub fn module(service: Arc<dyn QueryService>) -> ModuleApi {
         operations: Vec::from([
             Registered::new::<operations::Explain>(Arc::clone(&service)),
         ]),
-        views: Vec::from([]),
-        rest: OpenApiRouter::new().routes(routes!(rest::explain)),
+        views: Vec::from([
+            RegisteredView::new::<views::ActiveQueries>(Arc::clone(&service)),
+            RegisteredView::new::<views::Executions>(Arc::clone(&service)),
+            RegisteredView::new::<views::Results>(Arc::clone(&service)),
+            RegisteredView::new::<views::SlowQueries>(Arc::clone(&service)),
+        ]),
+        rest: OpenApiRouter::new()
+            .routes(routes!(rest::explain))
+            .routes(routes!(rest::active_queries))
+            .routes(routes!(rest::executions))
+            .routes(routes!(rest::results))
+            .routes(routes!(rest::slow_queries)),
         rpc: Vec::from([&operations::EXPLAIN]),
         graphql: Vec::from([&operations::EXPLAIN]),
     }

@@ -483,6 +483,47 @@ class QueryExplainInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
+class QueryActiveQueriesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `query.active_queries`."""
+
+    in_refresh_interval_ms: int | _UnsetType = _field(default=_UNSET, name="refresh_interval_ms")
+    in_refresh_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="refresh_interval_seconds")
+    in_user_filter: str | _UnsetType = _field(default=_UNSET, name="user_filter")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class QueryExecutionsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `query.executions`."""
+
+    in_query_id: str | _UnsetType = _field(default=_UNSET, name="query_id")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class QueryResultsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `query.results`."""
+
+    in_sql: str = _field(name="sql")
+    in_params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
+    in_timeout: int | _UnsetType = _field(default=_UNSET, name="timeout")
+    in_rows_per_event: int | _UnsetType = _field(default=_UNSET, name="rows_per_event")
+    in_format: _types.QueryRowFormat | _UnsetType = _field(default=_UNSET, name="format")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class QuerySlowQueriesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `query.slow_queries`."""
+
+    in_threshold_ms: int | _UnsetType = _field(default=_UNSET, name="threshold_ms")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class SqlCreateViewInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `sql.create_view`."""
 
@@ -1065,6 +1106,26 @@ VIEWS: dict[str, ViewEntry] = {
         input=ProtocolMutationResultsInput,
         watch=lambda client: client.protocol.mutation_results,
         watch_async=lambda client: client.protocol.mutation_results,
+    ),
+    "query.active_queries": ViewEntry(
+        input=QueryActiveQueriesInput,
+        watch=lambda client: client.query.active_queries,
+        watch_async=lambda client: client.query.active_queries,
+    ),
+    "query.executions": ViewEntry(
+        input=QueryExecutionsInput,
+        watch=lambda client: client.query.executions,
+        watch_async=lambda client: client.query.executions,
+    ),
+    "query.results": ViewEntry(
+        input=QueryResultsInput,
+        watch=lambda client: client.query.results,
+        watch_async=lambda client: client.query.results,
+    ),
+    "query.slow_queries": ViewEntry(
+        input=QuerySlowQueriesInput,
+        watch=lambda client: client.query.slow_queries,
+        watch_async=lambda client: client.query.slow_queries,
     ),
     "transactions.transaction_events": ViewEntry(
         input=TransactionsTransactionEventsInput,

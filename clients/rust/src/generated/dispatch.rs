@@ -803,6 +803,48 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "query.active_queries" => {
+            watched(
+                client
+                    .query()
+                    .active_queries(
+                        &typed::<
+                            ::rustydb_contract_query::QueryActiveQueriesInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "query.executions" => {
+            watched(
+                client
+                    .query()
+                    .executions(
+                        &typed::<::rustydb_contract_query::QueryExecutionsInput>(input)?,
+                    ),
+                projected,
+            )
+        }
+        "query.results" => {
+            watched(
+                client
+                    .query()
+                    .results(
+                        &typed::<::rustydb_contract_query::QueryResultsInput>(input)?,
+                    ),
+                projected,
+            )
+        }
+        "query.slow_queries" => {
+            watched(
+                client
+                    .query()
+                    .slow_queries(
+                        &typed::<::rustydb_contract_query::QuerySlowQueriesInput>(input)?,
+                    ),
+                projected,
+            )
+        }
         "transactions.transaction_events" => {
             watched(
                 client

@@ -2,7 +2,7 @@
 
 //! How statements are planned.
 pub use ::rustydb_contract_query::types::*;
-/// Operations of the `query` module.
+/// Operations and views of the `query` module.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryApi<'a> {
     pub(super) client: &'a crate::Client,
@@ -29,6 +29,75 @@ impl QueryApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_query::operations::EXPLAIN,
+            input,
+        )
+    }
+    /// See the statements that run, again and again.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn active_queries(
+        &self,
+        input: &::rustydb_contract_query::QueryActiveQueriesInput,
+    ) -> crate::ViewCall<::rustydb_contract_query::ActiveQuerySnapshot> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_query::views::ACTIVE_QUERIES,
+            input,
+        )
+    }
+    /// Watch statements begin, go on and end.
+    ///
+    /// Those that run when it is opened are told of first, and then every running one each half second.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn executions(
+        &self,
+        input: &::rustydb_contract_query::QueryExecutionsInput,
+    ) -> crate::ViewCall<::rustydb_contract_query::QueryExecution> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_query::views::EXECUTIONS,
+            input,
+        )
+    }
+    /// Run a statement and receive its rows as they are made.
+    ///
+    /// Of any size: rows are made as they are taken. Ending the subscription ends the statement; a statement that was not done leaves nothing behind, as a call that is cancelled. QueryProgress comes every half second while there are no rows to send. On `/api/v1/ws/query` a message of type `query` with these arguments begins a run, as many as are wanted side by side, and `cancel` with `query_id` ends one.
+    ///
+    /// Needs the permissions of the statements it is given. Since 0.1.0.
+    ///
+    /// Results: they end by themselves; a lost connection ends the work and is an error.
+    ///
+    /// # Errors
+    ///
+    /// - `SYNTAX_ERROR`: The SQL text does not parse.
+    /// - `UNSUPPORTED`: The engine does not do what the SQL asks.
+    pub fn results(
+        &self,
+        input: &::rustydb_contract_query::QueryResultsInput,
+    ) -> crate::ViewCall<::rustydb_contract_query::QueryResultsEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_query::views::RESULTS,
+            input,
+        )
+    }
+    /// Watch statements that took long.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn slow_queries(
+        &self,
+        input: &::rustydb_contract_query::QuerySlowQueriesInput,
+    ) -> crate::ViewCall<::rustydb_contract_query::SlowQueryDetected> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_query::views::SLOW_QUERIES,
             input,
         )
     }

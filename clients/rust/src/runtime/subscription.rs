@@ -117,6 +117,9 @@ impl Opening {
     }
 }
 
+/// Name of the last block of a stream that ends by itself.
+const COMPLETE: &str = "complete";
+
 pub(crate) async fn subscribe<E: DeserializeOwned + Send + 'static>(
     opening: Opening,
     retry: &RetryPolicy,
@@ -138,7 +141,7 @@ pub(crate) async fn subscribe<E: DeserializeOwned + Send + 'static>(
         cursor: reader.cursor.clone(),
         steps: stream::try_unfold(reader, |mut reader| async move {
             let step = reader.step().await?;
-            Ok(Some((step, reader)))
+            Ok(step.map(|step| (step, reader)))
         })
         .boxed(),
     })
@@ -158,22 +161,24 @@ struct Reader<E> {
 }
 
 impl<E: DeserializeOwned> Reader<E> {
-    async fn step(&mut self) -> Result<Step<E>, Error> {
+    /// `None` once the server has said that there is no more.
+    async fn step(&mut self) -> Result<Option<Step<E>>, Error> {
         loop {
             let lost = match self.block().await {
+                Ok(block) if block.event == COMPLETE => return Ok(None),
                 Ok(block) => match self.read(block)? {
-                    Some(step) => return Ok(step),
+                    Some(step) => return Ok(Some(step)),
                     None => continue,
                 },
                 Err(error) => error,
             };
             self.restore(lost).await?;
             let item = match self.opening.view.class {
-                StreamClass::Changes => None,
+                StreamClass::Changes | StreamClass::Results => None,
                 StreamClass::Telemetry => Some(Item::unknown_gap()),
             };
             let cursor = self.cursor.clone();
-            return Ok(Step { cursor, item });
+            return Ok(Some(Step { cursor, item }));
         }
     }
 
@@ -239,6 +244,7 @@ impl<E: DeserializeOwned> Reader<E> {
         let resumable = match self.opening.view.class {
             StreamClass::Changes => self.cursor.is_some(),
             StreamClass::Telemetry => true,
+            StreamClass::Results => false,
         };
         if !resumable || !(passes(&lost) || self.has_expired(&lost)) {
             return Err(lost);

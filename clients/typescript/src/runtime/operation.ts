@@ -27,5 +27,5 @@ export interface Operation {
 /** How a view is opened, and what holds for its events. */
 export interface View extends Operation {
   /** `changes` are told without loss and go on behind a cursor; `telemetry` is told while somebody listens. */
-  readonly class: "changes" | "telemetry";
+  readonly class: "changes" | "telemetry" | "results";
 }

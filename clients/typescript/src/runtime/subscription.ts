@@ -98,6 +98,9 @@ export class Subscription<Event, Control> implements AsyncIterableIterator<Event
   }
 }
 
+/** Name of the last event of a stream that ends by itself. */
+const COMPLETE = "complete";
+
 /** The connections of a subscription, one after the other, and what they left behind. */
 class Pulls {
   readonly #opening: Opening;
@@ -139,6 +142,7 @@ class Pulls {
           token = authorization.token;
           await connection.open({ ...authorization.headers, ...this.#resuming() });
           yield* this.#events(connection);
+          return;
         } catch (error) {
           failure = error;
         } finally {
@@ -160,10 +164,13 @@ class Pulls {
     return this.cursor === undefined ? {} : { "Last-Event-ID": this.cursor };
   }
 
-  /** What a connection brings. Ends with an error only: that of the server, or that the connection is lost. */
-  async *#events(connection: EventConnection): AsyncGenerator<unknown, never, undefined> {
+  /** What a connection brings, to the end that the server tells. Any other end is an error. */
+  async *#events(connection: EventConnection): AsyncGenerator<unknown, void, undefined> {
     for (let isFirst = true; ; isFirst = false) {
       const { event, data, id } = await connection.read();
+      if (event === COMPLETE) {
+        return;
+      }
       if (event === "error" && data !== undefined) {
         throw connection.failure(data);
       }
@@ -206,6 +213,10 @@ class Pulls {
 
   /** Returns when another connection may be tried; throws what is final. */
   async #recover(failure: unknown, token: string | undefined): Promise<void> {
+    if (this.#opening.view.class === "results") {
+      // What was begun has an effect, perhaps, and must not be begun again.
+      throw failure;
+    }
     if (this.#isResumable && this.#handedOut && this.cursor === undefined) {
       // Another connection would begin with rows that were handed out already.
       throw failure;

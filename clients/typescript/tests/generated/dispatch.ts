@@ -112,6 +112,10 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["protocol.heartbeat", (db, input, options) => db.protocol.heartbeat(input as protocolTypes.ProtocolHeartbeatInput, options)],
   ["protocol.live_operation", (db, input, options) => db.protocol.liveOperation(input as protocolTypes.ProtocolLiveOperationInput, options)],
   ["protocol.mutation_results", (db, input, options) => db.protocol.mutationResults(input as protocolTypes.ProtocolMutationResultsInput, options)],
+  ["query.active_queries", (db, input, options) => db.query.activeQueries(input as queryTypes.QueryActiveQueriesInput, options)],
+  ["query.executions", (db, input, options) => db.query.executions(input as queryTypes.QueryExecutionsInput, options)],
+  ["query.results", (db, input, options) => db.query.results(input as queryTypes.QueryResultsInput, options)],
+  ["query.slow_queries", (db, input, options) => db.query.slowQueries(input as queryTypes.QuerySlowQueriesInput, options)],
   ["transactions.transaction_events", (db, input, options) => db.transactions.transactionEvents(input as transactionsTypes.TransactionsTransactionEventsInput, options)],
   ["websocket.broadcasts", (db, input, options) => db.websocket.broadcasts(input as websocketTypes.WebsocketBroadcastsInput, options)],
 ]);

@@ -62,9 +62,14 @@ fn descriptor(model: &Model, view: &View) -> TokenStream {
     let class = match view.class {
         StreamClass::Changes => quote!(Changes),
         StreamClass::Telemetry => quote!(Telemetry),
+        StreamClass::Results => quote!(Results),
     };
     let ws = match &view.ws {
         Some(path) => quote!(Some(#path)),
+        None => quote!(None),
+    };
+    let ws_message = match &view.ws_message {
+        Some(word) => quote!(Some(#word)),
         None => quote!(None),
     };
     let event_type = rust::desc_path(model, &view.open.module, &view.event_type());
@@ -80,6 +85,7 @@ fn descriptor(model: &Model, view: &View) -> TokenStream {
             stream: #stream,
             class: StreamClass::#class,
             ws: #ws,
+            ws_message: #ws_message,
             events: &[#(#events),*],
             event_type: &#event_type,
             is_record: #is_record,

@@ -165,6 +165,7 @@ fn watch(model: &Model, names: &Names, view: &View, flavour: Flavour) -> String 
         StreamClass::Telemetry => {
             "What is lost, as after a lost connection, is told by a control item of kind GAP."
         }
+        StreamClass::Results => "Ends by itself; a lost connection ends the work and raises.",
     };
     let text = describe(model, names, &view.open, fields, Some(delivery));
     written.push_str(&text::docstring(8, &text));

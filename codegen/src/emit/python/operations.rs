@@ -118,6 +118,9 @@ fn one_view(model: &Model, names: &Names, view: &View) -> String {
     if view.class == StreamClass::Changes {
         written.push_str("    resumes=True,\n");
     }
+    if view.class == StreamClass::Results {
+        written.push_str("    ends=True,\n");
+    }
     written.push_str(")\n");
     written
 }

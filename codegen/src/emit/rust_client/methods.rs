@@ -150,6 +150,9 @@ fn view_documentation(model: &Model, view: &View) -> String {
     text += match view.class {
         StreamClass::Changes => "\n\nChanges: nothing is lost, and each event has a cursor to go on from.",
         StreamClass::Telemetry => "\n\nTelemetry: events may be lost, which is told.",
+        StreamClass::Results => {
+            "\n\nResults: they end by themselves; a lost connection ends the work and is an error."
+        }
     };
     text + &errors(model, &view.open)
 }

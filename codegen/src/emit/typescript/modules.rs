@@ -84,6 +84,7 @@ fn view_descriptor(model: &Model, names: &Names, view: &View) -> String {
     let class = match view.class {
         StreamClass::Changes => "changes",
         StreamClass::Telemetry => "telemetry",
+        StreamClass::Results => "results",
     };
     descriptor(model, names, &view.open, &format!("    class: \"{class}\",\n"))
 }
@@ -259,14 +260,15 @@ fn operation_doc(typing: &Typing<'_>, operation: &Operation) -> Doc {
 
 fn view_doc(typing: &Typing<'_>, view: &View) -> Doc {
     let lost = match view.class {
-        StreamClass::Changes => "nothing is lost or comes twice.",
-        StreamClass::Telemetry => "what came meanwhile is lost, which a GAP tells.",
+        StreamClass::Changes => "When it reconnects, nothing is lost or comes twice.",
+        StreamClass::Telemetry => "When it reconnects, what came meanwhile is lost, which a GAP tells.",
+        StreamClass::Results => "It ends by itself; a lost connection ends the work and throws.",
     };
     let doc = Doc::default()
         .text(&view.open.summary)
         .text(&view.open.description)
         .text(&format!(
-            "Opened once it is iterated over or `acknowledged()` is called. When it reconnects, {lost}"
+            "Opened once it is iterated over or `acknowledged()` is called. {lost}"
         ));
     facts_doc(typing, &view.open, doc)
 }

@@ -8,7 +8,7 @@
 //! - [`errors`]: the one table from the engine's errors to the contract's;
 //! - [`definitions`], [`values`], [`filter`]: the contract's forms of tables, rows and conditions;
 //! - [`writes`]: changes of single rows and lists of rows;
-//! - [`changes`]: what was committed, for those who watch.
+//! - [`running`]: statements that run; [`changes`]: what was committed, for those who watch.
 //!
 //! Reads of single rows and the reading of statements run on the thread that drives the call: they take
 //! microseconds. Plans run on threads of the SQL engine. What waits for the disk, or rewrites many rows, runs on
@@ -23,6 +23,8 @@ mod errors;
 mod filter;
 mod query;
 mod reads;
+mod results;
+mod running;
 mod scope;
 mod sql;
 mod sweep;
@@ -42,6 +44,7 @@ use rustydb_store::feed::Feed;
 use rustydb_store::tables::Tables;
 use rustydb_store::transactions::TransactionRegistry;
 
+use running::RunningStatements;
 use sweep::Sweep;
 use transactions::Lifecycle;
 
@@ -59,6 +62,7 @@ struct Inner {
     sweep: Sweep,
     feed: Feed,
     lifecycle: Arc<Topic<TransactionEvent>>,
+    running: Arc<RunningStatements>,
 }
 
 impl DataEngine {
@@ -75,6 +79,7 @@ impl DataEngine {
         let transactions = TransactionRegistry::new(tables.clone()).observed(Arc::new(observer));
         let transactions = Arc::new(transactions);
         let sweep = Sweep::start(&transactions, &tables, &clock);
+        let running = RunningStatements::new(Arc::clone(&clock));
         let feed = Feed::new(Arc::clone(tables.store()));
         DataEngine {
             inner: Arc::new(Inner {
@@ -85,6 +90,7 @@ impl DataEngine {
                 sweep,
                 feed,
                 lifecycle,
+                running,
             }),
         }
     }

@@ -1,5 +1,6 @@
 //! The `sql` module: statements, batches, unions, views.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustydb_contract::{CallContext, Empty, Json, ServiceError, ServiceResult, async_trait};
@@ -116,7 +117,9 @@ impl DataEngine {
             access(std::slice::from_ref(statement)),
             |mut scope| async move {
                 let ctx = exec_context(&scope, params.as_deref(), limit);
-                let result = self.statement(&mut scope, &ctx, statement, format).await?;
+                let result = self
+                    .statement(context, &mut scope, ctx, statement, format)
+                    .await?;
                 Ok((scope, result))
             },
         )
@@ -126,19 +129,20 @@ impl DataEngine {
     /// Runs a statement; a failed one leaves the transaction as it was.
     async fn statement(
         &self,
+        context: &CallContext,
         scope: &mut Scope,
-        ctx: &ExecContext,
+        ctx: ExecContext,
         statement: &ParsedStatement,
         format: Format,
     ) -> ServiceResult<QueryResult> {
         let begun_us = self.inner.clock.now_mono_us();
-        let result = self
-            .inner
-            .sql
-            .execute(scope, ctx, statement)
-            .await
-            .map_err(statement_error)?;
-        self.shown(result, format, begun_us)
+        let mut entered = self.inner.running.begin(context, &ctx.database, statement.text());
+        let ctx = ctx.with_progress(Arc::clone(&entered.run.progress));
+        let result = self.inner.sql.execute(scope, &ctx, statement).await;
+        let result = result.map_err(statement_error);
+        entered.note(&result, |result| (result.rows.len() as u64, result.rows_affected));
+        drop(entered);
+        self.shown(result?, format, begun_us)
     }
 
     fn shown(&self, result: StatementResult, format: Format, begun_us: u64) -> ServiceResult<QueryResult> {
@@ -186,13 +190,15 @@ impl DataEngine {
             outcomes = self
                 .answer(context, &place, access(statements), |mut scope| async move {
                     let mut outcomes = Outcomes::default();
-                    let ctx = exec_context(&scope, None, None);
                     for statement in statements {
                         if atomic && outcomes.failed > 0 {
                             outcomes.not_reached();
                             continue;
                         }
-                        let outcome = self.statement(&mut scope, &ctx, statement, Format::Objects).await;
+                        let ctx = exec_context(&scope, None, None);
+                        let outcome = self
+                            .statement(context, &mut scope, ctx, statement, Format::Objects)
+                            .await;
                         outcomes.note(outcome);
                     }
                     if atomic && outcomes.failed > 0 {
@@ -212,7 +218,7 @@ impl DataEngine {
                     |mut scope| async move {
                         let ctx = exec_context(&scope, None, None);
                         let result = self
-                            .statement(&mut scope, &ctx, statement, Format::Objects)
+                            .statement(context, &mut scope, ctx, statement, Format::Objects)
                             .await?;
                         Ok((scope, result))
                     },
@@ -245,15 +251,28 @@ impl DataEngine {
         let place = Place::new(input.database.clone(), input.transaction_id);
         let input = &input;
         self.answer(context, &place, Access::Read, |scope| async move {
-            let ctx = exec_context(&scope, input.params.as_deref(), input.limit);
             let begun_us = self.inner.clock.now_mono_us();
             let reader = scope.reader();
+            let word = if input.all.unwrap_or(false) {
+                "\nUNION ALL\n"
+            } else {
+                "\nUNION\n"
+            };
+            let text = input.queries.join(word);
+            let mut entered = self.inner.running.begin(context, &scope.database, &text);
+            let ctx = exec_context(&scope, input.params.as_deref(), input.limit)
+                .with_progress(Arc::clone(&entered.run.progress));
             let combined = self
                 .inner
                 .sql
                 .union(&reader, &ctx, &input.queries, input.all.unwrap_or(false))
-                .await;
-            let result = self.shown(combined.map_err(statement_error)?, format, begun_us)?;
+                .await
+                .map_err(statement_error);
+            entered.note(&combined, |result| {
+                (result.rows.len() as u64, result.rows_affected)
+            });
+            drop(entered);
+            let result = self.shown(combined?, format, begun_us)?;
             Ok((scope, result))
         })
         .await
@@ -358,7 +377,7 @@ impl Outcomes {
 }
 
 /// What the statements need together; plans and queries change nothing.
-fn access(statements: &[ParsedStatement]) -> Access {
+pub(super) fn access(statements: &[ParsedStatement]) -> Access {
     let reads = |statement: &ParsedStatement| classify(statement.ast()) == StatementClass::Read;
     if statements.iter().all(reads) {
         Access::Read
@@ -391,7 +410,7 @@ fn require_query(statement: &ParsedStatement, why: &str) -> ServiceResult<()> {
     ))
 }
 
-fn distinct(names: &[&str]) -> ServiceResult<()> {
+pub(super) fn distinct(names: &[&str]) -> ServiceResult<()> {
     let mut seen = std::collections::HashSet::with_capacity(names.len());
     match names.iter().find(|name| !seen.insert(**name)) {
         None => Ok(()),

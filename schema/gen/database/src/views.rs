@@ -30,6 +30,7 @@ mod table {
         stream: "changes",
         class: StreamClass::Changes,
         ws: Some("/api/v1/ws/events"),
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "TableModified",
@@ -75,6 +76,7 @@ mod table {
         stream: "changes",
         class: StreamClass::Changes,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "RowChange",
@@ -116,6 +118,7 @@ mod table {
         stream: "changes",
         class: StreamClass::Changes,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "RowDeleted",
@@ -157,6 +160,7 @@ mod table {
         stream: "changes",
         class: StreamClass::Changes,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "RowInserted",
@@ -198,6 +202,7 @@ mod table {
         stream: "changes",
         class: StreamClass::Changes,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "RowUpdated",
@@ -233,6 +238,7 @@ mod table {
         stream: "changes",
         class: StreamClass::Changes,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "SchemaChanged",
@@ -274,6 +280,7 @@ mod table {
         stream: "changes",
         class: StreamClass::Changes,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "TableRowChange",
@@ -313,6 +320,7 @@ mod table {
         stream: "changes",
         class: StreamClass::Changes,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "TableModification",

@@ -30,6 +30,7 @@ mod table {
         stream: "calls",
         class: StreamClass::Telemetry,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "CallError",
@@ -63,6 +64,7 @@ mod table {
         stream: "heartbeats",
         class: StreamClass::Telemetry,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "Heartbeat",
@@ -96,6 +98,7 @@ mod table {
         stream: "live",
         class: StreamClass::Telemetry,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "LiveResult",
@@ -131,6 +134,7 @@ mod table {
         stream: "calls",
         class: StreamClass::Telemetry,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "MutationResult",

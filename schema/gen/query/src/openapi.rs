@@ -5,3 +5,8 @@
 use ::rustydb_contract::{openapi_body as body, openapi_operation as operation};
 operation!(crate ::operations::Explain, & crate ::operations::EXPLAIN);
 body!(crate ::operations::ExplainBody, & crate ::operations::EXPLAIN);
+operation!(crate ::views::ActiveQueries, & crate ::views::ACTIVE_QUERIES.open);
+operation!(crate ::views::Executions, & crate ::views::EXECUTIONS.open);
+operation!(crate ::views::Results, & crate ::views::RESULTS.open);
+body!(crate ::views::ResultsBody, & crate ::views::RESULTS.open);
+operation!(crate ::views::SlowQueries, & crate ::views::SLOW_QUERIES.open);

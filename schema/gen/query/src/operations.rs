@@ -15,6 +15,42 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::QueryExplainInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::QueryPlan>;
+        /// See the statements that run, again and again.
+        async fn active_queries(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::QueryActiveQueriesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::ActiveQuerySnapshot>,
+        >;
+        /// Watch statements begin, go on and end.
+        ///
+        /// Those that run when it is opened are told of first, and then every running one each half second.
+        async fn executions(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::QueryExecutionsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::QueryExecution>,
+        >;
+        /// Run a statement and receive its rows as they are made.
+        ///
+        /// Of any size: rows are made as they are taken. Ending the subscription ends the statement; a statement that was not done leaves nothing behind, as a call that is cancelled. QueryProgress comes every half second while there are no rows to send. On `/api/v1/ws/query` a message of type `query` with these arguments begins a run, as many as are wanted side by side, and `cancel` with `query_id` ends one.
+        async fn results(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::QueryResultsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::QueryResultsEvent>,
+        >;
+        /// Watch statements that took long.
+        async fn slow_queries(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::QuerySlowQueriesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::SlowQueryDetected>,
+        >;
     }
 }
 mod table {

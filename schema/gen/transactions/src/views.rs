@@ -30,6 +30,7 @@ mod table {
         stream: "lifecycle",
         class: StreamClass::Telemetry,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "TransactionEvent",

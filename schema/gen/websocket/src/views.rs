@@ -28,6 +28,7 @@ mod table {
         stream: "broadcasts",
         class: StreamClass::Telemetry,
         ws: None,
+        ws_message: None,
         events: &[
             EventDesc {
                 name: "Broadcast",

@@ -169,7 +169,7 @@ class Feed(Generic[Data]):
         """The connection is gone: lets the next step make another, where no item can come twice for that."""
         error.__cause__ = cause
         yield from self.release()
-        if self._view.resumes and self.cursor is None and self._has_unplaced:
+        if self._view.ends or (self._view.resumes and self.cursor is None and self._has_unplaced):
             raise error
         self._failure = error
 
@@ -179,6 +179,10 @@ class Feed(Generic[Data]):
             return None
         if message.event == "error":
             yield from self._refused(message.data)
+            return None
+        if message.event == "complete":
+            self.ended = True
+            yield from self.release()
             return None
         try:
             item = self._reader.read(message)

@@ -65,6 +65,8 @@ class View(Operation[None], Generic[Data]):
     events: Mapping[str, Any] = field(kw_only=True)
     #: Loses nothing and goes on behind a cursor; else losses are told.
     resumes: bool = field(default=False, kw_only=True)
+    #: Ends by itself, and what was begun must not be begun again.
+    ends: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -15,3 +15,74 @@ EXPLAIN: _operation.Operation[_types.QueryPlan] = _operation.Operation(
     body=("sql", "params", "database", "transaction_id"),
     retry_safe=True,
 )
+
+ACTIVE_QUERIES: _operation.View[_types.ActiveQuerySnapshot] = _operation.View(
+    id="query.active_queries",
+    method="GET",
+    path="/api/v1/sse/query/active-queries",
+    output=None,
+    query={
+        "refresh_interval_ms": "text",
+        "refresh_interval_seconds": "text",
+        "user_filter": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    retry_safe=True,
+    events={
+        "ActiveQuerySnapshot": _types.ActiveQuerySnapshot,
+    },
+)
+
+EXECUTIONS: _operation.View[_types.QueryExecution] = _operation.View(
+    id="query.executions",
+    method="GET",
+    path="/api/v1/sse/query/executions",
+    output=None,
+    query={"query_id": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "QueryExecution": _types.QueryExecution,
+    },
+)
+
+RESULTS: _operation.View[_types.QueryResultsEvent] = _operation.View(
+    id="query.results",
+    method="POST",
+    path="/api/v1/sse/query",
+    output=None,
+    body=(
+        "sql",
+        "params",
+        "timeout",
+        "rows_per_event",
+        "format",
+        "database",
+        "transaction_id",
+        "events",
+        "filter",
+        "fields",
+    ),
+    closed=("format",),
+    events={
+        "QueryStarted": _types.QueryStarted,
+        "QueryRow": _types.QueryRow,
+        "QueryRows": _types.QueryRows,
+        "QueryProgress": _types.QueryProgress,
+        "QueryCompleted": _types.QueryCompleted,
+        "QueryError": _types.QueryError,
+    },
+    ends=True,
+)
+
+SLOW_QUERIES: _operation.View[_types.SlowQueryDetected] = _operation.View(
+    id="query.slow_queries",
+    method="GET",
+    path="/api/v1/sse/query/slow-queries",
+    output=None,
+    query={"threshold_ms": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "SlowQueryDetected": _types.SlowQueryDetected,
+    },
+)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as _Mapping
 from collections.abc import Sequence as _Sequence
 
 from msgspec import UNSET as _UNSET
@@ -11,6 +12,7 @@ from msgspec import UnsetType as _UnsetType
 
 from ...runtime import scalars as _scalars
 from ...runtime.caller import Caller as _Caller
+from ...runtime.subscription import Subscription as _Subscription
 from .. import types as _types
 from ..operations import query as _operations
 
@@ -59,5 +61,165 @@ class Query:
                 "params": params,
                 "database": database,
                 "transaction_id": transaction_id,
+            },
+        )
+
+    def active_queries(
+        self,
+        *,
+        refresh_interval_ms: int | _UnsetType = _UNSET,
+        refresh_interval_seconds: int | _UnsetType = _UNSET,
+        user_filter: str | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.ActiveQuerySnapshot]:
+        """See the statements that run, again and again.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param refresh_interval_ms: Time between two looks. Left out, it is `1000`.
+        :param refresh_interval_seconds: The same in seconds; `refresh_interval_ms` goes before
+            it.
+        :param user_filter: Only those of this user.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.ACTIVE_QUERIES,
+            {
+                "refresh_interval_ms": refresh_interval_ms,
+                "refresh_interval_seconds": refresh_interval_seconds,
+                "user_filter": user_filter,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def executions(
+        self,
+        *,
+        query_id: str | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.QueryExecution]:
+        """Watch statements begin, go on and end.
+
+        Those that run when it is opened are told of first, and then every running one each half
+        second.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param query_id: Only this one.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.EXECUTIONS,
+            {
+                "query_id": query_id,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def results(
+        self,
+        *,
+        sql: str,
+        params: _Sequence[_scalars.Json] | _UnsetType = _UNSET,
+        timeout: int | _UnsetType = _UNSET,
+        rows_per_event: int | _UnsetType = _UNSET,
+        format: _types.QueryRowFormat | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        transaction_id: _scalars.Id64 | _UnsetType = _UNSET,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.QueryResultsEvent]:
+        """Run a statement and receive its rows as they are made.
+
+        Of any size: rows are made as they are taken. Ending the subscription ends the statement;
+        a statement that was not done leaves nothing behind, as a call that is cancelled.
+        QueryProgress comes every half second while there are no rows to send. On
+        `/api/v1/ws/query` a message of type `query` with these arguments begins a run, as many
+        as are wanted side by side, and `cancel` with `query_id` ends one.
+
+        Ends by itself; a lost connection ends the work and raises.
+
+        Needs the permissions of the statements in `sql`.
+
+        :param sql: One statement.
+        :param params: Values of `$1`, `$2` and so on.
+        :param timeout: Ends the statement after so long, in milliseconds; without it only its
+            caller does.
+        :param rows_per_event: Send QueryRows of at most so many rows instead of a QueryRow for
+            each.
+        :param format: Left out, it is `"objects"`.
+        :param database: Left out, it is `"main"`.
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises SyntaxError: The SQL text does not parse.
+        :raises UnsupportedError: The engine does not do what the SQL asks.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.RESULTS,
+            {
+                "sql": sql,
+                "params": params,
+                "timeout": timeout,
+                "rows_per_event": rows_per_event,
+                "format": format,
+                "database": database,
+                "transaction_id": transaction_id,
+                "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def slow_queries(
+        self,
+        *,
+        threshold_ms: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.SlowQueryDetected]:
+        """Watch statements that took long.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param threshold_ms: Statements that took at least so long. Left out, it is `1000`.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.SLOW_QUERIES,
+            {
+                "threshold_ms": threshold_ms,
+                "filter": filter,
+                "fields": fields,
             },
         )

@@ -93,7 +93,19 @@ from .protocol import (
     MutationResult,
 )
 from .query import (
+    ActiveQuerySnapshot,
+    QueryCompleted,
+    QueryError,
+    QueryExecution,
     QueryPlan,
+    QueryProgress,
+    QueryResultsEvent,
+    QueryRow,
+    QueryRowFormat,
+    QueryRows,
+    QueryStarted,
+    QueryStatus,
+    SlowQueryDetected,
 )
 from .sql import (
     BatchResult,
@@ -136,6 +148,7 @@ from .websocket import (
 )
 
 __all__ = [
+    "ActiveQuerySnapshot",
     "Aggregate",
     "AggregateFunction",
     "AggregateGroup",
@@ -191,8 +204,18 @@ __all__ = [
     "PermissionList",
     "Position",
     "ProcessId",
+    "QueryCompleted",
+    "QueryError",
+    "QueryExecution",
     "QueryPlan",
+    "QueryProgress",
     "QueryResult",
+    "QueryResultsEvent",
+    "QueryRow",
+    "QueryRowFormat",
+    "QueryRows",
+    "QueryStarted",
+    "QueryStatus",
     "Readiness",
     "ResultColumn",
     "Role",
@@ -216,6 +239,7 @@ __all__ = [
     "ServerVersion",
     "SigningKey",
     "SigningKeySet",
+    "SlowQueryDetected",
     "SocketServerStatus",
     "Startup",
     "StatementError",

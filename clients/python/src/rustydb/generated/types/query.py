@@ -4,7 +4,72 @@
 
 from __future__ import annotations
 
+import datetime as _dt
+from typing import TypeAlias as _TypeAlias
+
+from msgspec import UNSET as _UNSET
+from msgspec import UnsetType as _UnsetType
+
 from ...runtime import objects as _objects
+from ...runtime import scalars as _scalars
+from . import core as _m_core
+from . import database as _m_database
+
+
+class ActiveQuerySnapshot(_objects.Object, kw_only=True, frozen=True):
+    """`ActiveQuerySnapshot` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    session_id: _m_core.GeneratedId | _UnsetType = _UNSET
+    """The login session; absent for a call with an API key."""
+    username: str
+    sql_text: str
+    """The statement, cut after 4,096 characters."""
+    state: str
+    """What it does: `planning`, or the operator nearest to the result that has made rows."""
+    duration_ms: int
+    """Since it began."""
+    rows_processed: int
+    """Rows read of tables so far."""
+
+
+class QueryCompleted(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="QueryCompleted",
+):
+    """`QueryCompleted` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    rows_returned: int
+    rows_affected: int
+    """Rows inserted, updated or deleted."""
+    elapsed_ms: int
+
+
+class QueryError(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="QueryError"):
+    """`QueryError` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    code: str
+    """As a call would answer it, such as `INVALID_QUERY`."""
+    message: str
+
+
+class QueryExecution(_objects.Object, kw_only=True, frozen=True):
+    """`QueryExecution` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    status: QueryStatus
+    progress_percent: float | _UnsetType = _UNSET
+    """With RUNNING, where it is known; 100 with COMPLETED."""
+    rows_affected: int | _UnsetType = _UNSET
+    """Rows inserted, updated or deleted, with COMPLETED."""
+    elapsed_ms: int
+    message: str | _UnsetType = _UNSET
+    """What it does, with RUNNING; why it failed, with FAILED."""
 
 
 class QueryPlan(_objects.Object, kw_only=True, frozen=True):
@@ -14,3 +79,103 @@ class QueryPlan(_objects.Object, kw_only=True, frozen=True):
     """The optimised logical plan, one node a line, indented."""
     physical_plan: str
     """The operators that would run, with the statistics known of each."""
+
+
+class QueryProgress(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="QueryProgress",
+):
+    """`QueryProgress` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    rows_scanned: int
+    """Rows read of tables so far."""
+    rows_returned: int
+    """Rows of the result so far."""
+    percentage_complete: float | _UnsetType = _UNSET
+    """Rows scanned of those there are to scan; absent where that is not known."""
+    current_operation: str
+    """The operator nearest to the result that has made rows, such as `HashJoinExec`."""
+    elapsed_ms: int
+    estimated_remaining_ms: int | _UnsetType = _UNSET
+    """At the pace so far; absent where the rows to scan are not known."""
+
+
+class QueryRow(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="QueryRow"):
+    """`QueryRow` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    row_index: int
+    """From 0, in the order of the result."""
+    row_data: _scalars.Json
+    """Column name to value, or with `format: arrays` the values in the order of the columns."""
+
+
+class QueryRowFormat(_objects.OpenEnum):
+    """`QueryRowFormat` of module `query`."""
+
+    OBJECTS = "objects"
+    ARRAYS = "arrays"
+
+
+class QueryRows(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="QueryRows"):
+    """`QueryRows` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    row_index: int
+    """Of the first of the rows."""
+    rows: list[_scalars.Json]
+    """Each as QueryRow has it."""
+
+
+class QueryStarted(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="QueryStarted",
+):
+    """`QueryStarted` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    """Names the run in every other event of it."""
+    sql: str
+    """The statement."""
+
+
+class QueryStatus(_objects.OpenEnum):
+    """`QueryStatus` of module `query`."""
+
+    STARTED = "STARTED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class SlowQueryDetected(_objects.Object, kw_only=True, frozen=True):
+    """`SlowQueryDetected` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    sql_text: str
+    """The statement, cut after 4,096 characters."""
+    execution_time_ms: int
+    username: str
+    database: _m_database.ObjectName
+    rows_returned: int
+    start_time: _dt.datetime
+    end_time: _dt.datetime
+
+
+QueryResultsEvent: _TypeAlias = (
+    QueryStarted
+    | QueryRow
+    | QueryRows
+    | QueryProgress
+    | QueryCompleted
+    | QueryError
+)
+"""Any event of `query.results`."""
