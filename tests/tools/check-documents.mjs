@@ -1,6 +1,7 @@
 // Checks the generated documents with programs that are not ours, in Node:
 // - openapi.json, openapi.yaml and openapi-3.0.json by @redocly/cli's recommended rules, without a configuration;
 // - openrpc.json by OpenRPC's own meta-schema;
+// - asyncapi.json by AsyncAPI's own parser, the examples of messages against their payloads included;
 // - schema.graphql by graphql-js, and every GraphQL document of the reference against it;
 // - TypeScript snippets of the reference, which are JavaScript too, by node's parser;
 // - schemas/*.json by ajv in strict mode but for formats that OpenAPI registers.
@@ -8,7 +9,8 @@
 //
 //   node tests/tools/check-documents.mjs [FOLDER [CHECK...]]
 //
-// FOLDER is docs by default; the checks are openapi, openrpc, graphql, snippets and schemas, all unless some are named.
+// FOLDER is docs by default; the checks are openapi, openrpc, asyncapi, graphql, snippets and schemas,
+// all unless some are named.
 //
 // Needs the packages of package-lock.json beside it (`npm ci`); uses no network.
 
@@ -20,6 +22,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { Ajv } from 'ajv';
+import { DiagnosticSeverity, Parser } from '@asyncapi/parser';
 import { buildSchema, parse, validate, validateSchema } from 'graphql';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -92,6 +95,17 @@ function checkOpenRpc() {
   done.push('openrpc.json by its meta-schema');
 }
 
+async function checkAsyncApi() {
+  const { document, diagnostics } = await new Parser().parse(readFileSync(join(docs, 'asyncapi.json'), 'utf8'));
+  for (const { code, message, path, severity } of diagnostics) {
+    // What is no more than information: that AsyncAPI has a newer version.
+    if (severity > DiagnosticSeverity.Warning) continue;
+    found('asyncapi.json', `parser ${code} at ${path.join('/')}: ${message}`);
+  }
+  if (document === undefined) return;
+  done.push(`asyncapi.json by its parser: ${document.channels().length} channels, ${document.messages().length} messages`);
+}
+
 function checkGraphQl() {
   let schema;
   try {
@@ -156,6 +170,7 @@ function checkSchemas() {
 const checks = {
   openapi: checkOpenApi,
   openrpc: checkOpenRpc,
+  asyncapi: checkAsyncApi,
   graphql: checkGraphQl,
   snippets: checkSnippets,
   schemas: checkSchemas,
@@ -164,7 +179,7 @@ const chosen = process.argv.slice(3);
 for (const [name, check] of Object.entries(checks)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
   try {
-    check();
+    await check();
   } catch (error) {
     found(name, error.stack ?? String(error));
   }

@@ -10,7 +10,7 @@ mod types;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use operations::path_parameters;
-pub use streams::{WS_ENTRY, WS_PREFIX};
+pub use streams::{CONTROL_TYPE, WS_ENTRY, WS_PREFIX};
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::language::{ErrorDef as ErrorForm, Limits, Schema};
