@@ -143,7 +143,7 @@ fn foreign_checkers_refuse_planted_faults() {
             "docs/asyncapi.json",
             "\"view\": \"shop.part_changes\"",
             "\"view\": \"shop.part_losses\"",
-            "asyncapi.json: parser asyncapi3-message-examples",
+            "asyncapi.json: example shop.part_changes of rpc.subscribe",
         ),
     ];
     let (first, second) = faults.split_at(6);

@@ -27,13 +27,7 @@ pub(super) fn add(model: &Model, parts: &mut Parts) {
             "event": word(event),
             "data": form(event),
         });
-        frame(
-            parts,
-            event,
-            &format!("The event `{event}`."),
-            &["event", "data"],
-            members,
-        );
+        frame(parts, event, &summary(model, event), &["event", "data"], members);
         let headers = headers(word(event));
         set_headers(parts, event, headers);
     }
@@ -69,6 +63,16 @@ pub(super) fn control_words(model: &Model) -> Vec<String> {
     });
     let kinds = kinds.map_or(&[][..], Vec::as_slice);
     kinds.iter().map(|kind| kind.to_ascii_lowercase()).collect()
+}
+
+/// What an event says, in a sentence.
+pub(super) fn summary(model: &Model, event: &str) -> String {
+    let description = model.ty(event).description.trim();
+    if description.is_empty() {
+        format!("The event `{event}`.")
+    } else {
+        description.to_owned()
+    }
 }
 
 /// Name of the form of a frame.

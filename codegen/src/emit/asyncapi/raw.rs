@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::frames::{ERROR_DATA, control_words};
+use super::frames::{ERROR_DATA, control_words, summary};
 use super::{Parts, event_names, exchange, form, messages_of, security, view_ids, word};
 use crate::emit::asyncapi::rpc::credentials;
 use crate::emit::json_schema::schema::insert;
@@ -222,7 +222,7 @@ fn events(model: &Model, parts: &mut Parts) {
     };
     for event in event_names(model) {
         let payload = envelope(word(&names::snake(event)), form(event), beside());
-        parts.message(&event_message(event), &format!("The event `{event}`."), payload);
+        parts.message(&event_message(event), &summary(model, event), payload);
     }
     let kinds = json!({"type": "string", "enum": control_words(model)});
     let count = json!({"type": "object", "properties": {"count": {"type": "integer", "format": "uint64", "minimum": 0}}});
