@@ -581,6 +581,42 @@ fn curl_snippets_mean_the_example_to_a_shell() {
 }
 
 #[test]
+fn the_reference_shows_views_with_their_names_and_events() {
+    let page = text(&fixture::model(), "docs/reference/shop.md");
+    let section = page.split("\n## shop.part_changes\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for part in [
+        "| class | changes: lossless, goes on behind the `cursor` of any item |",
+        "| access | Needs the permission `database:read`. |",
+        "| SSE | `GET /api/v1/sse/parts` |",
+        "`subscribe` with the view `shop.part_changes` on `/api/v1/ws`; of its own: `/api/v1/ws/parts` |",
+        "| GraphQL | `Subscription.shopPartChanges` |",
+        "| `state` | [State](#type-state) | required | query |",
+        "| `cursor` | cursor | optional | query |",
+        "[PartDropped](#type-partdropped)",
+        "| `SOLD_OUT` | 409 |",
+        "Then: `shop.ping` `{}`.",
+        "PartDropped {\"sku\":\"ABC-1\"}",
+    ] {
+        assert!(section.contains(part), "{part} is not in\n{section}");
+    }
+    let curl = curl_arguments(&snippet(&page, "shop.part_changes", "sh"));
+    assert_eq!(
+        curl[..2],
+        [
+            "-N",
+            "http://host/api/v1/sse/parts?state=open&only=%7B%22all%22%3Atrue%7D"
+        ]
+    );
+    let document = snippet(&page, "shop.part_changes", "graphql");
+    assert!(
+        document.starts_with("subscription ShopPartChanges($state: State!"),
+        "{document}"
+    );
+    assert!(document.contains("... on PartDropped {"), "{document}");
+}
+
+#[test]
 fn snippets_name_values_of_earlier_answers() {
     let page = text(&fixture::model(), "docs/reference/shop.md");
     assert!(snippet(&page, "shop.get_part", "sh").contains("/parts/<made.sku>"));
@@ -625,7 +661,16 @@ fn the_coverage_page_prints_exceptions_with_their_reasons() {
         (6, 2, 4)
     );
     assert_eq!((report.carried, report.cells), (17, 18));
+    assert_eq!((report.views.len(), report.changes, report.telemetry), (3, 2, 1));
+    assert_eq!(report.view_counts["SSE"], 3);
+    assert_eq!(report.view_counts["its own WebSocket"], 1);
     let page = text(&model, "docs/coverage.md");
+    for row in [
+        "| shop.part_changes | changes | `shop.part_changes` | `GET /api/v1/sse/parts` | `/api/v1/ws/parts` | `shopPartChanges` | 1 | 1 |",
+        "| shop.load | telemetry | `shop.load` | `POST /api/v1/sse/shop/load` | no | `shopLoad` | 0 | 0 |",
+    ] {
+        assert!(page.contains(row), "{row}\nis not in\n{page}");
+    }
     assert!(
         page.contains("| shop.draw | GraphQL | Drawings are too large. |"),
         "{page}"

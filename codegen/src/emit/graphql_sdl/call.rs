@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::types::{self, Way};
-use crate::model::{Field, Kind, Model, Object, Operation, Shape, Ty, Union};
+use crate::model::{Field, Kind, Model, Object, Operation, Shape, StreamClass, Ty, Union, View};
 use crate::names;
+use crate::resolve::CONTROL_TYPE;
 
 /// How deep a document selects into the answer.
 const DEPTH_MAX: usize = 5;
@@ -18,6 +19,50 @@ pub fn document(model: &Model, operation: &Operation, input: &Value) -> String {
     } else {
         "mutation"
     };
+    let output = operation.output.as_ref().map(|name| Ty::Ref(name.clone()));
+    let selection = output.map_or_else(String::new, |ty| {
+        Selection {
+            model,
+            stack: Vec::new(),
+        }
+        .of(&ty, 1)
+    });
+    written(model, word, operation, input, &selection)
+}
+
+/// The document that opens a view and selects all that comes of it, down to a depth.
+pub fn subscription(model: &Model, view: &View, input: &Value) -> String {
+    let event = view.event_type();
+    let ty = Ty::Ref(event.clone());
+    let mut selection = Selection {
+        model,
+        stack: Vec::new(),
+    };
+    let mut lines = match &model.ty(&event).shape {
+        Shape::Object(object) => {
+            selection.stack.push(&event);
+            selection.fields(object, &BTreeSet::new(), "", 2)
+        }
+        _ => format!("    event\n    data{}\n", selection.of(&ty, 2)),
+    };
+    lines += "    timestamp\n";
+    if view.class == StreamClass::Changes {
+        lines += "    cursor\n";
+    }
+    let control = Ty::Ref(CONTROL_TYPE.to_owned());
+    selection.stack.clear();
+    lines += &format!("    control{}\n", selection.of(&control, 2));
+    written(
+        model,
+        "subscription",
+        &view.open,
+        input,
+        &format!(" {{\n{lines}  }}"),
+    )
+}
+
+/// A document of one field with what is given to it as variables.
+fn written(model: &Model, word: &str, operation: &Operation, input: &Value, selection: &str) -> String {
     let given: Vec<&Field> = model
         .input_fields(operation)
         .iter()
@@ -38,14 +83,6 @@ pub fn document(model: &Model, operation: &Operation, input: &Value) -> String {
             format!("({})", parts.join(", "))
         }
     };
-    let output = operation.output.as_ref().map(|name| Ty::Ref(name.clone()));
-    let selection = output.map_or_else(String::new, |ty| {
-        Selection {
-            model,
-            stack: Vec::new(),
-        }
-        .of(&ty, 1)
-    });
     format!(
         "{word} {}{} {{\n  {}{}{selection}\n}}",
         names::pascal(&operation.graphql),
