@@ -202,8 +202,8 @@ fn row(typescript: &typescript_names::Names, python: &python_names::Names, opera
 /// The matrices as a page.
 pub fn markdown(coverage: &Coverage) -> String {
     let mut page = format!("<!-- {NOTE} -->\n\n# Coverage\n\n");
-    page += "What each interface carries, as the contract declares it. The parity tests call every cell with the \
-             operation's or the view's examples and compare what comes of them.\n\n";
+    page += "What each interface carries, as the contract declares it. The parity tests call every cell of an \
+             operation with its examples and compare the answers.\n\n";
     let _ = writeln!(
         page,
         "{} operations: {} queries, {} commands, {} jobs. {} of {} cells are carried.\n",
