@@ -272,7 +272,7 @@ impl Resource {
           type: object
           properties:
             id: id64
-            state: {{$ref: {ty}State, description: Only those in this state.}}
+            state: {{$ref: {ty}State, description: Only what leads to this state.}}
             interval_ms: {{type: integer, format: uint32, minimum: 100, maximum: 60000, default: 1000, description: Between two of them.}}
         {payload}
         errors: [{error}]

@@ -19,6 +19,7 @@ mod raw;
 mod rpc;
 mod views;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -155,10 +156,10 @@ impl Parts {
             .flat_map(|value| references(value, PREFIX))
             .collect();
         while let Some(name) = open.pop() {
-            if !found.contains_key(&name) {
-                let definition = schemas.named(&name);
+            if let Entry::Vacant(vacant) = found.entry(name) {
+                let definition = schemas.named(vacant.key());
                 open.extend(references(&definition, PREFIX));
-                found.insert(name, definition);
+                vacant.insert(definition);
             }
         }
         found
