@@ -2,7 +2,7 @@
 //!
 //! It is all forms of the language in the proportions that modules of a database have: resources with five
 //! operations each, paged lists, tagged unions, nested and recursive objects, errors, optional and nullable
-//! inputs. The same numbers give the same bytes. `core` is the real one, so that the real pipeline compiles with it.
+//! inputs; streams of both classes, with records and with several events. The same numbers give the same bytes. `core` is the real one, so that the real pipeline compiles with it.
 
 use std::fmt::Write;
 
@@ -10,8 +10,20 @@ use crate::load::MODULES_FOLDER;
 
 /// Operations of the contract at its full size.
 pub const OPERATIONS: usize = 740;
-/// Types of the contract at its full size, one input an operation included.
-pub const TYPES: usize = 1_740;
+/// Views of the contract at its full size; the first resources have one each.
+pub const VIEWS: usize = 100;
+/// Event types of the contract at its full size.
+pub const EVENTS: usize = RECORDS + (VIEWS - RECORDS) * CHANGES.len();
+/// Types of the contract at its full size: an input an operation and a view, the events, and for a view of several
+/// events the type of any of them included.
+pub const TYPES: usize = 1_740 + VIEWS + EVENTS + (VIEWS - RECORDS);
+
+/// Views with a record; the others have several events.
+const RECORDS: usize = 30;
+/// What happens to a resource, each an event of a view of several.
+const CHANGES: [&str; 5] = ["Opened", "Renamed", "Measured", "Shared", "Closed"];
+/// Of so many views one has a WebSocket path of its own.
+const VIEWS_A_PATH: usize = 4;
 
 const OPERATIONS_A_RESOURCE: usize = 5;
 /// Without the owner, which only the first resources have.
@@ -57,14 +69,15 @@ const RESOURCES: [&str; 5] = ["ledger", "channel", "window", "route", "profile"]
 /// `core` declares.
 pub fn contract(core: &str, core_types: usize) -> Vec<(String, String)> {
     let resources = OPERATIONS / OPERATIONS_A_RESOURCE;
-    let owners = TYPES - OPERATIONS - core_types - resources * TYPES_A_RESOURCE;
+    let of_views = VIEWS + EVENTS + (VIEWS - RECORDS);
+    let owners = TYPES - of_views - OPERATIONS - core_types - resources * TYPES_A_RESOURCE;
     let mut files = vec![(path("core"), core.to_owned())];
     for (at, module) in MODULES.iter().enumerate() {
         // Resource 0 of every module, then resource 1 of every module, and so on until there are enough.
         let own = (0..RESOURCES.len()).map(|turn| (turn, turn * MODULES.len() + at));
         let own: Vec<Resource> = own
             .filter(|(_, number)| *number < resources)
-            .map(|(turn, number)| Resource::new(module, RESOURCES[turn], number < owners))
+            .map(|(turn, number)| Resource::new(module, RESOURCES[turn], number, number < owners))
             .collect();
         files.push((path(module), module_text(module, RPC_FIRST - at as i32, &own)));
     }
@@ -78,6 +91,8 @@ pub fn path(module: &str) -> String {
 }
 
 struct Resource {
+    /// Its place among all resources; what it has besides its operations follows from that.
+    number: usize,
     /// What one of them is called in texts and routes.
     word: &'static str,
     /// The same with its module, as operations name it: iterators of the clients are named after those.
@@ -91,9 +106,10 @@ struct Resource {
 }
 
 impl Resource {
-    fn new(module: &str, word: &'static str, has_owner: bool) -> Resource {
+    fn new(module: &str, word: &'static str, number: usize, has_owner: bool) -> Resource {
         let pascal = crate::names::pascal(module);
         Resource {
+            number,
             word,
             name: format!("{module}_{word}"),
             ty: format!("{pascal}{}", crate::names::pascal(word)),
@@ -174,6 +190,101 @@ impl Resource {
     properties:
       items: {{type: array, items: {ty}, description: In the order of their ids.}}
       next: {{type: string, format: cursor, description: Absent on the last page.}}
+"
+        )
+    }
+
+    /// Names of the events of the resource's view; none without a view.
+    fn events(&self) -> Vec<String> {
+        let ty = &self.ty;
+        match self.number {
+            number if number < RECORDS => vec![format!("{ty}Changed")],
+            number if number < VIEWS => CHANGES.iter().map(|change| format!("{ty}{change}")).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn event_types(&self) -> String {
+        let Resource { word, ty, .. } = self;
+        let event = |name: String| {
+            format!(
+                "  {name}:
+    type: object
+    description: Something happened to a {word}.
+    required: [id, state, at_ms, reason]
+    properties:
+      id: id64
+      state: {{$ref: {ty}State, description: After it happened.}}
+      at_ms: {{$ref: core.MeasuredMilliseconds, description: Since the server began.}}
+      rule: {ty}Rule
+      labels: {{type: object, additionalProperties: string}}
+      reason: {{type: string, nullable: true, description: Null where nobody said.}}
+"
+            )
+        };
+        self.events().into_iter().map(event).collect()
+    }
+
+    /// The stream with its one view; nothing for a resource without one.
+    fn stream(&self) -> String {
+        let Resource {
+            number,
+            word,
+            name,
+            ty,
+            error,
+            code,
+            segment,
+            ..
+        } = self;
+        let events = self.events();
+        if events.is_empty() {
+            return String::new();
+        }
+        let (class, permission) = if number % 2 == 0 {
+            ("changes", "database:read")
+        } else {
+            ("telemetry", "system:read")
+        };
+        let payload = match events.as_slice() {
+            [record] => format!("record: {record}"),
+            several => format!("events: [{}]", several.join(", ")),
+        };
+        let path = if number % VIEWS_A_PATH == 0 {
+            format!("        ws: /api/v1/ws/{segment}/{word}s\n")
+        } else {
+            String::new()
+        };
+        let expected: String = events
+            .iter()
+            .map(|event| format!("              - {{event: {event}, data: {{state: draft}}}}\n"))
+            .collect();
+        format!(
+            "  {word}s:
+    class: {class}
+    permission: {permission}
+    summary: What happens to each {word}.
+    since: 0.1.0
+    views:
+      watch_{name}s:
+        summary: Watch what happens to each {word}.
+{path}        args:
+          type: object
+          properties:
+            id: id64
+            state: {{$ref: {ty}State, description: Only what leads to this state.}}
+            interval_ms: {{type: integer, format: uint32, minimum: 100, maximum: 60000, default: 1000, description: Between two of them.}}
+        {payload}
+        errors: [{error}]
+        examples:
+          - name: created
+            input: {{state: draft}}
+            then:
+              - {{call: MODULE.create_{name}, input: {{name: watched}}}}
+            events:
+{expected}          - name: unknown
+            input: {{id: \"7\"}}
+            error: {code}
 "
         )
     }
@@ -309,6 +420,7 @@ types:
     );
     for resource in resources {
         text.push_str(&resource.types());
+        text.push_str(&resource.event_types());
     }
     let error = format!("{}NotFound", crate::names::pascal(module));
     write!(
@@ -323,6 +435,11 @@ operations:
     .expect("writing to a string succeeds");
     for resource in resources {
         text.push_str(&resource.operations().replace("MODULE", module));
+    }
+    let streams: String = resources.iter().map(Resource::stream).collect();
+    if !streams.is_empty() {
+        text.push_str("\nstreams:\n");
+        text.push_str(&streams.replace("MODULE", module));
     }
     text
 }

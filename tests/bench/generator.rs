@@ -1,5 +1,5 @@
 //! How long the generator takes, and `cargo check` after one operation was edited: for the real contract, and for a
-//! synthetic one of 740 operations and 1,740 types in a scratch project.
+//! synthetic one of 740 operations, 100 views and 2,290 types in a scratch project.
 //!
 //! `cargo bench -p codegen --bench generator`. What is timed is what people type: `cargo run -p codegen` in a
 //! debug build, and `cargo check --workspace` of the scratch project, which has contract crates, service bodies,
@@ -92,8 +92,9 @@ fn main() {
     );
     let model = scratch::write(root, &project);
     println!(
-        "synthetic contract: {} operations, {} types",
+        "synthetic contract: {} operations, {} views, {} types",
         model.operations().count(),
+        model.views().count(),
         model.types.len()
     );
     // Builds the generator.

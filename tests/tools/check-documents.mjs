@@ -1,6 +1,7 @@
 // Checks the generated documents with programs that are not ours, in Node:
 // - openapi.json, openapi.yaml and openapi-3.0.json by @redocly/cli's recommended rules, without a configuration;
 // - openrpc.json by OpenRPC's own meta-schema;
+// - asyncapi.json by AsyncAPI's own parser; its schemas, and by them the examples of messages, by ajv as draft 07;
 // - schema.graphql by graphql-js, and every GraphQL document of the reference against it;
 // - TypeScript snippets of the reference, which are JavaScript too, by node's parser;
 // - schemas/*.json by ajv in strict mode but for formats that OpenAPI registers.
@@ -8,7 +9,8 @@
 //
 //   node tests/tools/check-documents.mjs [FOLDER [CHECK...]]
 //
-// FOLDER is docs by default; the checks are openapi, openrpc, graphql, snippets and schemas, all unless some are named.
+// FOLDER is docs by default; the checks are openapi, openrpc, asyncapi, graphql, snippets and schemas,
+// all unless some are named.
 //
 // Needs the packages of package-lock.json beside it (`npm ci`); uses no network.
 
@@ -20,6 +22,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { Ajv } from 'ajv';
+import { DiagnosticSeverity, Parser } from '@asyncapi/parser';
 import { buildSchema, parse, validate, validateSchema } from 'graphql';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -92,6 +95,34 @@ function checkOpenRpc() {
   done.push('openrpc.json by its meta-schema');
 }
 
+async function checkAsyncApi() {
+  const { document, diagnostics } = await new Parser().parse(readFileSync(join(docs, 'asyncapi.json'), 'utf8'));
+  for (const { code, message, path, severity } of diagnostics) {
+    // What is no more than information: that AsyncAPI has a newer version.
+    if (severity > DiagnosticSeverity.Warning) continue;
+    found('asyncapi.json', `parser ${code} at ${path.join('/')}: ${message}`);
+  }
+  if (document === undefined) return;
+  const { components } = json('asyncapi.json');
+  const ajv = strictAjv(Ajv);
+  ajv.addKeyword('components');
+  ajv.addSchema({ components }, 'asyncapi.json');
+  for (const name of Object.keys(components.schemas)) {
+    try {
+      ajv.compile({ $ref: `asyncapi.json#/components/schemas/${name}` });
+    } catch (error) {
+      found('asyncapi.json', `schema ${name}: ${error.message}`);
+    }
+  }
+  for (const [name, { payload, examples = [] }] of Object.entries(components.messages)) {
+    const check = ajv.compile({ $ref: `asyncapi.json${payload.$ref}` });
+    for (const example of examples) {
+      if (!check(example.payload)) found('asyncapi.json', `example ${example.name} of ${name}: ${ajv.errorsText(check.errors)}`);
+    }
+  }
+  done.push(`asyncapi.json by its parser: ${document.channels().length} channels, ${document.messages().length} messages`);
+}
+
 function checkGraphQl() {
   let schema;
   try {
@@ -136,14 +167,20 @@ function checkSnippets() {
   done.push(`${count} TypeScript snippets`);
 }
 
+// Strict but for what the contract's schemas do on purpose; formats are those that OpenAPI registers.
+function strictAjv(Dialect) {
+  const ajv = new Dialect({ strict: true, strictTypes: false, strictRequired: false, logger: false });
+  for (const format of ['date-time', 'date', 'uuid', 'password', 'int32', 'int64', 'uint32', 'uint64', 'double']) {
+    ajv.addFormat(format, true);
+  }
+  return ajv;
+}
+
 function checkSchemas() {
   const folder = join(docs, 'schemas');
   const files = existsSync(folder) ? readdirSync(folder).sort() : [];
   for (const file of files) {
-    const ajv = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, logger: false });
-    for (const format of ['date-time', 'date', 'uuid', 'password', 'int32', 'int64', 'uint32', 'uint64', 'double']) {
-      ajv.addFormat(format, true);
-    }
+    const ajv = strictAjv(Ajv2020);
     try {
       ajv.compile(json(`schemas/${file}`));
     } catch (error) {
@@ -156,6 +193,7 @@ function checkSchemas() {
 const checks = {
   openapi: checkOpenApi,
   openrpc: checkOpenRpc,
+  asyncapi: checkAsyncApi,
   graphql: checkGraphQl,
   snippets: checkSnippets,
   schemas: checkSchemas,
@@ -164,7 +202,7 @@ const chosen = process.argv.slice(3);
 for (const [name, check] of Object.entries(checks)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
   try {
-    check();
+    await check();
   } catch (error) {
     found(name, error.stack ?? String(error));
   }

@@ -1,4 +1,5 @@
-//! What a browser sees: Swagger UI, GraphiQL and the machine-readable documents, all inside the binary.
+//! What a browser sees: Swagger UI, GraphiQL, a page of the streams and the machine-readable documents, all inside the
+//! binary.
 
 use axum::Router;
 use axum::extract::Path;
@@ -17,6 +18,10 @@ const GRAPHIQL_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 
     font-src data:; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
+/// What the page of the streams needs and nothing else.
+const STREAMS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 struct Asset {
     name: &'static str,
     media_type: &'static str,
@@ -24,26 +29,33 @@ struct Asset {
 }
 
 macro_rules! asset {
-    ($name:literal, $media_type:expr) => {
+    ($folder:literal, $name:literal, $media_type:expr) => {
         Asset {
             name: $name,
             media_type: $media_type,
-            bytes: include_bytes!(concat!("../../assets/graphiql/", $name)),
+            bytes: include_bytes!(concat!("../../assets/", $folder, "/", $name)),
         }
     };
 }
 
 static GRAPHIQL: &[Asset] = &[
-    asset!("graphiql.min.js", SCRIPT),
-    asset!("graphiql.min.css", STYLE),
-    asset!("react.production.min.js", SCRIPT),
-    asset!("react-dom.production.min.js", SCRIPT),
-    asset!("page.js", SCRIPT),
-    asset!("page.css", STYLE),
-    asset!("icon.svg", "image/svg+xml"),
+    asset!("graphiql", "graphiql.min.js", SCRIPT),
+    asset!("graphiql", "graphiql.min.css", STYLE),
+    asset!("graphiql", "react.production.min.js", SCRIPT),
+    asset!("graphiql", "react-dom.production.min.js", SCRIPT),
+    asset!("graphiql", "page.js", SCRIPT),
+    asset!("graphiql", "page.css", STYLE),
+    asset!("graphiql", "icon.svg", "image/svg+xml"),
 ];
 
 static GRAPHIQL_PAGE: &str = include_str!("../../assets/graphiql/index.html");
+
+static STREAMS: &[Asset] = &[
+    asset!("asyncapi", "page.js", SCRIPT),
+    asset!("asyncapi", "page.css", STYLE),
+];
+
+static STREAMS_PAGE: &str = include_str!("../../assets/asyncapi/index.html");
 
 /// Documents the generator wrote, by the path they are served at.
 static DOCUMENTS: &[(&str, &str, &str)] = &[
@@ -54,6 +66,11 @@ static DOCUMENTS: &[(&str, &str, &str)] = &[
         include_str!("../../../docs/openapi-3.0.json"),
     ),
     ("/openrpc.json", JSON, include_str!("../../../docs/openrpc.json")),
+    (
+        "/asyncapi.json",
+        JSON,
+        include_str!("../../../docs/asyncapi.json"),
+    ),
     (
         "/schema.graphql",
         "application/graphql; charset=utf-8",
@@ -74,7 +91,9 @@ pub fn add(router: Router) -> Router {
         .merge(swagger)
         .route("/", get(|| async { Redirect::temporary("/swagger-ui/") }))
         .route("/graphql", get(graphiql))
-        .route("/graphql/assets/{name}", get(graphiql_asset));
+        .route("/graphql/assets/{name}", get(graphiql_asset))
+        .route("/asyncapi", get(streams))
+        .route("/asyncapi/assets/{name}", get(streams_asset));
     for (path, media_type, text) in DOCUMENTS {
         router = router.route(
             path,
@@ -85,16 +104,32 @@ pub fn add(router: Router) -> Router {
 }
 
 async fn graphiql() -> Response {
-    let mut response = page(HTML, GRAPHIQL_PAGE.as_bytes());
+    page_under(GRAPHIQL_POLICY, GRAPHIQL_PAGE)
+}
+
+async fn streams() -> Response {
+    page_under(STREAMS_POLICY, STREAMS_PAGE)
+}
+
+fn page_under(policy: &'static str, text: &'static str) -> Response {
+    let mut response = page(HTML, text.as_bytes());
     response.headers_mut().insert(
         "content-security-policy",
-        axum::http::HeaderValue::from_static(GRAPHIQL_POLICY),
+        axum::http::HeaderValue::from_static(policy),
     );
     response
 }
 
 async fn graphiql_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
-    match GRAPHIQL.iter().find(|asset| asset.name == name) {
+    find_asset(GRAPHIQL, &name, uri, headers).await
+}
+
+async fn streams_asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+    find_asset(STREAMS, &name, uri, headers).await
+}
+
+async fn find_asset(assets: &'static [Asset], name: &str, uri: Uri, headers: HeaderMap) -> Response {
+    match assets.iter().find(|asset| asset.name == name) {
         Some(asset) => page(asset.media_type, asset.bytes),
         None => rustydb_api::rest::not_found(uri, headers).await,
     }

@@ -1,6 +1,6 @@
 //! What changed between two contracts, and whom it breaks.
 //!
-//! Both models are walked from their operations, so that a type counts by the direction in which it travels: a
+//! Both models are walked from their operations and views, so that a type counts by the direction in which it travels: a
 //! field more in an answer is ignored by every client, a field fewer is missed. A change is
 //! *wire-breaking* when a client that works today can fail or get another meaning without being rebuilt, on
 //! any interface (GraphQL checks a document's types, so a type is part of the wire); *source-breaking* when
@@ -13,6 +13,7 @@ mod history;
 mod operations;
 mod table;
 mod types;
+mod views;
 
 use serde::Serialize;
 
@@ -60,6 +61,8 @@ pub fn diff(old: &Model, new: &Model) -> Vec<Change> {
     };
     differ.table();
     differ.operations();
+    differ.views();
+    differ.type_names();
     let mut changes = differ.changes;
     changes.sort_by(|a, b| b.class.cmp(&a.class).then_with(|| a.cmp(b)));
     // A type that travels both ways is walked twice; the worse verdict stands.

@@ -1,4 +1,4 @@
-//! Operations: routes, names, permissions, inputs and outputs.
+//! Operations: routes, names, permissions, inputs and outputs; names of types.
 
 use super::types::Direction;
 use super::{Class, Differ};
@@ -29,7 +29,6 @@ impl Differ<'_> {
                 "a new operation",
             );
         }
-        self.type_names();
     }
 
     fn operation(&mut self, old: &Operation, new: &Operation) {
@@ -136,7 +135,7 @@ impl Differ<'_> {
         }
     }
 
-    fn errors_and_pages(&mut self, old: &Operation, new: &Operation, path: &str) {
+    pub(super) fn errors_and_pages(&mut self, old: &Operation, new: &Operation, path: &str) {
         for code in new.errors.iter().filter(|code| !old.errors.contains(code)) {
             self.push(
                 Class::Compatible,
@@ -189,7 +188,7 @@ impl Differ<'_> {
     }
 
     /// Types whose names are gone or moved, whatever became of their values.
-    fn type_names(&mut self) {
+    pub(super) fn type_names(&mut self) {
         let (old_model, new_model) = (self.old, self.new);
         for old in old_model.types.values().filter(|old| old.input_of.is_none()) {
             let path = format!("type {}", old.name);
@@ -225,7 +224,7 @@ impl Differ<'_> {
 }
 
 /// Asking for less breaks nobody; anything else may.
-fn permission_class(old: &PermissionRule, new: &PermissionRule) -> Class {
+pub(super) fn permission_class(old: &PermissionRule, new: &PermissionRule) -> Class {
     match (old, new) {
         (_, PermissionRule::Public)
         | (PermissionRule::Permission(_) | PermissionRule::Statement { .. }, PermissionRule::Authenticated) => {

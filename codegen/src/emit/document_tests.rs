@@ -8,16 +8,17 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{coverage, examples, fixture, graphql_sdl, json_schema, openapi, openrpc, reference};
+use super::{asyncapi, coverage, examples, fixture, graphql_sdl, json_schema, openapi, openrpc, reference};
 use crate::model::Model;
 use crate::output::{self, Emission};
 use crate::project::Project;
 use crate::source::Source;
 
-const EMITTERS: [fn(&Model) -> Emission; 6] = [
+const EMITTERS: [fn(&Model) -> Emission; 7] = [
     json_schema::emit,
     openapi::emit,
     openrpc::emit,
+    asyncapi::emit,
     graphql_sdl::emit,
     reference::emit,
     coverage::emit,
@@ -98,7 +99,7 @@ fn foreign_checkers_refuse_planted_faults() {
         eprintln!("not checked: run `npm ci` in tests/tools first");
         return;
     }
-    let faults: [(&str, &str, &str, &str); 6] = [
+    let faults: [(&str, &str, &str, &str); 8] = [
         (
             "docs/openapi.json",
             "\"operationId\": \"shop.ping\"",
@@ -111,6 +112,12 @@ fn foreign_checkers_refuse_planted_faults() {
             "\"paramStructure\": \"by-name\"",
             "\"paramStructure\": \"by-luck\"",
             "openrpc.json: ",
+        ),
+        (
+            "docs/asyncapi.json",
+            "\"#/channels/raw/messages/raw.ping\"",
+            "\"#/channels/raw/messages/raw.pang\"",
+            "asyncapi.json: parser invalid-ref",
         ),
         (
             "docs/reference/shop.md",
@@ -131,9 +138,16 @@ fn foreign_checkers_refuse_planted_faults() {
             "enum Stat",
             "schema.graphql: ",
         ),
+        // References that lead nowhere hide faults of examples.
+        (
+            "docs/asyncapi.json",
+            "\"view\": \"shop.part_changes\"",
+            "\"view\": \"shop.part_losses\"",
+            "asyncapi.json: example shop.part_changes of rpc.subscribe",
+        ),
     ];
-    let (last, first) = faults.split_last().unwrap();
-    for (faults, checks) in [(first, &[][..]), (&[*last][..], &["graphql"][..])] {
+    let (first, second) = faults.split_at(6);
+    for (faults, checks) in [(first, &[][..]), (second, &["graphql", "asyncapi"][..])] {
         let folder = tempfile::tempdir().unwrap();
         output::write(folder.path(), &emit(&fixture::model())).unwrap();
         for (path, right, wrong, _) in faults {
@@ -352,6 +366,80 @@ fn schemas_are_complete_in_themselves() {
     assert_eq!(node["properties"]["children"]["items"], json!({"$ref": "#"}));
 }
 
+/// The message of a channel that has the event, with its payload's members.
+fn asyncapi_message(document: &Value, channel: &str, message: &str) -> Value {
+    let target = &document["channels"][channel]["messages"][message]["$ref"];
+    let pointer = |reference: &Value| reference.as_str().unwrap().trim_start_matches('#').to_owned();
+    let payload = &document.pointer(&pointer(target)).unwrap()["payload"]["$ref"];
+    document.pointer(&pointer(payload)).unwrap()["properties"].clone()
+}
+
+#[test]
+fn asyncapi_has_each_path_of_a_view_as_a_channel() {
+    let document: Value = serde_json::from_str(&text(&fixture::model(), "docs/asyncapi.json")).unwrap();
+    let addresses: Vec<(&str, &str)> = document["channels"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(id, channel)| (id.as_str(), channel["address"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        addresses,
+        [
+            ("rpc", "/api/v1/ws"),
+            ("raw", "/api/v1/ws"),
+            ("shop.load", "/api/v1/sse/shop/load"),
+            ("shop.part_changes", "/api/v1/sse/parts"),
+            ("shop.part_changes.ws", "/api/v1/ws/parts"),
+            ("shop.part_made", "/api/v1/sse/shop/part-made"),
+        ]
+    );
+    let frame = asyncapi_message(&document, "shop.part_changes", "PartMade");
+    assert_eq!(frame["event"]["enum"], json!(["PartMade"]));
+    assert_eq!(frame["data"], json!({"$ref": "#/components/schemas/PartMade"}));
+    assert_eq!(frame["timestamp"]["format"], "date-time");
+    let envelope = asyncapi_message(&document, "shop.part_changes.ws", "raw.PartMade");
+    assert_eq!(envelope["message_type"]["enum"], json!(["part_made"]));
+    assert_eq!(envelope["timestamp"]["type"], "integer");
+    let told = asyncapi_message(&document, "raw", "raw.control");
+    assert_eq!(told["message_type"]["enum"], json!(["bookmark", "gap"]));
+}
+
+#[test]
+fn asyncapi_places_arguments_where_a_view_takes_them() {
+    let document: Value = serde_json::from_str(&text(&fixture::model(), "docs/asyncapi.json")).unwrap();
+    let operation = &document["operations"]["shop.part_changes"];
+    let input = json!({"$ref": "#/components/schemas/ShopPartChangesInput"});
+    assert_eq!(operation["action"], "send");
+    assert_eq!(operation["bindings"]["http"]["query"], input);
+    assert_eq!(
+        document["channels"]["shop.part_changes.ws"]["bindings"]["ws"]["query"],
+        input
+    );
+    let by_statement = &document["operations"]["shop.load"]["bindings"]["http"];
+    assert_eq!(by_statement["method"], "POST");
+    assert!(by_statement.get("query").is_none());
+    let params = &document["components"]["schemas"]["rpc.subscribe"]["properties"]["params"];
+    let changes = params["allOf"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|rule| rule["if"]["properties"]["view"]["enum"][0] == "shop.part_changes");
+    assert_eq!(
+        changes.unwrap()["then"],
+        json!({"properties": {"args": input}, "required": ["args"]})
+    );
+    let description = operation["description"].as_str().unwrap();
+    for part in [
+        "lossless",
+        "`database:read`",
+        "`SOLD_OUT`",
+        "`Subscription.shopPartChanges`",
+    ] {
+        assert!(description.contains(part), "{part} is not in {description}");
+    }
+}
+
 #[test]
 fn graphql_maps_types_as_the_rules_say() {
     let sdl = text(&fixture::model(), "docs/schema.graphql");
@@ -493,6 +581,42 @@ fn curl_snippets_mean_the_example_to_a_shell() {
 }
 
 #[test]
+fn the_reference_shows_views_with_their_names_and_events() {
+    let page = text(&fixture::model(), "docs/reference/shop.md");
+    let section = page.split("\n## shop.part_changes\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for part in [
+        "| class | changes: lossless, goes on behind the `cursor` of any item |",
+        "| access | Needs the permission `database:read`. |",
+        "| SSE | `GET /api/v1/sse/parts` |",
+        "`subscribe` with the view `shop.part_changes` on `/api/v1/ws`; of its own: `/api/v1/ws/parts` |",
+        "| GraphQL | `Subscription.shopPartChanges` |",
+        "| `state` | [State](#type-state) | required | query |",
+        "| `cursor` | cursor | optional | query |",
+        "[PartDropped](#type-partdropped)",
+        "| `SOLD_OUT` | 409 |",
+        "Then: `shop.ping` `{}`.",
+        "PartDropped {\"sku\":\"ABC-1\"}",
+    ] {
+        assert!(section.contains(part), "{part} is not in\n{section}");
+    }
+    let curl = curl_arguments(&snippet(&page, "shop.part_changes", "sh"));
+    assert_eq!(
+        curl[..2],
+        [
+            "-N",
+            "http://host/api/v1/sse/parts?state=open&only=%7B%22all%22%3Atrue%7D"
+        ]
+    );
+    let document = snippet(&page, "shop.part_changes", "graphql");
+    assert!(
+        document.starts_with("subscription ShopPartChanges($state: State!"),
+        "{document}"
+    );
+    assert!(document.contains("... on PartDropped {"), "{document}");
+}
+
+#[test]
 fn snippets_name_values_of_earlier_answers() {
     let page = text(&fixture::model(), "docs/reference/shop.md");
     assert!(snippet(&page, "shop.get_part", "sh").contains("/parts/<made.sku>"));
@@ -537,7 +661,16 @@ fn the_coverage_page_prints_exceptions_with_their_reasons() {
         (6, 2, 4)
     );
     assert_eq!((report.carried, report.cells), (17, 18));
+    assert_eq!((report.views.len(), report.changes, report.telemetry), (3, 2, 1));
+    assert_eq!(report.view_counts["SSE"], 3);
+    assert_eq!(report.view_counts["its own WebSocket"], 1);
     let page = text(&model, "docs/coverage.md");
+    for row in [
+        "| shop.part_changes | changes | `shop.part_changes` | `GET /api/v1/sse/parts` | `/api/v1/ws/parts` | `shopPartChanges` | 1 | 1 |",
+        "| shop.load | telemetry | `shop.load` | `POST /api/v1/sse/shop/load` | no | `shopLoad` | 0 | 0 |",
+    ] {
+        assert!(page.contains(row), "{row}\nis not in\n{page}");
+    }
     assert!(
         page.contains("| shop.draw | GraphQL | Drawings are too large. |"),
         "{page}"

@@ -25,6 +25,8 @@ limits:
   timeout_max_ms: 300000
 types:
   InvalidArgumentDetails: {type: object, required: [field], properties: {field: string}}
+  StreamControlKind: {enum: [BOOKMARK, GAP]}
+  StreamControl: {type: object, required: [kind], properties: {kind: StreamControlKind, count: uint64}}
 errors:
   InvalidArgument: {status: 400, rpc: -32602, retry: never, summary: An input is refused., details: InvalidArgumentDetails}
   OperationNotFound: {status: 404, rpc: -32601, retry: never, summary: No operation has this route or name.}
@@ -92,6 +94,9 @@ types:
     type: object
     required: [parts]
     properties: {parts: {type: array, items: Part}, next: {type: string, format: cursor}}
+  PartMade: {type: object, required: [part], properties: {part: Part, maker: string}}
+  PartDropped: {type: object, required: [sku], properties: {sku: Sku, old: {type: string, nullable: true}}}
+  Load: {type: object, required: [percent], properties: {percent: {type: number, minimum: 0, maximum: 100}}}
   SoldOutDetails: {type: object, required: [sku], properties: {sku: Sku}}
 
 errors:
@@ -188,6 +193,39 @@ operations:
     summary: Drop a part.
     input: {type: object, required: [sku], properties: {sku: Sku, database: {type: string, in: query_or_body}}}
     since: 0.1.0
+
+streams:
+  parts:
+    class: changes
+    permission: database:read
+    summary: What comes and goes.
+    since: 0.1.0
+    views:
+      part_changes:
+        summary: Watch parts | all of them.
+        description: In the order of their commits.
+        ws: /api/v1/ws/parts
+        args: {type: object, required: [state], properties: {state: State, only: Filter, skus: Skus}}
+        events: [PartMade, PartDropped]
+        errors: [SoldOut]
+        examples:
+          - {name: open_ones, as: analyst, input: {state: open, only: {all: true}}, then: [{call: shop.ping}], events: [{event: PartDropped, data: {sku: ABC-1}}]}
+          - {name: bad_state, input: {state: closed}, error: INVALID_ARGUMENT}
+      part_made:
+        summary: Watch what is made.
+        graphql: madeParts
+        record: PartMade
+        examples: [{name: all, events: [{data: {maker: me}}]}]
+  load:
+    class: telemetry
+    permission: {by: statement, field: sql}
+    summary: How busy it is.
+    since: 0.1.0
+    views:
+      load:
+        summary: Watch the load.
+        args: {type: object, required: [sql], properties: {sql: string}}
+        record: Load
 "##;
 
 /// The model of a made-up contract. Lint is left out: it refuses some of what resolves, and

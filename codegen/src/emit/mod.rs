@@ -1,6 +1,7 @@
 //! One emitter per target, each a pure function from the model to files.
 
 pub mod api;
+pub mod asyncapi;
 pub mod contract;
 pub mod coverage;
 #[cfg(test)]
@@ -37,6 +38,7 @@ const EMITTERS: &[fn(&Model) -> Emission] = &[
     meta::emit,
     openapi::emit,
     openrpc::emit,
+    asyncapi::emit,
     graphql_sdl::emit,
     reference::emit,
     coverage::emit,

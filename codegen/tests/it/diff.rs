@@ -155,6 +155,91 @@ const CASES: &[Case] = &[
         "enum: [red]",
         &["wire-breaking value Colour.dark_blue: removed"],
     ),
+    // A view.
+    (
+        SHOP,
+        "        ws: /api/v1/ws/things\n",
+        "",
+        &[
+            "wire-breaking view shop.all: route",
+            "wire-breaking view shop.all: ws",
+        ],
+    ),
+    (
+        SHOP,
+        "        summary: Watch what is added.\n",
+        "        summary: Watch what is added.\n        ws: /api/v1/ws/shop/added\n",
+        &["compatible view shop.added: ws"],
+    ),
+    (
+        SHOP,
+        "graphql: allThings",
+        "graphql: everyThing",
+        &["wire-breaking view shop.all: graphql"],
+    ),
+    (
+        SHOP,
+        "    class: changes",
+        "    class: telemetry",
+        &[
+            "wire-breaking input shop.added.cursor: removed",
+            "wire-breaking input shop.all.cursor: removed",
+            "wire-breaking view shop.added: class",
+            "wire-breaking view shop.all: class",
+        ],
+    ),
+    (
+        SHOP,
+        "    permission: shop:read\n    summary: What comes",
+        "    permission: authenticated\n    summary: What comes",
+        &[
+            "compatible view shop.added: permission",
+            "compatible view shop.all: permission",
+        ],
+    ),
+    (
+        SHOP,
+        "      added:\n",
+        "      arrived:\n",
+        &[
+            "wire-breaking view shop.added: removed",
+            "compatible view shop.arrived: added",
+        ],
+    ),
+    (
+        SHOP,
+        "            shade: Colour\n",
+        "            shade: {$ref: Colour, default: red}\n",
+        &["wire-breaking input shop.added.shade: default"],
+    ),
+    (
+        SHOP,
+        "        record: ThingAdded\n        examples:\n",
+        "        record: ThingAdded\n        errors: [ThingNotFound]\n        examples:\n          - name: unknown\n            error: THING_NOT_FOUND\n",
+        &["compatible view shop.added THING_NOT_FOUND: error-added"],
+    ),
+    (
+        SHOP,
+        "        record: ThingAdded\n",
+        "        events: [ThingAdded]\n",
+        &[
+            "wire-breaking view shop.added: payload",
+            "compatible input shop.added.events: added",
+            "compatible type ShopAddedEvent: added",
+        ],
+    ),
+    (
+        SHOP,
+        "      buyer: string\n",
+        "",
+        &["wire-breaking field ThingSold.buyer: removed"],
+    ),
+    (
+        SHOP,
+        "events: [ThingAdded, ThingSold]\n        examples:\n          - name: both\n            events:\n",
+        "events: [ThingAdded, ThingSold, ThingPage]\n        examples:\n          - name: both\n            events:\n              - {event: ThingPage}\n",
+        &["wire-breaking event shop.all.ThingPage: added"],
+    ),
     // The table.
     (
         SHOP,
@@ -245,6 +330,11 @@ fn diff_of_many_changes_is_as_recorded() {
         ("enum: [red, dark_blue]", "enum: [red, dark_blue, grey]"),
         ("        keep_ms: {type: integer, format: duration}\n", ""),
         ("  list_things:\n", "  find_things:\n"),
+        (
+            "events: [ThingAdded, ThingSold]\n        examples:\n          - name: both\n            events:\n",
+            "events: [ThingAdded, ThingSold, ThingPage]\n        examples:\n          - name: both\n            events:\n              - {event: ThingPage}\n",
+        ),
+        ("        ws: /api/v1/ws/things\n", ""),
         (
             "{type: integer, minimum: 1, maximum: 500}",
             "{type: integer, minimum: 1, maximum: 400}",

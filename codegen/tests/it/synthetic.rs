@@ -1,5 +1,8 @@
 //! The contract that measurements are made on is a sound one of the size it says.
 
+use std::collections::BTreeSet;
+
+use codegen::model::{StreamClass, View};
 use codegen::project::emissions;
 use codegen::synthetic;
 
@@ -20,10 +23,17 @@ fn synthetic_contract_has_its_size_and_no_findings() {
     assert_eq!(model.operations().count(), synthetic::OPERATIONS);
     assert_eq!(model.types.len(), synthetic::TYPES);
     assert_eq!(model.modules.len(), 31);
+    let events: BTreeSet<&String> = model.views().flat_map(|view| &view.events).collect();
+    assert_eq!((synthetic::VIEWS, synthetic::EVENTS), (100, 380));
+    assert_eq!((model.views().count(), events.len()), (100, 380));
+    let of = |has: fn(&View) -> bool| model.views().filter(|view| has(view)).count();
+    assert_eq!(of(|view| view.is_record), 30);
+    assert_eq!(of(|view| view.ws.is_some()), 25);
+    assert_eq!(of(|view| view.class == StreamClass::Changes), 50);
 }
 
 #[test]
-fn synthetic_contract_is_emitted_for_every_operation() {
+fn synthetic_contract_is_emitted_for_every_operation_and_view() {
     let model = model(&synthetic_contract());
     let emissions = emissions(&model);
     let files = emissions.iter().flat_map(|emission| &emission.files);
@@ -31,5 +41,19 @@ fn synthetic_contract_is_emitted_for_every_operation() {
         .filter(|file| file.path.starts_with("api/gen/") && file.path.ends_with("/rest.rs"))
         .map(|file| file.text.as_str())
         .collect();
-    assert_eq!(rest.matches("#[utoipa::path(").count(), synthetic::OPERATIONS);
+    assert_eq!(
+        rest.matches("#[utoipa::path(").count(),
+        synthetic::OPERATIONS + synthetic::VIEWS
+    );
+    let files = emissions.iter().flat_map(|emission| &emission.files);
+    let document = files
+        .clone()
+        .find(|file| file.path == "docs/asyncapi.json")
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_str(&document.text).unwrap();
+    // The two languages of the common entry, and of each view its routes.
+    assert_eq!(
+        document["channels"].as_object().unwrap().len(),
+        2 + synthetic::VIEWS + 25
+    );
 }

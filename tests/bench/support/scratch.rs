@@ -75,10 +75,7 @@ fn manifest(name: &str, dependencies: &str) -> String {
 }
 
 fn modules(model: &Model) -> impl Iterator<Item = &Module> {
-    model
-        .modules
-        .values()
-        .filter(|module| !module.operations.is_empty())
+    model.modules.values().filter(|module| module.has_service())
 }
 
 fn write_services(scratch: &Path, model: &Model) {
@@ -133,10 +130,25 @@ fn service(model: &Model, module: &Module) -> String {
             }
         }
     });
+    let openings = module.views.values().map(|view| {
+        let (name, id) = (rust::ident(&names::rust::value(&view.open.name)), &view.open.id);
+        let input = rust::type_path(model, SERVICES, &view.open.input);
+        let event = rust::type_path(model, SERVICES, &view.event_type());
+        quote! {
+            async fn #name(
+                &self,
+                _: &::rustydb_contract::CallContext,
+                input: #input,
+            ) -> ::rustydb_contract::ServiceResult<::rustydb_contract::stream::Subscription<#event>> {
+                crate::refused(#id, &input)
+            }
+        }
+    });
     let tokens = quote! {
         #[::rustydb_contract::async_trait]
         impl ::#krate::#service for crate::Synthetic {
             #(#methods)*
+            #(#openings)*
         }
     };
     rust::file("", tokens).text

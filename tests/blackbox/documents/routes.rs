@@ -80,6 +80,7 @@ async fn documents_are_served_as_they_are_published() {
         ("openapi.json", "application/json"),
         ("openapi-3.0.json", "application/json"),
         ("openrpc.json", "application/json"),
+        ("asyncapi.json", "application/json"),
         ("schema.graphql", "application/graphql; charset=utf-8"),
     ] {
         let response = world

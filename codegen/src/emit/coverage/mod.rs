@@ -1,6 +1,7 @@
-//! docs/coverage.md: which interface carries which operation, under which name, and why where one does not.
+//! docs/coverage.md: which interface carries which operation and which view, under which name, and why where one does
+//! not.
 //!
-//! The matrix says what the contract declares. That it is so, the parity tests show by calling each cell.
+//! The matrices say what the contract declares. That it is so, the parity tests show by calling each cell.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +9,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::json_schema::NOTE;
-use crate::model::{Interface, Kind, Model, Operation};
+use crate::model::{Interface, Kind, Model, Operation, StreamClass, View};
 use crate::names;
 use crate::names::{python as python_names, typescript as typescript_names};
 use crate::output::{Emission, File};
@@ -20,7 +21,10 @@ const INTERFACES: [(Interface, &str); 3] = [
     (Interface::Graphql, "GraphQL"),
 ];
 
-/// The matrix with its sums.
+/// What views are carried by, in the order of the columns. All but a WebSocket path of its own carry every view.
+const TRANSPORTS: [&str; 4] = ["WebSocket", "SSE", "its own WebSocket", "GraphQL"];
+
+/// The matrices with their sums.
 #[derive(Debug, Clone, Serialize)]
 pub struct Coverage {
     pub operations: Vec<Row>,
@@ -32,6 +36,13 @@ pub struct Coverage {
     /// Cells of the matrix that are carried, and all of them.
     pub carried: usize,
     pub cells: usize,
+    pub views: Vec<ViewRow>,
+    /// Views by transport.
+    pub view_counts: BTreeMap<String, usize>,
+    /// Views by class.
+    pub changes: usize,
+    pub telemetry: usize,
+    pub results: usize,
 }
 
 /// One operation: its name on each interface that carries it, and the reasons of those that do not.
@@ -48,6 +59,17 @@ pub struct Row {
     pub examples: [usize; 2],
 }
 
+/// One view: its name on each transport that carries it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ViewRow {
+    pub id: String,
+    /// `changes`, `telemetry` or `results`.
+    pub class: &'static str,
+    pub names: BTreeMap<String, String>,
+    /// Examples that yield events, and examples that show an error.
+    pub examples: [usize; 2],
+}
+
 pub fn emit(model: &Model) -> Emission {
     let files = vec![File::new("docs/coverage.md", markdown(&report(model)))];
     Emission {
@@ -56,7 +78,7 @@ pub fn emit(model: &Model) -> Emission {
     }
 }
 
-/// The matrix of a contract.
+/// The matrices of a contract.
 pub fn report(model: &Model) -> Coverage {
     let typescript = typescript_names::Names::new(model);
     let python = python_names::Names::new(model);
@@ -75,7 +97,17 @@ pub fn report(model: &Model) -> Coverage {
         })
         .collect();
     let of_kind = |kind| operations.iter().filter(|row| row.kind == kind).count();
+    let views: Vec<ViewRow> = model.views().map(view_row).collect();
+    let on_transport = |name: &&str| views.iter().filter(|row| row.names.contains_key(*name)).count();
+    let of_class = |class| views.iter().filter(|row| row.class == class).count();
     Coverage {
+        view_counts: TRANSPORTS
+            .iter()
+            .map(|name| ((*name).to_owned(), on_transport(name)))
+            .collect(),
+        changes: of_class("changes"),
+        telemetry: of_class("telemetry"),
+        results: of_class("results"),
         queries: of_kind("query"),
         commands: of_kind("command"),
         jobs: of_kind("job"),
@@ -83,7 +115,40 @@ pub fn report(model: &Model) -> Coverage {
         cells: operations.len() * INTERFACES.len(),
         counts,
         operations,
+        views,
     }
+}
+
+fn view_row(view: &View) -> ViewRow {
+    let names = [
+        Some(view.open.id.clone()),
+        Some(format!("{} {}", view.open.method.as_str(), view.open.path)),
+        view.ws.clone(),
+        Some(view.open.graphql.clone()),
+    ];
+    let names = TRANSPORTS.iter().zip(names);
+    ViewRow {
+        id: view.open.id.clone(),
+        class: match view.class {
+            StreamClass::Changes => "changes",
+            StreamClass::Telemetry => "telemetry",
+            StreamClass::Results => "results",
+        },
+        names: names
+            .filter_map(|(transport, name)| Some(((*transport).to_owned(), name?)))
+            .collect(),
+        examples: examples(&view.open),
+    }
+}
+
+/// How many examples succeed, and how many show an error.
+fn examples(operation: &Operation) -> [usize; 2] {
+    let errors = operation
+        .examples
+        .iter()
+        .filter(|example| example.error.is_some())
+        .count();
+    [operation.examples.len() - errors, errors]
 }
 
 fn row(typescript: &typescript_names::Names, python: &python_names::Names, operation: &Operation) -> Row {
@@ -98,18 +163,7 @@ fn row(typescript: &typescript_names::Names, python: &python_names::Names, opera
         names: BTreeMap::new(),
         exceptions: BTreeMap::new(),
         clients: BTreeMap::new(),
-        examples: [
-            operation
-                .examples
-                .iter()
-                .filter(|example| example.error.is_none())
-                .count(),
-            operation
-                .examples
-                .iter()
-                .filter(|example| example.error.is_some())
-                .count(),
-        ],
+        examples: examples(operation),
     };
     for (interface, name) in INTERFACES {
         match operation.except.get(&interface) {
@@ -148,11 +202,11 @@ fn row(typescript: &typescript_names::Names, python: &python_names::Names, opera
     row
 }
 
-/// The matrix as a page.
+/// The matrices as a page.
 pub fn markdown(coverage: &Coverage) -> String {
     let mut page = format!("<!-- {NOTE} -->\n\n# Coverage\n\n");
-    page += "What each interface carries, as the contract declares it. The parity tests call every cell with the \
-             operation's examples and compare the answers.\n\n";
+    page += "What each interface carries, as the contract declares it. The parity tests call every cell of an \
+             operation with its examples and compare the answers.\n\n";
     let _ = writeln!(
         page,
         "{} operations: {} queries, {} commands, {} jobs. {} of {} cells are carried.\n",
@@ -163,21 +217,46 @@ pub fn markdown(coverage: &Coverage) -> String {
         coverage.carried,
         coverage.cells
     );
-    page += "| interface | operations |\n|---|---|\n";
-    for (_, name) in INTERFACES {
-        let _ = writeln!(
-            page,
-            "| {name} | {} |",
-            coverage.counts.get(name).copied().unwrap_or_default()
-        );
+    let _ = writeln!(
+        page,
+        "{} views of streams: {} of changes, {} of telemetry, {} of results.\n",
+        coverage.views.len(),
+        coverage.changes,
+        coverage.telemetry,
+        coverage.results
+    );
+    counts(
+        &mut page,
+        "interface | operations",
+        INTERFACES.map(|(_, name)| name),
+        &coverage.counts,
+    );
+    page.push('\n');
+    counts(&mut page, "transport | views", TRANSPORTS, &coverage.view_counts);
+    operations(&mut page, coverage);
+    views(&mut page, coverage);
+    exceptions(&mut page, coverage);
+    page
+}
+
+fn counts<const N: usize>(page: &mut String, head: &str, names: [&str; N], counts: &BTreeMap<String, usize>) {
+    let _ = writeln!(page, "| {head} |\n|---|---|");
+    for name in names {
+        let count = counts.get(name).copied().unwrap_or_default();
+        let _ = writeln!(page, "| {name} | {count} |");
     }
-    page += "\n## Operations\n\n| operation | REST | JSON-RPC | GraphQL | TypeScript | Python | Rust | examples | of errors |\n\
+}
+
+fn cell(names: &BTreeMap<String, String>, key: &str) -> String {
+    names
+        .get(key)
+        .map_or_else(|| "no".to_owned(), |name| format!("`{name}`"))
+}
+
+fn operations(page: &mut String, coverage: &Coverage) {
+    *page += "\n## Operations\n\n| operation | REST | JSON-RPC | GraphQL | TypeScript | Python | Rust | examples | of errors |\n\
              |---|---|---|---|---|---|---|---|---|\n";
     for row in &coverage.operations {
-        let cell = |map: &BTreeMap<String, String>, key: &str| {
-            map.get(key)
-                .map_or_else(|| "no".to_owned(), |name| format!("`{name}`"))
-        };
         let _ = writeln!(
             page,
             "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -192,7 +271,31 @@ pub fn markdown(coverage: &Coverage) -> String {
             row.examples[1]
         );
     }
-    page += "\n## Exceptions\n\n";
+}
+
+fn views(page: &mut String, coverage: &Coverage) {
+    let columns = TRANSPORTS.join(" | ");
+    let _ = writeln!(
+        page,
+        "\n## Views\n\nOn a WebSocket of its own a view is opened by the path, on the common one by `subscribe`.\n\n\
+         | view | class | {columns} | examples | of errors |\n|---|---|{}---|---|",
+        "---|".repeat(TRANSPORTS.len())
+    );
+    for row in &coverage.views {
+        let cells = TRANSPORTS
+            .map(|transport| cell(&row.names, transport))
+            .join(" | ");
+        let [succeeding, failing] = row.examples;
+        let _ = writeln!(
+            page,
+            "| {} | {} | {cells} | {succeeding} | {failing} |",
+            row.id, row.class
+        );
+    }
+}
+
+fn exceptions(page: &mut String, coverage: &Coverage) {
+    *page += "\n## Exceptions\n\n";
     let exceptions: Vec<(&str, &str, &str)> = coverage
         .operations
         .iter()
@@ -203,10 +306,10 @@ pub fn markdown(coverage: &Coverage) -> String {
         })
         .collect();
     if exceptions.is_empty() {
-        page += "None: every operation is on every interface.\n";
-        return page;
+        *page += "None: every operation is on every interface.\n";
+        return;
     }
-    page += "| operation | is not on | because |\n|---|---|---|\n";
+    *page += "| operation | is not on | because |\n|---|---|---|\n";
     for (id, interface, reason) in exceptions {
         let _ = writeln!(
             page,
@@ -214,5 +317,4 @@ pub fn markdown(coverage: &Coverage) -> String {
             super::reference::cell(reason)
         );
     }
-    page
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::types::{self, Way};
-use crate::model::{Kind, Model, Object, Operation, Shape, StreamClass, Ty, Union, View};
+use crate::model::{Field, Kind, Model, Object, Operation, Shape, StreamClass, Ty, Union, View};
 use crate::names;
+use crate::resolve::CONTROL_TYPE;
 
 /// How deep a document selects into the answer.
 const DEPTH_MAX: usize = 5;
@@ -26,35 +27,47 @@ pub fn document(model: &Model, operation: &Operation, input: &Value) -> String {
         }
         .of(&ty, 1)
     });
-    rooted(model, word, operation, input, &selection)
+    written(model, word, operation, input, &selection)
 }
 
-/// The document that subscribes to a view and selects the whole payload, down to a depth.
+/// The document that opens a view and selects all that comes of it, down to a depth.
 pub fn subscription(model: &Model, view: &View, input: &Value) -> String {
+    let event = view.event_type();
+    let ty = Ty::Ref(event.clone());
     let mut selection = Selection {
         model,
         stack: Vec::new(),
     };
-    let ty = Ty::Ref(view.event_type());
-    let own = match &model.ty(&view.events[0]).shape {
-        Shape::Object(object) if view.is_record => selection.fields(object, &BTreeSet::new(), "", 2),
+    let mut lines = match &model.ty(&event).shape {
+        Shape::Object(object) => {
+            selection.stack.push(&event);
+            selection.fields(object, &BTreeSet::new(), "", 2)
+        }
         _ => format!("    event\n    data{}\n", selection.of(&ty, 2)),
     };
-    let cursor = if view.class == StreamClass::Changes {
-        "    cursor\n"
-    } else {
-        ""
-    };
-    let selection = format!(" {{\n{own}    timestamp\n{cursor}    control {{ kind count }}\n  }}");
-    rooted(model, "subscription", &view.open, input, &selection)
+    lines += "    timestamp\n";
+    if view.class == StreamClass::Changes {
+        lines += "    cursor\n";
+    }
+    let control = Ty::Ref(CONTROL_TYPE.to_owned());
+    selection.stack.clear();
+    lines += &format!("    control{}\n", selection.of(&control, 2));
+    written(
+        model,
+        "subscription",
+        &view.open,
+        input,
+        &format!(" {{\n{lines}  }}"),
+    )
 }
 
-/// A document with one root field, which gets what the input has as variables.
-fn rooted(model: &Model, word: &str, operation: &Operation, input: &Value, selection: &str) -> String {
-    let given = model
+/// A document of one field with what is given to it as variables.
+fn written(model: &Model, word: &str, operation: &Operation, input: &Value, selection: &str) -> String {
+    let given: Vec<&Field> = model
         .input_fields(operation)
         .iter()
-        .filter(|field| input.get(&field.name).is_some());
+        .filter(|field| input.get(&field.name).is_some())
+        .collect();
     let mut variables = Vec::new();
     let mut arguments = Vec::new();
     for field in given {

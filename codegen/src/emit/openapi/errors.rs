@@ -29,21 +29,10 @@ pub fn problem(model: &Model) -> Value {
             "minimum": 0,
         },
     });
-    let details: BTreeSet<&String> = model
-        .errors
-        .values()
-        .filter_map(|error| error.details.as_ref())
-        .collect();
-    let details: Vec<Value> = details.into_iter().map(|name| schemas.reference(name)).collect();
-    if !details.is_empty()
+    if let Some(details) = details(model, &schemas)
         && let Value::Object(properties) = &mut properties
     {
-        let text = "What the code adds; which type it is, the code tells.";
-        let choice = match details.as_slice() {
-            [only] => only.clone(),
-            _ => json!({"anyOf": details}),
-        };
-        properties.insert("details".to_owned(), with_text(choice, text));
+        properties.insert("details".to_owned(), details);
     }
     json!({
         "description": "An error: RFC 9457, with the contract's member `error`.",
@@ -59,6 +48,23 @@ pub fn problem(model: &Model) -> Value {
             "error": {"type": "object", "required": ["code", "message"], "properties": properties},
         },
     })
+}
+
+/// The member `details` of an error; `None` where no error has any.
+pub fn details(model: &Model, schemas: &Schemas<'_>) -> Option<Value> {
+    let types: BTreeSet<&String> = model
+        .errors
+        .values()
+        .filter_map(|error| error.details.as_ref())
+        .collect();
+    let types: Vec<Value> = types.into_iter().map(|name| schemas.reference(name)).collect();
+    let choice = match types.as_slice() {
+        [] => return None,
+        [only] => only.clone(),
+        _ => json!({"anyOf": types}),
+    };
+    let text = "What the code adds; which type it is, the code tells.";
+    Some(with_text(choice, text))
 }
 
 /// Error answers of an operation, by status.

@@ -28,6 +28,7 @@ mod errors;
 mod operation;
 mod yaml;
 
+pub use errors::details as error_details;
 pub use operation::{credentials, travels_as_json};
 
 use std::collections::BTreeMap;

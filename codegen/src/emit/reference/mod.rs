@@ -1,9 +1,11 @@
 //! docs/reference: a page per module and an index, with what a caller of any interface has to know.
 //!
 //! Pages are askama templates in codegen/templates/reference over the views made here; a call is shown by the
-//! operation's first example that succeeds, on every interface and in every client ([`snippets`]).
+//! operation's first example that succeeds, on every interface and in every client ([`snippets`]). Views of streams
+//! are shown after the operations ([`streams`]).
 
 mod snippets;
+mod streams;
 mod tables;
 mod view;
 

@@ -1,6 +1,7 @@
 //! What the templates show, as plain values.
 
 use super::snippets::{self, Names, Snippet};
+use super::streams::{self, StreamView};
 use super::tables::{
     ErrorRow, FieldRow, cell, code, error_row, field_row, operation_anchor, shape, type_anchor, type_link,
 };
@@ -13,6 +14,7 @@ pub struct Module {
     pub name: String,
     pub text: String,
     pub operations: Vec<Operation>,
+    pub views: Vec<StreamView>,
     pub types: Vec<TypeView>,
     pub errors: Vec<ErrorRow>,
 }
@@ -52,6 +54,7 @@ pub struct TypeView {
 pub struct Index {
     pub modules: Vec<IndexModule>,
     pub operations: Vec<IndexOperation>,
+    pub views: Vec<IndexView>,
     pub roles: Vec<RoleRow>,
     pub permissions: Vec<PermissionRow>,
     pub limits: Vec<Fact>,
@@ -60,12 +63,21 @@ pub struct Index {
 pub struct IndexModule {
     pub name: String,
     pub operations: usize,
+    pub views: usize,
     pub summary: String,
 }
 
 pub struct IndexOperation {
     pub link: String,
     pub rest: String,
+    pub graphql: String,
+    pub summary: String,
+}
+
+pub struct IndexView {
+    pub link: String,
+    pub class: &'static str,
+    pub sse: String,
     pub graphql: String,
     pub summary: String,
 }
@@ -113,6 +125,7 @@ pub fn index(model: &Model) -> Index {
             .map(|module| IndexModule {
                 name: module.name.clone(),
                 operations: module.operations.len(),
+                views: module.views.len(),
                 summary: cell(&module.summary),
             })
             .collect(),
@@ -128,6 +141,21 @@ pub fn index(model: &Model) -> Index {
                 rest: name_on(operation, Interface::Rest),
                 graphql: name_on(operation, Interface::Graphql),
                 summary: cell(&operation.summary),
+            })
+            .collect(),
+        views: model
+            .views()
+            .map(|view| IndexView {
+                link: format!(
+                    "[{}]({}.md#{})",
+                    view.open.id,
+                    view.open.module,
+                    operation_anchor(&view.open.id)
+                ),
+                class: streams::class(view),
+                sse: name_on(&view.open, Interface::Rest),
+                graphql: code(&format!("Subscription.{}", view.open.graphql)),
+                summary: cell(&view.open.summary),
             })
             .collect(),
         roles: model
@@ -167,6 +195,11 @@ pub fn module(model: &Model, names: &Names, module: &model::Module) -> Module {
             .operations
             .values()
             .map(|operation| operation_view(model, names, operation))
+            .collect(),
+        views: module
+            .views
+            .values()
+            .map(|view| streams::view(model, view))
             .collect(),
         types: types
             .map(|def| TypeView {
@@ -282,12 +315,10 @@ fn facts(operation: &model::Operation) -> Vec<Fact> {
             ),
         ));
     }
-    let stability = match operation.stability {
-        Stability::Experimental => "experimental",
-        Stability::Beta => "beta",
-        Stability::Stable => "stable",
-    };
-    facts.push(fact("since", format!("{}, {stability}", operation.since)));
+    facts.push(fact(
+        "since",
+        format!("{}, {}", operation.since, stability(operation.stability)),
+    ));
     if let Some(deprecated) = &operation.deprecated {
         facts.push(fact(
             "deprecated",
@@ -318,6 +349,14 @@ fn name_on(operation: &model::Operation, interface: Interface) -> String {
 
 fn example(model: &Model, names: &Names, operation: &model::Operation) -> Option<ExampleView> {
     let example = examples::succeeding(operation).next()?;
+    Some(ExampleView {
+        text: example_text(example),
+        snippets: snippets::all(model, names, operation, example),
+    })
+}
+
+/// What the example is, the calls before it and who makes it.
+pub fn example_text(example: &model::Example) -> String {
     let given: Vec<String> = example
         .given
         .iter()
@@ -341,13 +380,18 @@ fn example(model: &Model, names: &Names, operation: &model::Operation) -> Option
     } else {
         example.summary.clone()
     };
-    Some(ExampleView {
-        text: paragraphs(&[&summary, &before, &role]),
-        snippets: snippets::all(model, names, operation, example),
-    })
+    paragraphs(&[&summary, &before, &role])
 }
 
-fn fact(name: &str, value: impl Into<String>) -> Fact {
+pub fn stability(stability: Stability) -> &'static str {
+    match stability {
+        Stability::Experimental => "experimental",
+        Stability::Beta => "beta",
+        Stability::Stable => "stable",
+    }
+}
+
+pub fn fact(name: &str, value: impl Into<String>) -> Fact {
     Fact {
         name: name.to_owned(),
         value: value.into(),

@@ -7,7 +7,7 @@ mod wire;
 
 use serde_json::Value;
 
-use crate::model::{Example, Interface, Model, Operation};
+use crate::model::{Example, Interface, Model, Operation, View};
 use crate::names::{python as python_names, typescript as typescript_names};
 
 /// What the clients call the contract's parts.
@@ -87,6 +87,38 @@ pub fn all(model: &Model, names: &Names, operation: &Operation, example: &Exampl
             code: rust::call(model, operation, example),
         });
     }
+    snippets
+}
+
+/// The example's subscription on every transport.
+pub fn of_view(model: &Model, view: &View, example: &Example) -> Vec<Snippet> {
+    let plain = &Example {
+        input: shown(&example.input),
+        ..example.clone()
+    };
+    let (document, variables) = wire::subscription(model, view, plain);
+    let mut snippets = vec![
+        Snippet {
+            title: "curl",
+            language: "sh",
+            code: wire::curl(model, &view.open, plain).replacen("curl ", "curl -N ", 1),
+        },
+        Snippet {
+            title: "JSON-RPC",
+            language: "json",
+            code: wire::subscribe(view, plain),
+        },
+        Snippet {
+            title: "GraphQL",
+            language: "graphql",
+            code: document,
+        },
+    ];
+    snippets.extend(variables.map(|code| Snippet {
+        title: "with the variables",
+        language: "json",
+        code,
+    }));
     snippets
 }
 

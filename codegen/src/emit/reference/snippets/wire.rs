@@ -8,7 +8,7 @@ use super::json_text;
 use crate::emit::examples;
 use crate::emit::graphql_sdl::call;
 use crate::emit::openapi::travels_as_json;
-use crate::model::{Example, Field, Model, Operation, RestPlace};
+use crate::model::{Example, Field, Model, Operation, RestPlace, View};
 
 /// `$RUSTYDB_URL` and `$RUSTYDB_TOKEN` stand for the server and an access token.
 pub fn curl(model: &Model, operation: &Operation, example: &Example) -> String {
@@ -68,9 +68,25 @@ pub fn rpc(operation: &Operation, example: &Example) -> String {
 /// The document, and its variables where it has any.
 pub fn graphql(model: &Model, operation: &Operation, example: &Example) -> (String, Option<String>) {
     let document = call::document(model, operation, &example.input);
+    (document, variables(model, operation, example))
+}
+
+/// The request that opens a view.
+pub fn subscribe(view: &View, example: &Example) -> String {
+    let params = json!({"view": view.open.id, "args": example.input});
+    json_text(&json!({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": params}))
+}
+
+/// The document that opens a view, and its variables where it has any.
+pub fn subscription(model: &Model, view: &View, example: &Example) -> (String, Option<String>) {
+    let document = call::subscription(model, view, &example.input);
+    (document, variables(model, &view.open, example))
+}
+
+fn variables(model: &Model, operation: &Operation, example: &Example) -> Option<String> {
     let variables = call::variables(model, operation, &example.input);
     let some = variables.as_object().is_some_and(|map| !map.is_empty());
-    (document, some.then(|| json_text(&variables)))
+    some.then(|| json_text(&variables))
 }
 
 fn query_pairs(model: &Model, field: &Field, value: &Value) -> Vec<String> {
