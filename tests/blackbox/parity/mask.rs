@@ -8,12 +8,14 @@ use crate::harness::error::Answer;
 
 /// Aliases whose values belong to one run.
 const RUN_TYPES: &[&str] = &[
+    "ActiveOperator",
     "GeneratedId",
     "KeyMaterial",
     "MachinePath",
     "MeasuredBytes",
     "MeasuredCount",
     "MeasuredMilliseconds",
+    "MeasuredPercent",
     "ProcessId",
 ];
 

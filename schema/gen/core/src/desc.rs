@@ -74,6 +74,14 @@ pub static MEASURED_MILLISECONDS: TypeDesc = TypeDesc {
         maximum: None,
     }),
 };
+pub static MEASURED_PERCENT: TypeDesc = TypeDesc {
+    name: "MeasuredPercent",
+    description: "A share that depends on the machine and the moment.",
+    shape: Shape::Alias(Ty::Number {
+        minimum: Some(0f64),
+        maximum: Some(100f64),
+    }),
+};
 pub static PROCESS_ID: TypeDesc = TypeDesc {
     name: "ProcessId",
     description: "Of the operating system.",

@@ -15,6 +15,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::desc::MEASURED_BYTES,
         &crate::desc::MEASURED_COUNT,
         &crate::desc::MEASURED_MILLISECONDS,
+        &crate::desc::MEASURED_PERCENT,
         &crate::desc::PROCESS_ID,
         &crate::desc::STREAM_CONTROL,
         &crate::desc::STREAM_CONTROL_KIND,

@@ -18,6 +18,8 @@ pub type MeasuredBytes = u64;
 pub type MeasuredCount = u64;
 /// A time that was taken, in milliseconds.
 pub type MeasuredMilliseconds = f64;
+/// A share that depends on the machine and the moment.
+pub type MeasuredPercent = f64;
 /// Of the operating system.
 pub type ProcessId = u32;
 /// What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did. GAP: `count` events of the source were dropped here, matching or not, because the reader was slow; only telemetry drops any. FELL_BEHIND: what comes is `count` commits older than the newest, and CAUGHT_UP: it is the newest again. SNAPSHOT_COMPLETE: all `count` rows that were there are sent, and changes follow.

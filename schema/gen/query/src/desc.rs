@@ -6,6 +6,15 @@ use ::rustydb_contract::descriptor::{
     FieldDesc, IntegerWidth, ObjectDesc, RestPlace, Shape, Ty, TypeDesc, UnionDesc,
     VariantDesc,
 };
+pub static ACTIVE_OPERATOR: TypeDesc = TypeDesc {
+    name: "ActiveOperator",
+    description: "`planning`, or the operator nearest to the result that has made rows, such as `HashJoinExec`.",
+    shape: Shape::Alias(Ty::Text {
+        min_length: None,
+        max_length: None,
+        pattern: None,
+    }),
+};
 pub static ACTIVE_QUERY_SNAPSHOT: TypeDesc = TypeDesc {
     name: "ActiveQuerySnapshot",
     description: "",
@@ -65,12 +74,8 @@ pub static ACTIVE_QUERY_SNAPSHOT: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "state",
-                description: "What it does: `planning`, or the operator nearest to the result that has made rows.",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                description: "",
+                ty: Ty::Ref(&crate::desc::ACTIVE_OPERATOR),
                 required: true,
                 nullable: false,
                 default: None,
@@ -96,11 +101,7 @@ pub static ACTIVE_QUERY_SNAPSHOT: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "rows_processed",
                 description: "Rows read of tables so far.",
-                ty: Ty::Integer {
-                    width: IntegerWidth::UInt53,
-                    minimum: 0,
-                    maximum: 9007199254740991,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
                 required: true,
                 nullable: false,
                 default: None,
@@ -574,11 +575,7 @@ pub static QUERY_PROGRESS: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "rows_scanned",
                 description: "Rows read of tables so far.",
-                ty: Ty::Integer {
-                    width: IntegerWidth::UInt53,
-                    minimum: 0,
-                    maximum: 9007199254740991,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
                 required: true,
                 nullable: false,
                 default: None,
@@ -604,10 +601,7 @@ pub static QUERY_PROGRESS: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "percentage_complete",
                 description: "Rows scanned of those there are to scan; absent where that is not known.",
-                ty: Ty::Number {
-                    minimum: Some(0f64),
-                    maximum: Some(100f64),
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_PERCENT),
                 required: false,
                 nullable: false,
                 default: None,
@@ -617,12 +611,8 @@ pub static QUERY_PROGRESS: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "current_operation",
-                description: "The operator nearest to the result that has made rows, such as `HashJoinExec`.",
-                ty: Ty::Text {
-                    min_length: None,
-                    max_length: None,
-                    pattern: None,
-                },
+                description: "",
+                ty: Ty::Ref(&crate::desc::ACTIVE_OPERATOR),
                 required: true,
                 nullable: false,
                 default: None,

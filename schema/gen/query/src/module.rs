@@ -14,6 +14,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::views::SLOW_QUERIES,
     ],
     types: &[
+        &crate::desc::ACTIVE_OPERATOR,
         &crate::desc::ACTIVE_QUERY_SNAPSHOT,
         &crate::desc::QUERY_ACTIVE_QUERIES_INPUT,
         &crate::desc::QUERY_COMPLETED,

@@ -31,6 +31,13 @@ export type MeasuredCount = number;
  */
 export type MeasuredMilliseconds = number;
 
+/**
+ * A share that depends on the machine and the moment.
+ *
+ * 0 to 100.
+ */
+export type MeasuredPercent = number;
+
 /** Of the operating system. */
 export type ProcessId = number;
 

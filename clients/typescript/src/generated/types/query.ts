@@ -4,6 +4,9 @@ import type * as coreTypes from "./core.js";
 import type * as databaseTypes from "./database.js";
 import type * as wire from "../../runtime/scalars.js";
 
+/** `planning`, or the operator nearest to the result that has made rows, such as `HashJoinExec`. */
+export type ActiveOperator = string;
+
 export interface ActiveQuerySnapshot {
   query_id: coreTypes.GeneratedId;
   /** The login session; absent for a call with an API key. */
@@ -11,12 +14,11 @@ export interface ActiveQuerySnapshot {
   username: string;
   /** The statement, cut after 4,096 characters. */
   sql_text: string;
-  /** What it does: `planning`, or the operator nearest to the result that has made rows. */
-  state: string;
+  state: ActiveOperator;
   /** Since it began. */
   duration_ms: number;
   /** Rows read of tables so far. */
-  rows_processed: number;
+  rows_processed: coreTypes.MeasuredCount;
 }
 
 /** Input of `query.active_queries`. */
@@ -127,17 +129,12 @@ export interface QueryPlan {
 export interface QueryProgress {
   query_id: coreTypes.GeneratedId;
   /** Rows read of tables so far. */
-  rows_scanned: number;
+  rows_scanned: coreTypes.MeasuredCount;
   /** Rows of the result so far. */
   rows_returned: number;
-  /**
-   * Rows scanned of those there are to scan; absent where that is not known.
-   *
-   * 0 to 100.
-   */
-  percentage_complete?: number;
-  /** The operator nearest to the result that has made rows, such as `HashJoinExec`. */
-  current_operation: string;
+  /** Rows scanned of those there are to scan; absent where that is not known. */
+  percentage_complete?: coreTypes.MeasuredPercent;
+  current_operation: ActiveOperator;
   elapsed_ms: number;
   /** At the pace so far; absent where the rows to scan are not known. */
   estimated_remaining_ms?: number;

@@ -30,6 +30,7 @@ from .core import (
     MeasuredBytes,
     MeasuredCount,
     MeasuredMilliseconds,
+    MeasuredPercent,
     ProcessId,
     StreamControl,
     StreamControlKind,
@@ -93,6 +94,7 @@ from .protocol import (
     MutationResult,
 )
 from .query import (
+    ActiveOperator,
     ActiveQuerySnapshot,
     QueryCompleted,
     QueryError,
@@ -148,6 +150,7 @@ from .websocket import (
 )
 
 __all__ = [
+    "ActiveOperator",
     "ActiveQuerySnapshot",
     "Aggregate",
     "AggregateFunction",
@@ -198,6 +201,7 @@ __all__ = [
     "MeasuredBytes",
     "MeasuredCount",
     "MeasuredMilliseconds",
+    "MeasuredPercent",
     "MutationResult",
     "ObjectName",
     "PermissionInfo",

@@ -57,5 +57,8 @@ MeasuredCount: _TypeAlias = int
 MeasuredMilliseconds: _TypeAlias = float
 """A time that was taken, in milliseconds."""
 
+MeasuredPercent: _TypeAlias = float
+"""A share that depends on the machine and the moment."""
+
 ProcessId: _TypeAlias = int
 """Of the operating system."""

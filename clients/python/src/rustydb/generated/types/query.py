@@ -25,11 +25,10 @@ class ActiveQuerySnapshot(_objects.Object, kw_only=True, frozen=True):
     username: str
     sql_text: str
     """The statement, cut after 4,096 characters."""
-    state: str
-    """What it does: `planning`, or the operator nearest to the result that has made rows."""
+    state: ActiveOperator
     duration_ms: int
     """Since it began."""
-    rows_processed: int
+    rows_processed: _m_core.MeasuredCount
     """Rows read of tables so far."""
 
 
@@ -91,14 +90,13 @@ class QueryProgress(
     """`QueryProgress` of module `query`."""
 
     query_id: _m_core.GeneratedId
-    rows_scanned: int
+    rows_scanned: _m_core.MeasuredCount
     """Rows read of tables so far."""
     rows_returned: int
     """Rows of the result so far."""
-    percentage_complete: float | _UnsetType = _UNSET
+    percentage_complete: _m_core.MeasuredPercent | _UnsetType = _UNSET
     """Rows scanned of those there are to scan; absent where that is not known."""
-    current_operation: str
-    """The operator nearest to the result that has made rows, such as `HashJoinExec`."""
+    current_operation: ActiveOperator
     elapsed_ms: int
     estimated_remaining_ms: int | _UnsetType = _UNSET
     """At the pace so far; absent where the rows to scan are not known."""
@@ -169,6 +167,9 @@ class SlowQueryDetected(_objects.Object, kw_only=True, frozen=True):
     start_time: _dt.datetime
     end_time: _dt.datetime
 
+
+ActiveOperator: _TypeAlias = str
+"""`planning`, or the operator nearest to the result that has made rows, such as `HashJoinExec`."""
 
 QueryResultsEvent: _TypeAlias = (
     QueryStarted
