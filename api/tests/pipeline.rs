@@ -10,7 +10,7 @@ use rustydb_api::{Call, Pipeline, Registered};
 use rustydb_contract::descriptor::{
     FieldDesc, ObjectDesc, OperationDesc, OperationKind, PermissionRule, Shape, Ty, TypeDesc,
 };
-use rustydb_contract::host::{Credential, Identity, StatementClassifier};
+use rustydb_contract::host::{Credential, CredentialCell, Identity, StatementClassifier};
 use rustydb_contract::{
     AnswerFuture, CallContext, Interface, Operation, Permissions, Principal, ServiceError, ServiceResult,
 };
@@ -167,7 +167,7 @@ async fn call_with<O: Operation<Service = Doer>>(
 ) -> Result<Value, (&'static str, String)> {
     let call = Call {
         interface: Interface::Rest,
-        credential: token.map(|token| Credential::Bearer(token.to_owned())),
+        credential: CredentialCell::new(token.map(|token| Credential::Bearer(token.to_owned()))),
         request_id: "test".into(),
         timeout_ms,
         input,
