@@ -185,6 +185,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Counts the connections of the server.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     pub fn id(&self) -> String {
         format!("conn-{}", self.number)
     }
@@ -306,6 +311,11 @@ pub struct Subscribed {
 }
 
 impl Subscribed {
+    /// Counts the subscriptions of the server.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     pub fn id(&self) -> String {
         format!("sub-{}", self.number)
     }

@@ -70,10 +70,13 @@ pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, Sche
 
 /// A body may be left out where every field in it may be; utoipa's macro takes any body for a required one.
 fn tell_optional_bodies(openapi: &mut OpenApi, api: &Api) {
+    let operations = api.operations().map(|operation| operation.desc);
+    let views = api.views().map(|view| &view.desc.open);
+    let all: Vec<&OperationDesc> = operations.chain(views).collect();
     let needs_body = |id: &str| {
-        let operation = api.operations().find(|operation| operation.desc.id == id);
+        let operation = all.iter().find(|operation| operation.id == id);
         operation.is_some_and(|operation| {
-            let fields = operation.desc.input_fields().iter();
+            let fields = operation.input_fields().iter();
             fields
                 .filter(|field| field.place == Some(RestPlace::Body))
                 .any(|field| field.required)

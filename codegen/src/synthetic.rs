@@ -179,6 +179,8 @@ impl Resource {
       key: {{$ref: core.GeneratedId, description: Tells it from those of other servers.}}
       size_bytes: {{$ref: core.MeasuredBytes, description: As stored.}}
       elapsed_ms: core.MeasuredMilliseconds
+      readers: {{$ref: core.MeasuredCount, description: Of this moment.}}
+      busy_percent: {{$ref: core.MeasuredPercent, description: Of the last minute.}}
       process: core.ProcessId
       path: core.MachinePath
       timeout_ms: {{type: integer, format: duration}}

@@ -21,7 +21,7 @@ async fn scenario(name: &'static str, title: &'static str) {
     let tags: Vec<&str> = model()
         .modules
         .values()
-        .filter(|module| !module.operations.is_empty())
+        .filter(|module| module.has_service())
         .map(|module| module.name.as_str())
         .collect();
     let mut command = Command::new("node");

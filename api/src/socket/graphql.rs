@@ -55,9 +55,9 @@ async fn upgraded(graphql: Graphql, request: Request) -> ServiceResult<Response>
     let protocols = handshake.protocols(offered.then_some(PROTOCOL));
     Ok(handshake.finish(
         &api,
+        Transport::Graphql,
         protocols,
-        move |api, socket, credential, address| async move {
-            let connection = api.live().connect(Transport::Graphql, address);
+        move |api, connection, socket, credential| async move {
             let language = TransportWs {
                 graphql,
                 offered,

@@ -14,6 +14,7 @@ mod rpc;
 mod session;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -27,7 +28,7 @@ use rustydb_contract_core::errors::{INVALID_REQUEST, PERMISSION_DENIED};
 use serde_json::Value;
 
 use crate::errors::problem;
-use crate::live::Transport;
+use crate::live::{Connection, Transport};
 use crate::registry::Api;
 use crate::rest;
 
@@ -89,15 +90,19 @@ async fn upgrade(api: Api, desc: Option<&'static ViewDesc>, request: Request) ->
         ));
     }
     let protocols = handshake.protocols(speaks_rpc.then_some(JSON_PROTOCOL));
+    let transport = if speaks_rpc {
+        Transport::Rpc
+    } else {
+        Transport::Raw
+    };
     Ok(handshake.finish(
         &api,
+        transport,
         protocols,
-        move |api, socket, credential, address| async move {
+        move |api, connection, socket, credential| async move {
             if speaks_rpc {
-                let connection = api.live().connect(Transport::Rpc, address);
                 rpc::run(api, connection, socket, credential, dedicated).await;
             } else {
-                let connection = api.live().connect(Transport::Raw, address);
                 raw::run(api, connection, socket, credential, dedicated).await;
             }
         },
@@ -149,10 +154,16 @@ impl Handshake {
         }
     }
 
-    /// Answers the upgrade and runs the socket once it is there.
-    pub(crate) fn finish<F, W>(self, api: &Api, protocols: Vec<String>, run: F) -> Response
+    /// Answers the upgrade and runs the socket once it is there. The connection counts from the answer on.
+    pub(crate) fn finish<F, W>(
+        self,
+        api: &Api,
+        transport: Transport,
+        protocols: Vec<String>,
+        run: F,
+    ) -> Response
     where
-        F: FnOnce(Api, WebSocket, CredentialCell, Option<SocketAddr>) -> W + Send + 'static,
+        F: FnOnce(Api, Arc<Connection>, WebSocket, CredentialCell) -> W + Send + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
         let Handshake {
@@ -163,6 +174,7 @@ impl Handshake {
         } = self;
         let request_bytes = api.pipeline().limits().request_bytes;
         let api = api.clone();
+        let connection = api.live().connect(transport, address);
         upgrade
             .protocols(protocols)
             .max_message_size(request_bytes)
@@ -170,7 +182,7 @@ impl Handshake {
             .on_upgrade(move |socket| {
                 let sockets = api.sockets().clone();
                 let credential = CredentialCell::new(credential);
-                sockets.track_future(run(api, socket, credential, address))
+                sockets.track_future(run(api, connection, socket, credential))
             })
             .into_response()
     }

@@ -244,7 +244,11 @@ async fn graphql_introspection_tells_the_published_schema() {
     .await;
     assert_eq!(
         names["__schema"],
-        json!({"queryType": {"name": "Query"}, "mutationType": {"name": "Mutation"}, "subscriptionType": null})
+        json!({
+            "queryType": {"name": "Query"},
+            "mutationType": {"name": "Mutation"},
+            "subscriptionType": {"name": "Subscription"},
+        })
     );
     let script = tools::checkers().join("compare-schemas.mjs");
     let url = format!("{}/graphql", world.base_url());

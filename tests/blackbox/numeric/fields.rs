@@ -304,6 +304,177 @@ const MOVED_BY: &[(&str, &str)] = &[
         "transactions.list_active.transactions[].idle_timeout_ms",
         "numeric_idle_timeouts_are_those_asked_for",
     ),
+    (
+        "websocket.get_connection.bytes_received",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.list_connections.connections[].bytes_received",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.get_connection.bytes_sent",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.list_connections.connections[].bytes_sent",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.get_connection.messages_received",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.list_connections.connections[].messages_received",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.get_connection.messages_sent",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.list_connections.connections[].messages_sent",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.get_connection.subscriptions",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.list_connections.connections[].subscriptions",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.list_connections.total",
+        "numeric_connections_count_what_they_carry",
+    ),
+    (
+        "websocket.get_status.active_connections",
+        "numeric_the_status_counts_connections_and_their_messages",
+    ),
+    (
+        "websocket.get_status.messages_received",
+        "numeric_the_status_counts_connections_and_their_messages",
+    ),
+    (
+        "websocket.get_status.messages_sent",
+        "numeric_the_status_counts_connections_and_their_messages",
+    ),
+    (
+        "websocket.get_status.timestamp",
+        "numeric_the_status_counts_connections_and_their_messages",
+    ),
+    (
+        "websocket.get_status.total_connections",
+        "numeric_the_status_counts_connections_and_their_messages",
+    ),
+    (
+        "websocket.get_status.total_subscriptions",
+        "numeric_the_status_counts_connections_and_their_messages",
+    ),
+    (
+        "websocket.get_status.uptime_seconds",
+        "numeric_the_status_counts_connections_and_their_messages",
+    ),
+    (
+        "websocket.create_subscription.events_sent",
+        "numeric_subscriptions_count_their_events",
+    ),
+    (
+        "websocket.get_subscription.events_sent",
+        "numeric_subscriptions_count_their_events",
+    ),
+    (
+        "websocket.list_subscriptions.subscriptions[].events_sent",
+        "numeric_subscriptions_count_their_events",
+    ),
+    (
+        "websocket.list_subscriptions.total",
+        "numeric_subscriptions_count_their_events",
+    ),
+    (
+        "websocket.broadcast.recipients",
+        "numeric_broadcasts_count_who_receives_them",
+    ),
+    ("Heartbeat.sequence", "numeric_heartbeats_count_from_one"),
+    (
+        "TransactionEvent.duration_ms",
+        "numeric_transactions_tell_their_rows_and_time",
+    ),
+    (
+        "TransactionEvent.modified_rows",
+        "numeric_transactions_tell_their_rows_and_time",
+    ),
+    (
+        "MutationResult.duration_ms",
+        "numeric_commands_tell_how_long_they_took",
+    ),
+    ("QueryRow.row_index", "numeric_a_run_counts_its_rows_and_its_time"),
+    (
+        "QueryRows.row_index",
+        "numeric_a_run_counts_its_rows_and_its_time",
+    ),
+    (
+        "QueryCompleted.rows_returned",
+        "numeric_a_run_counts_its_rows_and_its_time",
+    ),
+    (
+        "QueryCompleted.rows_affected",
+        "numeric_a_run_counts_its_rows_and_its_time",
+    ),
+    (
+        "QueryCompleted.elapsed_ms",
+        "numeric_a_run_counts_its_rows_and_its_time",
+    ),
+    (
+        "QueryProgress.rows_scanned",
+        "numeric_progress_is_that_of_the_scans",
+    ),
+    (
+        "QueryProgress.rows_returned",
+        "numeric_progress_is_that_of_the_scans",
+    ),
+    (
+        "QueryProgress.percentage_complete",
+        "numeric_progress_is_that_of_the_scans",
+    ),
+    (
+        "QueryProgress.elapsed_ms",
+        "numeric_progress_is_that_of_the_scans",
+    ),
+    (
+        "QueryProgress.estimated_remaining_ms",
+        "numeric_progress_is_that_of_the_scans",
+    ),
+    (
+        "QueryExecution.progress_percent",
+        "numeric_runs_are_watched_with_their_time",
+    ),
+    (
+        "QueryExecution.rows_affected",
+        "numeric_runs_are_watched_with_their_time",
+    ),
+    (
+        "QueryExecution.elapsed_ms",
+        "numeric_runs_are_watched_with_their_time",
+    ),
+    (
+        "ActiveQuerySnapshot.duration_ms",
+        "numeric_runs_are_watched_with_their_time",
+    ),
+    (
+        "ActiveQuerySnapshot.rows_processed",
+        "numeric_runs_are_watched_with_their_time",
+    ),
+    (
+        "SlowQueryDetected.execution_time_ms",
+        "numeric_runs_are_watched_with_their_time",
+    ),
+    (
+        "SlowQueryDetected.rows_returned",
+        "numeric_runs_are_watched_with_their_time",
+    ),
+    ("StreamControl.count", "numeric_controls_count_what_they_tell"),
 ];
 
 /// Paths of the numbers below a type; `[]` stands for the items of a list.
@@ -346,7 +517,7 @@ fn numbers_named(name: &str, path: &str, within: &mut Vec<String>, found: &mut B
     within.pop();
 }
 
-/// All numbers that operations answer, and those in the details of errors.
+/// All numbers that operations answer, that events hold, and those in the details of errors.
 fn all() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for operation in model().operations() {
@@ -354,6 +525,12 @@ fn all() -> BTreeSet<String> {
             numbers_named(output, &operation.id, &mut Vec::new(), &mut found);
         }
     }
+    for view in model().views() {
+        for event in &view.events {
+            numbers_named(event, event, &mut Vec::new(), &mut found);
+        }
+    }
+    numbers_named("StreamControl", "StreamControl", &mut Vec::new(), &mut found);
     for error in model().errors.values() {
         if let Some(details) = &error.details {
             numbers_named(details, &error.code, &mut Vec::new(), &mut found);
@@ -380,6 +557,8 @@ fn numeric_every_number_of_the_contract_is_moved_by_a_test() {
 #[test]
 fn numeric_the_tests_of_the_table_exist() {
     let sources = [
+        include_str!("connections.rs"),
+        include_str!("events.rs"),
         include_str!("machine.rs"),
         include_str!("results.rs"),
         include_str!("tables.rs"),

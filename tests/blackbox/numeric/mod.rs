@@ -1,5 +1,7 @@
 //! Every number that an operation answers: the engine is made to move it, and direction and size are checked.
 
+mod connections;
+mod events;
 mod fields;
 mod machine;
 mod results;

@@ -9,6 +9,7 @@ use crate::harness::error::Answer;
 /// Aliases whose values belong to one run.
 const RUN_TYPES: &[&str] = &[
     "ActiveOperator",
+    "ClientAddress",
     "GeneratedId",
     "KeyMaterial",
     "MachinePath",

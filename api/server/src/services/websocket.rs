@@ -9,7 +9,6 @@ use rustydb_contract::stream::Subscription;
 use rustydb_contract::{
     CallContext, Cursor, Empty, Presence, ServiceError, ServiceResult, Timestamp, async_trait,
 };
-use rustydb_contract_core::access::LIMITS;
 use rustydb_contract_core::errors::INVALID_ARGUMENT;
 use rustydb_contract_websocket::errors::{
     CONNECTION_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, TRANSPORT_UNSUITABLE, UNKNOWN_VIEW,
@@ -22,7 +21,12 @@ use rustydb_contract_websocket::{
     WebsocketListConnectionsInput, WebsocketListSubscriptionsInput, WebsocketService, WebsocketStatus,
 };
 use rustydb_runtime::Clock;
+use rustydb_services::identity::paging;
 use serde_json::{Map, Value};
+
+/// Names of the lists in cursors.
+const CONNECTIONS: &str = "connections";
+const SUBSCRIPTIONS: &str = "subscriptions";
 
 pub struct Websocket {
     api: LateApi,
@@ -46,13 +50,15 @@ impl Websocket {
             .ok_or_else(|| connection_not_found(id))
     }
 
-    /// Every open subscription, by connection, then oldest first.
+    /// Every open subscription, oldest first.
     fn subscriptions(&self) -> ServiceResult<Vec<Arc<Subscribed>>> {
         let connections = self.api()?.live().connections();
-        Ok(connections
+        let mut open: Vec<_> = connections
             .iter()
             .flat_map(|connection| connection.subscriptions())
-            .collect())
+            .collect();
+        open.sort_by_key(|subscribed| subscribed.number());
+        Ok(open)
     }
 
     fn subscription(&self, id: &str) -> ServiceResult<Arc<Subscribed>> {
@@ -105,7 +111,9 @@ impl WebsocketService for Websocket {
     ) -> ServiceResult<ConnectionList> {
         let open = self.api()?.live().connections();
         let total = open.len() as u64;
-        let (page, next) = page(open, input.limit, input.after, |connection| connection.id())?;
+        let (page, next) = page(CONNECTIONS, open, input.limit, input.after, |connection| {
+            connection.number()
+        })?;
         Ok(ConnectionList {
             connections: page.iter().map(|connection| shown(connection)).collect(),
             total,
@@ -172,7 +180,9 @@ impl WebsocketService for Websocket {
             open.retain(|subscribed| subscribed.connection_id == *id);
         }
         let total = open.len() as u64;
-        let (page, next) = page(open, input.limit, input.after, |subscribed| subscribed.id())?;
+        let (page, next) = page(SUBSCRIPTIONS, open, input.limit, input.after, |subscribed| {
+            subscribed.number()
+        })?;
         Ok(EventSubscriptionList {
             subscriptions: page.iter().map(|subscribed| described(subscribed)).collect(),
             total,
@@ -296,35 +306,23 @@ fn described(subscribed: &Subscribed) -> EventSubscription {
     }
 }
 
-/// A page of what is open, in its order; the cursor is the id of the last item, and of one that is gone meanwhile it
-/// says where it stood: ids count up.
+/// A page of what is open, in its order. The cursor holds the number of the last item; what is gone meanwhile leaves its
+/// place: numbers count up.
 fn page<T>(
+    list: &str,
     open: Vec<T>,
     limit: Option<u32>,
     after: Option<Cursor>,
-    id: impl Fn(&T) -> String,
+    number: impl Fn(&T) -> u64,
 ) -> ServiceResult<(Vec<T>, Option<Cursor>)> {
-    let number = |id: &str| {
-        id.rsplit('-')
-            .next()
-            .and_then(|number| number.parse::<u64>().ok())
-    };
-    let behind = match &after {
-        None => 0,
-        Some(Cursor(text)) => number(text).ok_or_else(|| {
-            ServiceError::new(
-                &INVALID_ARGUMENT,
-                "after: give the `next` of the page before, unchanged",
-            )
-        })?,
-    };
-    let limit = limit.unwrap_or(LIMITS.page_default) as usize;
-    let mut page: Vec<T> = open
-        .into_iter()
-        .filter(|item| number(&id(item)) > Some(behind))
-        .collect();
-    let has_more = page.len() > limit;
-    page.truncate(limit);
-    let next = page.last().filter(|_| has_more).map(|last| Cursor(id(last)));
+    let behind = paging::after(list, after)?
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    let mut page: Vec<T> = open.into_iter().filter(|item| number(item) > behind).collect();
+    let many = paging::page_items(limit);
+    let has_more = page.len() > many;
+    page.truncate(many);
+    let next = page.last().filter(|_| has_more);
+    let next = next.map(|last| paging::cursor(list, &number(last).to_string()));
     Ok((page, next))
 }

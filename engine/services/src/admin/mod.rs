@@ -24,7 +24,7 @@ const SERVER_NAME: &str = "RustyDB";
 /// Of this package, which has the workspace's version as the binary has.
 const SERVER_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// WebSocket subprotocols that the api library speaks.
-const PROTOCOLS: [&str; 1] = ["rustydb.json"];
+const PROTOCOLS: [&str; 2] = ["graphql-transport-ws", "rustydb.json"];
 /// Name of the list in cursors.
 const USERS: &str = "users";
 

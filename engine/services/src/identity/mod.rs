@@ -44,7 +44,7 @@ pub(crate) mod blocking;
 mod commit;
 pub(crate) mod error;
 mod open;
-pub(crate) mod paging;
+pub mod paging;
 mod passwords;
 pub(crate) mod records;
 mod secret;

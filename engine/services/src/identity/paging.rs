@@ -16,12 +16,12 @@ const CHECK_BYTES: usize = 4;
 const CURSOR_CHARS_MAX: usize = 16_384;
 
 /// Items on a page, of what the caller asked for.
-pub(crate) fn page_items(limit: Option<u32>) -> usize {
+pub fn page_items(limit: Option<u32>) -> usize {
     limit.unwrap_or(LIMITS.page_default).clamp(1, LIMITS.page_max) as usize
 }
 
 /// A page out of up to one item more than it may have; a further one means that there is a next page.
-pub(crate) fn page<T>(
+pub fn page<T>(
     list: &str,
     mut items: Vec<T>,
     items_max: usize,
@@ -36,14 +36,14 @@ pub(crate) fn page<T>(
 }
 
 /// The cursor behind `key` in the list named `list`.
-pub(crate) fn cursor(list: &str, key: &str) -> Cursor {
+pub fn cursor(list: &str, key: &str) -> Cursor {
     let mut bytes = check(list, key.as_bytes()).to_vec();
     bytes.extend_from_slice(key.as_bytes());
     Cursor(BASE64_URL.encode(bytes))
 }
 
 /// The key behind which a page starts.
-pub(crate) fn after(list: &str, cursor: Option<Cursor>) -> ServiceResult<Option<String>> {
+pub fn after(list: &str, cursor: Option<Cursor>) -> ServiceResult<Option<String>> {
     let Some(Cursor(text)) = cursor else {
         return Ok(None);
     };

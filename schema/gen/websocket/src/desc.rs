@@ -375,7 +375,7 @@ pub static EVENT_SUBSCRIPTION_LIST: TypeDesc = TypeDesc {
         fields: &[
             FieldDesc {
                 name: "subscriptions",
-                description: "By connection, then oldest first.",
+                description: "Oldest first.",
                 ty: Ty::Array {
                     items: &Ty::Ref(&crate::desc::EVENT_SUBSCRIPTION),
                     min: None,

@@ -76,7 +76,7 @@ pub struct EventSubscription {
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct EventSubscriptionList {
-    /// By connection, then oldest first.
+    /// Oldest first.
     pub subscriptions: ::std::vec::Vec<crate::types::EventSubscription>,
     /// Open now.
     pub total: ::rustydb_contract_core::MeasuredCount,

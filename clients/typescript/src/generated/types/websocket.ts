@@ -66,7 +66,7 @@ export interface EventSubscription {
 }
 
 export interface EventSubscriptionList {
-  /** By connection, then oldest first. */
+  /** Oldest first. */
   subscriptions: EventSubscription[];
   /** Open now. */
   total: coreTypes.MeasuredCount;

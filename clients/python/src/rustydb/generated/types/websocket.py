@@ -90,7 +90,7 @@ class EventSubscriptionList(_objects.Object, kw_only=True, frozen=True):
     """`EventSubscriptionList` of module `websocket`."""
 
     subscriptions: list[EventSubscription]
-    """By connection, then oldest first."""
+    """Oldest first."""
     total: _m_core.MeasuredCount
     """Open now."""
     next: _scalars.Cursor | _UnsetType = _UNSET
