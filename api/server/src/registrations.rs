@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustydb_api::server::{self, Server};
 use rustydb_api::{LateApi, ModuleApi, Pipeline};
-use rustydb_contract::descriptor::OperationDesc;
+use rustydb_contract::descriptor::{ModuleDesc, OperationDesc, OperationKind};
 use rustydb_contract_core::access::LIMITS;
 use rustydb_runtime::SystemClock;
 use rustydb_services::{Engine, EngineOptions};
@@ -24,6 +24,12 @@ fn modules_of(engine: &Engine) -> Vec<ModuleApi> {
 fn build(engine: &Engine, modules: Vec<ModuleApi>) -> Server {
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
     server::build(pipeline, modules).unwrap()
+}
+
+/// Operations and the openings of views.
+fn declared(module: &'static ModuleDesc) -> impl Iterator<Item = &'static OperationDesc> {
+    let views = module.views.iter().map(|view| &view.open);
+    module.operations.iter().copied().chain(views)
 }
 
 /// What a server lacks of these operations.
@@ -44,10 +50,12 @@ fn missing(server: &Server, contract: &[&'static OperationDesc]) -> BTreeSet<Reg
         .collect();
     let mut missing = BTreeSet::new();
     for desc in contract {
+        let is_view = desc.kind == OperationKind::Stream;
+        let is_open = is_view && server.api.view(desc.id).is_ok();
         let carried = [
-            ("service", server.api.operation(desc).is_ok()),
+            ("service", is_open || server.api.operation(desc).is_ok()),
             ("rest", routed.contains(desc.id)),
-            ("rpc", server.api.rpc_method(desc.id).is_some()),
+            ("rpc", is_open || server.api.rpc_method(desc.id).is_some()),
             ("graphql", fields.contains(desc.graphql)),
         ];
         missing.extend(
@@ -71,12 +79,12 @@ async fn a_registration_that_is_taken_away_is_missed() {
     let modules = || modules_of(&engine);
     let contract: Vec<&'static OperationDesc> = modules()
         .iter()
-        .flat_map(|module| module.desc.operations.iter().copied())
+        .flat_map(|module| declared(module.desc))
         .collect();
     assert_eq!(missing(&build(&engine, modules()), &contract), BTreeSet::new());
 
     // One operation a module: a server is built for each registration that is taken away.
-    for desc in modules().iter().map(|module| module.desc.operations[0]) {
+    for desc in modules().iter().filter_map(|module| module.desc.operations.first().copied()) {
         let without = |take: fn(&mut ModuleApi, &str)| {
             let mut modules = modules();
             let module = modules
@@ -96,6 +104,24 @@ async fn a_registration_that_is_taken_away_is_missed() {
     }
 }
 
+#[tokio::test]
+async fn a_view_that_is_taken_away_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = EngineOptions {
+        data_dir: folder.path().join("data"),
+        clock: Arc::new(SystemClock::new()),
+    };
+    let engine = Engine::open(options).await.unwrap();
+    let contract: Vec<&'static OperationDesc> =
+        modules_of(&engine).iter().flat_map(|module| declared(module.desc)).collect();
+    let mut modules = modules_of(&engine);
+    let module = modules.iter_mut().find(|module| !module.views.is_empty()).unwrap();
+    let id = module.views.remove(0).desc.open.id;
+    // Its route is there, and opens nothing.
+    let expected = BTreeSet::from([("service", id), ("rpc", id), ("graphql", id)]);
+    assert_eq!(missing(&build(&engine, modules), &contract), expected);
+}
+
 /// Routes are taken away by modules: a router gives none back.
 #[tokio::test]
 async fn a_module_without_its_routes_is_missed_on_rest_alone() {
@@ -113,19 +139,15 @@ async fn a_module_without_its_routes_is_missed_on_rest_alone() {
         let mut modules = modules_of(&engine);
         let contract: Vec<&'static OperationDesc> = modules
             .iter()
-            .flat_map(|module| module.desc.operations.iter().copied())
+            .flat_map(|module| declared(module.desc))
             .collect();
         let module = modules
             .iter_mut()
             .find(|module| module.desc.name == name)
             .unwrap();
         module.rest = Default::default();
-        let expected: BTreeSet<Registration> = module
-            .desc
-            .operations
-            .iter()
-            .map(|desc| ("rest", desc.id))
-            .collect();
+        let expected = module.desc;
+        let expected: BTreeSet<Registration> = declared(expected).map(|desc| ("rest", desc.id)).collect();
         assert_eq!(missing(&build(&engine, modules), &contract), expected);
     }
 }
