@@ -24,6 +24,7 @@ async fn scenario(name: &'static str, title: &'static str) {
         .filter(|module| module.has_service())
         .map(|module| module.name.as_str())
         .collect();
+    let views: Vec<&str> = model().views().map(|view| view.open.id.as_str()).collect();
     let mut command = Command::new("node");
     command
         .arg(tools::checkers().join("browser.mjs"))
@@ -32,7 +33,8 @@ async fn scenario(name: &'static str, title: &'static str) {
         .arg(shots.join(format!("{name}.png")))
         .env("API_KEY", key)
         .env("PASSWORD", ADMIN_PASSWORD)
-        .env("TAGS", tags.join(","));
+        .env("TAGS", tags.join(","))
+        .env("VIEWS", views.join(","));
     tokio::task::spawn_blocking(move || run(&mut command))
         .await
         .unwrap();
@@ -47,4 +49,14 @@ async fn browser_swagger_ui_authorises_and_tries_operations() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browser_graphiql_runs_a_query_with_credentials() {
     scenario("graphiql", "GraphiQL").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_asyncapi_shows_every_view() {
+    scenario("asyncapi", "AsyncAPI").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn browser_receives_changes_over_event_source_and_websocket() {
+    scenario("streams", "Streams").await;
 }

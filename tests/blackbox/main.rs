@@ -19,6 +19,7 @@ mod bad_input;
 mod browser;
 mod demo;
 mod documents;
+mod examples;
 mod graphql;
 mod guide;
 mod harness;

@@ -1,6 +1,6 @@
 // Drives the server's pages in Chromium, for the tests named browser_*.
 //   API_KEY=... TAGS=a,b node tests/tools/browser.mjs SCENARIO BASE_URL CHROMIUM PROFILE_FOLDER SCREENSHOT
-// Scenarios: swagger, graphiql. Anything unexpected, a request to another host too, makes the exit code 1.
+// Scenarios: swagger, graphiql, asyncapi, streams. Anything unexpected, a request to another host too, makes the exit code 1.
 
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
@@ -123,6 +123,71 @@ async function graphiql() {
   assert.ok(!kept.includes(bearer), 'the token is not kept in the browser');
 }
 
+// The page of the streams: every channel and message is shown, without a request to another host.
+async function asyncapi() {
+  await page.goto(`${base}/asyncapi`);
+  await page.getByText('table_changes').first().waitFor();
+  const text = await page.locator('body').innerText();
+  const missing = process.env.VIEWS.split(',').filter((view) => !text.includes(view));
+  assert.deepEqual(missing, [], 'every view is on the page');
+}
+
+// EventSource and WebSocket of the browser are told a row that is inserted over GraphQL.
+async function streams() {
+  const bearer = await token();
+  // EventSource cannot set headers. Those that a proxy would add come from here, for it alone.
+  await page.route('**/api/v1/sse/**', (route) =>
+    route.continue({ headers: { ...route.request().headers(), authorization: `Bearer ${bearer}` } }),
+  );
+  await graphql(bearer, 'mutation { databaseCreateTable(name: "orders", columns: [{name: "id", type: "bigint"}], primaryKey: ["id"]) { name } }');
+  await page.goto(`${base}/asyncapi`);
+  await page.evaluate((bearer) => {
+    const told = (globalThis.told = {});
+    const source = new EventSource('/api/v1/sse/database/table-changes?table=orders');
+    told.sse = new Promise((resolve, reject) => {
+      source.addEventListener('TableRowChange', (event) => {
+        source.close();
+        resolve({ id: event.lastEventId, row: JSON.parse(event.data).data.row.data });
+      });
+      source.addEventListener('error', () => reject(new Error('EventSource lost its connection')));
+    });
+    const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/api/v1/ws`, ['rustydb.json', `bearer.${bearer}`]);
+    const params = { view: 'database.table_changes', args: { table: 'orders' } };
+    socket.addEventListener('open', () =>
+      socket.send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'subscribe', params })),
+    );
+    const heard = (wanted) =>
+      new Promise((resolve, reject) => {
+        socket.addEventListener('message', ({ data }) => {
+          const message = JSON.parse(data);
+          if (wanted(message)) resolve(message);
+          if (message.error) reject(new Error(data));
+        });
+        socket.addEventListener('close', ({ code, reason }) => reject(new Error(`closed with ${code} ${reason}`)));
+      });
+    told.ws = heard((message) => message.method === 'event').then((message) => message.params.data.row.data);
+    const opened = new Promise((resolve) => source.addEventListener('open', resolve));
+    return Promise.all([opened, heard((message) => message.result?.subscription)]).then(() => undefined);
+  }, bearer);
+  await graphql(bearer, 'mutation { databaseInsertRows(name: "orders", rows: [{id: 7}]) { inserted } }');
+  const told = await page.evaluate(async () => ({ sse: await globalThis.told.sse, ws: await globalThis.told.ws }));
+  assert.deepEqual(told.sse.row, { id: 7 });
+  assert.match(told.sse.id, /^[\w-]{32}$/, 'the event has a cursor');
+  assert.deepEqual(told.ws, { id: 7 });
+}
+
+// A call over GraphQL that must succeed.
+async function graphql(bearer, query) {
+  const response = await fetch(`${base}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${bearer}` },
+    body: JSON.stringify({ query }),
+  });
+  const body = await response.json();
+  assert.equal(body.errors, undefined, JSON.stringify(body));
+  return body.data;
+}
+
 // An access token: GraphiQL is used with the Authorization header.
 async function token() {
   const response = await fetch(`${base}/api/v1/auth/login`, {
@@ -134,7 +199,7 @@ async function token() {
 }
 
 try {
-  await { swagger, graphiql }[scenario]();
+  await { swagger, graphiql, asyncapi, streams }[scenario]();
   assert.deepEqual(foreign, [], 'the page asks no other host');
   // A refused call is logged by the browser; it was asked for.
   const unexpected = problems.filter((problem) => !problem.includes('401'));

@@ -18,6 +18,16 @@ static TYPESCRIPT: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
+/// Folder of the TypeScript client's compiled examples.
+static TYPESCRIPT_EXAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = typescript_folder();
+    let _alone = alone("typescript");
+    run(Command::new("npm")
+        .args(["run", "--silent", "build:examples"])
+        .current_dir(folder));
+    folder.join("dist/examples")
+});
+
 /// Interpreter of a virtual environment that has what the Python client and its tests need.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
     let _alone = alone("python");
@@ -81,6 +91,10 @@ pub fn typescript_driver() -> Command {
 
 pub fn typescript_folder() -> &'static Path {
     &TYPESCRIPT
+}
+
+pub fn typescript_examples() -> &'static Path {
+    &TYPESCRIPT_EXAMPLES
 }
 
 pub fn python_driver(asynchronous: bool) -> Command {

@@ -1,6 +1,7 @@
 //! Streams over every transport: the same events, from the acknowledgement on, none missed.
 
 mod examples;
+mod foreign;
 mod oracle;
 mod races;
 mod resume;

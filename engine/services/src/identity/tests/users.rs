@@ -412,5 +412,5 @@ async fn roles_and_permissions_are_those_of_the_contract() {
         .await
         .unwrap();
     assert_eq!((version.data_format, version.row_format), (2, 2));
-    assert_eq!(version.protocols, ["rustydb.json"]);
+    assert_eq!(version.protocols, ["graphql-transport-ws", "rustydb.json"]);
 }
