@@ -119,9 +119,7 @@ impl RowWatch {
         let Version { table, predicate } = self.version(change)?;
         let decode = |key: &RowKey, bytes: &Option<Vec<u8>>| {
             let row = bytes.as_ref().map(|bytes| decode_row(&table.columns, bytes));
-            let row = row
-                .transpose()
-                .map_err(|error| table_error(TableError::from(error)))?;
+            let row = row.transpose().map_err(table_error)?;
             ServiceResult::Ok(row.map(|row| (key.clone(), row)))
         };
         let before = decode(&change.key, &change.before)?;
