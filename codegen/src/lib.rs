@@ -8,6 +8,7 @@
 pub mod diagnostics;
 pub mod diff;
 pub mod emit;
+pub mod fixtures;
 pub mod language;
 pub mod lint;
 pub mod load;

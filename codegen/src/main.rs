@@ -1,11 +1,12 @@
 //! `cargo run -p codegen`: rewrites everything generated; see `--help`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use codegen::diagnostics::Diagnostic;
 use codegen::diff::{ACKNOWLEDGED_FILE, Change, Class};
+use codegen::fixtures::{self, Fixtures};
 use codegen::output::Emission;
 use codegen::project::Project;
 
@@ -47,6 +48,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the recorded calls and events of test_data/fixtures in their index.
+    Fixtures {
+        /// Write nothing: say where they are not as the contract has them and exit with 1.
+        #[arg(long)]
+        check: bool,
+    },
     /// Show which published names would change.
     Names {
         /// Publish them as they are now.
@@ -73,6 +80,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Lint { json }) => Ok(report_lint(&project, *json)),
         Some(Command::Diff { against, json }) => show_diff(&project, against.as_deref(), *json),
         Some(Command::Coverage { json }) => show_coverage(&project, *json),
+        Some(Command::Fixtures { check }) => list_fixtures(&project, &arguments.root, *check),
         Some(Command::Names { accept }) => names(&project, *accept),
     }
 }
@@ -141,6 +149,29 @@ fn show_diff(project: &Project, against: Option<&str>, json: bool) -> anyhow::Re
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn list_fixtures(project: &Project, root: &Path, check: bool) -> anyhow::Result<ExitCode> {
+    let model = match project.model() {
+        Ok(model) => model,
+        Err(diagnostics) => return Ok(report(&diagnostics, false)),
+    };
+    let recorded = Fixtures::read(root)?;
+    if !check {
+        let index = root.join(fixtures::FOLDER).join(fixtures::INDEX);
+        std::fs::write(index, recorded.index(&model))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let findings = recorded.check(&model);
+    for finding in &findings {
+        eprintln!("{}/{finding}", fixtures::FOLDER);
+    }
+    if findings.is_empty() {
+        eprintln!("{} files of fixtures: nothing to say", recorded.paths().count());
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Ok(ExitCode::FAILURE)
+    }
 }
 
 fn names(project: &Project, accept: bool) -> anyhow::Result<ExitCode> {

@@ -9,6 +9,7 @@ use crate::harness::credential::Credential;
 use crate::harness::rest::send;
 use crate::harness::rpc::{Socket, answer};
 use crate::harness::server::{ADMIN_PASSWORD, Server, binary};
+use crate::harness::watch::{hear, say, socket};
 
 fn demo(folder: &tempfile::TempDir) -> Server {
     let mut command = binary();
@@ -245,4 +246,100 @@ async fn demo_keeps_its_data_where_it_is_told() {
         before,
         "which goes with the server"
     );
+}
+
+/// The transcripts in the README: blocks without a language.
+fn transcripts() -> String {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let mut transcripts = String::new();
+    let mut lines = text.lines();
+    while let Some(fence) = lines.find(|line| line.starts_with("```")) {
+        for line in lines.by_ref().take_while(|line| *line != "```") {
+            if fence == "```" {
+                transcripts += line;
+                transcripts += "\n";
+            }
+        }
+    }
+    transcripts
+}
+
+/// One thing said or told in a transcript; what is indented goes on with the line before.
+fn turns(transcripts: &str) -> Vec<String> {
+    let mut turns: Vec<String> = Vec::new();
+    for line in transcripts.replace("\\\n", " ").lines() {
+        match turns.last_mut() {
+            Some(turn) if line.starts_with(' ') => turn.push_str(line.trim_start()),
+            _ if line.is_empty() => {}
+            _ => turns.push(line.to_owned()),
+        }
+    }
+    turns
+}
+
+/// Whether a transcript tells what came: `...` stands for further members; times, cursors and the ids of
+/// subscriptions are those of another day.
+fn tells(told: &Value, came: &Value) -> bool {
+    let (Value::Object(told), Value::Object(came)) = (told, came) else {
+        return told == came;
+    };
+    let is_whole = !told.contains_key("...");
+    (!is_whole || told.len() == came.len())
+        && told
+            .iter()
+            .filter(|(name, _)| *name != "...")
+            .all(|(name, value)| {
+                let other = &came[name];
+                match name.as_str() {
+                    "cursor" | "timestamp" | "subscription" => value.is_string() && other.is_string(),
+                    _ => tells(value, other),
+                }
+            })
+}
+
+fn assert_tells(turn: &str, came: &Value) {
+    let told = serde_json::from_str(&turn.replace(", ...", ", \"...\": true")).unwrap();
+    assert!(tells(&told, came), "{came} came instead of\n{turn}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_is_as_the_readme_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = demo(&folder);
+    let text = text(&mut server);
+    let key = text
+        .split("X-API-Key: ")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap();
+    let credential = Credential::ApiKey(key.to_owned());
+    let opened = |path, protocol| socket(server.address(), path, Some(protocol), &credential);
+    let mut rpc = opened("/api/v1/ws", "rustydb.json").await.unwrap();
+    let mut graphql = opened("/graphql", "graphql-transport-ws").await.unwrap();
+    say(&mut graphql, &json!({"type": "connection_init"})).await;
+    assert_eq!(hear(&mut graphql).await.unwrap()["type"], "connection_ack");
+
+    let turns = turns(&transcripts());
+    assert!(turns.len() >= 13, "{turns:#?}");
+    let mut answer = Value::Null;
+    for turn in &turns {
+        let socket = if turn.contains("\"jsonrpc\"") {
+            &mut rpc
+        } else {
+            &mut graphql
+        };
+        match turn.split_at(2) {
+            ("$ ", command) => {
+                let command = command
+                    .replace("rustydb_...", key)
+                    .replace("http://127.0.0.1:8080", &server.base_url);
+                answer = run(&words(&command)).await;
+            }
+            ("> ", message) => say(socket, &serde_json::from_str(message).unwrap()).await,
+            ("< ", message) => assert_tells(message, &hear(socket).await.unwrap()),
+            _ => assert_tells(turn, &answer),
+        }
+    }
 }

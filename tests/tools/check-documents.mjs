@@ -5,11 +5,12 @@
 // - schema.graphql by graphql-js, and every GraphQL document of the reference against it;
 // - TypeScript snippets of the reference, which are JavaScript too, by node's parser;
 // - schemas/*.json by ajv in strict mode but for formats that OpenAPI registers.
+// - test_data/fixtures, outputs and events, by ajv against those schemas.
 // Anything found, a warning too, is printed and makes the exit code 1.
 //
 //   node tests/tools/check-documents.mjs [FOLDER [CHECK...]]
 //
-// FOLDER is docs by default; the checks are openapi, openrpc, asyncapi, graphql, snippets and schemas,
+// FOLDER is docs by default; the checks are openapi, openrpc, asyncapi, graphql, snippets, schemas and fixtures,
 // all unless some are named.
 //
 // Needs the packages of package-lock.json beside it (`npm ci`); uses no network.
@@ -190,6 +191,40 @@ function checkSchemas() {
   done.push(`${files.length} JSON Schemas by ajv`);
 }
 
+// Recorded calls and events, beside the documents, against schemas/*.json.
+function checkFixtures() {
+  const folder = join(docs, '../test_data/fixtures');
+  // Documents that were copied elsewhere have none beside them.
+  if (process.argv[2] && !existsSync(folder)) return;
+  const openrpc = json('openrpc.json');
+  const outputs = new Map(
+    openrpc.methods.map((method) => [method.name, method.result?.schema?.$ref?.split('/').at(-1)]),
+  );
+  const validators = new Map();
+  const fits = (file, type, value) => {
+    if (!validators.has(type)) validators.set(type, strictAjv(Ajv2020).compile(json(`schemas/${type}.json`)));
+    const validate = validators.get(type);
+    if (!validate(value)) found(file, `not a ${type}: ${JSON.stringify(validate.errors)}`);
+  };
+  let values = 0;
+  for (const kind of ['operations', 'views']) {
+    for (const name of readdirSync(join(folder, kind)).sort()) {
+      const { id, examples } = JSON.parse(readFileSync(join(folder, kind, name), 'utf8'));
+      for (const { output, events = [] } of examples) {
+        if (output !== undefined && outputs.get(id)) {
+          fits(name, outputs.get(id), output);
+          values += 1;
+        }
+        for (const { event, data } of events) {
+          fits(name, event, data);
+          values += 1;
+        }
+      }
+    }
+  }
+  done.push(`${values} recorded outputs and events by ajv`);
+}
+
 const checks = {
   openapi: checkOpenApi,
   openrpc: checkOpenRpc,
@@ -197,6 +232,7 @@ const checks = {
   graphql: checkGraphQl,
   snippets: checkSnippets,
   schemas: checkSchemas,
+  fixtures: checkFixtures,
 };
 const chosen = process.argv.slice(3);
 for (const [name, check] of Object.entries(checks)) {

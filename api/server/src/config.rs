@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use rustydb_services::LogRetention;
 use serde::Deserialize;
 
 /// Where the server listens unless told.
@@ -22,12 +23,19 @@ pub struct ServeArguments {
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080].
     #[arg(long, env = "RUSTYDB_LISTEN")]
     pub listen: Option<String>,
-    /// TOML file with `data_dir`, `listen`, `allow_remote`, `log` and `log_format`.
+    /// TOML file with `data_dir`, `listen`, `allow_remote`, `change_log_max_age`, `change_log_max_bytes`, `log` and
+    /// `log_format`.
     #[arg(long, env = "RUSTYDB_CONFIG")]
     pub config: Option<PathBuf>,
     /// Listen on an address that other machines reach although the connection is not encrypted.
     #[arg(long, env = "RUSTYDB_ALLOW_REMOTE")]
     pub allow_remote: bool,
+    /// Seconds for which changes are kept for subscribers that were away [default: 86400].
+    #[arg(long, env = "RUSTYDB_CHANGE_LOG_MAX_AGE", value_name = "SECONDS")]
+    pub change_log_max_age: Option<u64>,
+    /// Bytes of changes that are kept for them, older ones leave first [default: 4294967296].
+    #[arg(long, env = "RUSTYDB_CHANGE_LOG_MAX_BYTES", value_name = "BYTES")]
+    pub change_log_max_bytes: Option<u64>,
     /// What to log, such as `info` or `rustydb_api=debug` [default: info].
     #[arg(long, env = "RUSTYDB_LOG")]
     pub log: Option<String>,
@@ -50,6 +58,8 @@ struct ConfigFile {
     data_dir: Option<PathBuf>,
     listen: Option<String>,
     allow_remote: Option<bool>,
+    change_log_max_age: Option<u64>,
+    change_log_max_bytes: Option<u64>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -59,6 +69,7 @@ struct ConfigFile {
 pub struct Config {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
+    pub log_retention: LogRetention,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -81,12 +92,22 @@ impl Config {
                  127.0.0.1 behind a proxy that ends TLS, or give --allow-remote"
             );
         }
+        let retention = LogRetention::default();
+        let age_us = arguments
+            .change_log_max_age
+            .or(file.change_log_max_age)
+            .map_or(retention.age_us, |seconds| seconds.saturating_mul(1_000_000));
+        let bytes = arguments
+            .change_log_max_bytes
+            .or(file.change_log_max_bytes)
+            .unwrap_or(retention.bytes);
         Ok(Config {
             data_dir: arguments
                 .data_dir
                 .or(file.data_dir)
                 .unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
             listen,
+            log_retention: LogRetention { age_us, bytes },
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments
                 .log_format
@@ -150,6 +171,18 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from("from-file"));
         assert_eq!(config.listen.port(), 7001);
         assert_eq!(config.log_format, LogFormat::Json);
+        std::fs::write(&path, "change_log_max_age = 60\n").unwrap();
+        let config = Config::load(ServeArguments {
+            config: Some(path.clone()),
+            change_log_max_bytes: Some(1_000),
+            ..ServeArguments::default()
+        })
+        .unwrap();
+        let kept = LogRetention {
+            age_us: 60_000_000,
+            bytes: 1_000,
+        };
+        assert_eq!(config.log_retention, kept);
         std::fs::write(&path, "colour = \"red\"\n").unwrap();
         let refused = Config::load(ServeArguments {
             config: Some(path),

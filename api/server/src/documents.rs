@@ -18,10 +18,7 @@ const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 const GRAPHQL: &str = include_str!("../../../docs/schema.graphql");
 
 async fn server(folder: &tempfile::TempDir) -> Server {
-    let options = EngineOptions {
-        data_dir: folder.path().join("data"),
-        clock: Arc::new(SystemClock::new()),
-    };
+    let options = EngineOptions::new(folder.path().join("data"), Arc::new(SystemClock::new()));
     let engine = Engine::open(options).await.unwrap();
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
     server::build(

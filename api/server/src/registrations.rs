@@ -71,10 +71,7 @@ fn missing(server: &Server, contract: &[&'static OperationDesc]) -> BTreeSet<Reg
 #[tokio::test]
 async fn a_registration_that_is_taken_away_is_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let options = EngineOptions {
-        data_dir: folder.path().join("data"),
-        clock: Arc::new(SystemClock::new()),
-    };
+    let options = EngineOptions::new(folder.path().join("data"), Arc::new(SystemClock::new()));
     let engine = Engine::open(options).await.unwrap();
     let modules = || modules_of(&engine);
     let contract: Vec<&'static OperationDesc> = modules()
@@ -107,10 +104,7 @@ async fn a_registration_that_is_taken_away_is_missed() {
 #[tokio::test]
 async fn a_view_that_is_taken_away_is_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let options = EngineOptions {
-        data_dir: folder.path().join("data"),
-        clock: Arc::new(SystemClock::new()),
-    };
+    let options = EngineOptions::new(folder.path().join("data"), Arc::new(SystemClock::new()));
     let engine = Engine::open(options).await.unwrap();
     let contract: Vec<&'static OperationDesc> =
         modules_of(&engine).iter().flat_map(|module| declared(module.desc)).collect();
@@ -126,10 +120,7 @@ async fn a_view_that_is_taken_away_is_missed() {
 #[tokio::test]
 async fn a_module_without_its_routes_is_missed_on_rest_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let options = EngineOptions {
-        data_dir: folder.path().join("data"),
-        clock: Arc::new(SystemClock::new()),
-    };
+    let options = EngineOptions::new(folder.path().join("data"), Arc::new(SystemClock::new()));
     let engine = Engine::open(options).await.unwrap();
     let names: Vec<&str> = modules_of(&engine)
         .iter()

@@ -74,8 +74,8 @@ pub async fn start(
 ) -> anyhow::Result<Running> {
     let recorder = metrics::install()?;
     let options = EngineOptions {
-        data_dir: config.data_dir.clone(),
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        log_retention: config.log_retention,
+        ..EngineOptions::new(&config.data_dir, Arc::clone(&clock) as Arc<dyn Clock>)
     };
     let engine = Arc::new(Engine::open(options).await.context("cannot open the data")?);
     let admin = engine

@@ -20,22 +20,19 @@ use axum::extract::ws::{CloseFrame, WebSocket};
 use parking_lot::Mutex;
 use rustydb_contract::host::{Credential, CredentialCell};
 use rustydb_contract::stream::ViewDesc;
-use rustydb_contract::{Interface, ServiceError, ServiceResult, Timestamp};
+use rustydb_contract::{ServiceError, ServiceResult, Timestamp};
 use rustydb_contract_core::errors::{INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND};
 use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
 
 use super::Dedicated;
-use super::session::{self, Language, Outbox, Socket};
+use super::session::{self, CHOICES, Language, Outbox, Socket, open_for};
 use crate::errors::rpc_error;
 use crate::live::{Broadcast, Connection, Subscribed};
-use crate::pipeline::{Call, request_id};
+use crate::pipeline::request_id;
 use crate::registry::Api;
 use crate::rest::parse_json;
 use crate::streams::Watch;
-
-/// What `subscribe` takes that stands among the arguments of the view.
-const CHOICES: [&str; 4] = ["cursor", "events", "fields", "filter"];
 
 pub(super) async fn run(
     api: Api,
@@ -206,7 +203,7 @@ impl Raw {
         if let (Value::Object(input), Value::Object(data)) = (&mut input, data) {
             input.extend(data.clone());
         }
-        match watch(socket, desc, input).await {
+        match open_for(socket, desc, input).await {
             Ok(opened) => {
                 let run = follow(opened, word, socket.outbox.clone(), Arc::clone(&self.runs));
                 socket.watches.spawn(run);
@@ -246,7 +243,7 @@ impl Raw {
         let Some(Dedicated { desc, input }) = self.dedicated.take() else {
             return;
         };
-        match watch(socket, desc, input).await {
+        match open_for(socket, desc, input).await {
             Ok(opened) => self.acknowledge(socket, opened).await,
             Err(error) => protocol_error(socket, &error, None).await,
         }
@@ -254,7 +251,7 @@ impl Raw {
 
     async fn subscribe(&mut self, socket: &mut Socket, data: &Value) -> ServiceResult<()> {
         let (desc, input) = subscription(&socket.api, data)?;
-        let opened = watch(socket, desc, input).await?;
+        let opened = open_for(socket, desc, input).await?;
         self.acknowledge(socket, opened).await;
         Ok(())
     }
@@ -363,18 +360,6 @@ fn subscription(api: &Api, data: &Value) -> ServiceResult<(&'static ViewDesc, Va
         input.extend(event.map(|event| ("events".to_owned(), json!([event.name]))));
     }
     Ok((desc, Value::Object(input)))
-}
-
-async fn watch(socket: &Socket, desc: &'static ViewDesc, input: Value) -> ServiceResult<Watch> {
-    let call = Call {
-        interface: Interface::Rpc,
-        credential: socket.credential.clone(),
-        request_id: request_id(None),
-        timeout_ms: None,
-        input,
-    };
-    let view = socket.api.view(desc.open.id)?;
-    Watch::open(&socket.api, &socket.connection, view, call).await
 }
 
 /// Sends what comes of a view that a message opened; the end of the run ends it.

@@ -28,7 +28,7 @@ use tokio::task::AbortHandle;
 
 use super::Dedicated;
 use super::message::{Refused, RpcRequest, failure, notification, success};
-use super::session::{self, Language, Outbox, Socket};
+use super::session::{self, CHOICES, Language, Outbox, Socket};
 use crate::errors::rpc_error;
 use crate::live::{Broadcast, Connection};
 use crate::pipeline::{Call, request_id};
@@ -40,9 +40,6 @@ use crate::streams::Watch;
 const CALLS_IN_FLIGHT_MAX: usize = session::CALLS_UNDER_WAY_MAX / 2;
 
 const SUBSCRIBE: &str = "subscribe";
-
-/// What `subscribe` takes beside `view` and `args`; they stand among the arguments of the view.
-const CHOICES: [&str; 4] = ["cursor", "events", "fields", "filter"];
 
 pub(super) async fn run(
     api: Api,

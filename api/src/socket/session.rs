@@ -38,6 +38,9 @@ const MESSAGES_QUEUED_MAX: usize = 64;
 /// Calls that run, wait to run or wait to be answered; further frames stay unread.
 pub(super) const CALLS_UNDER_WAY_MAX: usize = 128;
 
+/// What a message that subscribes takes beside the view's own arguments; a view has no arguments of these names.
+pub(super) const CHOICES: [&str; 4] = ["cursor", "events", "fields", "filter"];
+
 /// How long the peer may take to accept one message; after that nobody is taken to be there.
 const WRITE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -280,7 +283,7 @@ async fn next_request(requests: &mut Option<mpsc::Receiver<Request>>) -> Option<
 }
 
 /// Opens a view with the peer's own credential.
-async fn open_for(socket: &Socket, view: &'static ViewDesc, input: Value) -> ServiceResult<Watch> {
+pub(super) async fn open_for(socket: &Socket, view: &'static ViewDesc, input: Value) -> ServiceResult<Watch> {
     let call = Call {
         interface: Interface::Rpc,
         credential: socket.credential.clone(),

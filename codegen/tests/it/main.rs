@@ -4,6 +4,7 @@
 
 mod command;
 mod diff;
+mod fixtures;
 mod fuzz;
 mod lint;
 mod meta;

@@ -16,6 +16,7 @@ use rustydb_runtime::{Clock, Rng, SystemRng, files};
 use rustydb_sql::{SqlConfig, SqlEngine, SqlError};
 use rustydb_store::error::StoreError;
 use rustydb_store::redb_store::RedbStore;
+use rustydb_store::retention::LogRetention;
 use rustydb_store::seam::{SpaceId, TableStore};
 use rustydb_store::tables::{TableError, Tables};
 
@@ -34,6 +35,19 @@ pub struct EngineOptions {
     pub data_dir: PathBuf,
     /// Made when the process started: uptime is counted from its zero.
     pub clock: Arc<dyn Clock>,
+    /// How much of the change log is kept: for so long a subscription can go on behind a cursor.
+    pub log_retention: LogRetention,
+}
+
+impl EngineOptions {
+    /// Everything but the arguments by default.
+    pub fn new(data_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> EngineOptions {
+        EngineOptions {
+            data_dir: data_dir.into(),
+            clock,
+            log_retention: LogRetention::default(),
+        }
+    }
 }
 
 /// Why an engine does not open.
@@ -69,7 +83,11 @@ impl Engine {
     }
 
     fn open_blocking(options: EngineOptions) -> Result<Engine, EngineError> {
-        let EngineOptions { data_dir, clock } = options;
+        let EngineOptions {
+            data_dir,
+            clock,
+            log_retention,
+        } = options;
         let facts = ServerFacts::starting(Arc::clone(&clock), data_dir.clone());
         make_data_dir(&data_dir)?;
         let store: Arc<dyn TableStore> =
@@ -84,7 +102,7 @@ impl Engine {
             IdentitySettings::default(),
         )?;
         let sql = SqlEngine::new(SqlConfig::default())?;
-        let data = DataEngine::new(tables.clone(), sql, Arc::clone(&clock));
+        let data = DataEngine::new(tables.clone(), sql, Arc::clone(&clock), log_retention);
         let health = Health::new(clock, 0, components(store, tables));
         let admin = Admin::new(identity.clone(), facts);
         Ok(Engine {

@@ -13,3 +13,4 @@ pub mod identity;
 
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use identity::AdminSecret;
+pub use rustydb_store::retention::LogRetention;

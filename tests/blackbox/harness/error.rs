@@ -1,5 +1,6 @@
 //! An error as a caller sees it, whatever carried it.
 
+use codegen::fixtures::RecordedError;
 use serde_json::Value;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,16 @@ impl WireError {
                 .get("details")
                 .filter(|details| !details.is_null())
                 .cloned(),
+        }
+    }
+
+    pub fn recorded(&self) -> RecordedError {
+        RecordedError {
+            code: self.code.clone(),
+            status: self.status,
+            message: self.message.clone(),
+            request_id: self.request_id.clone(),
+            details: self.details.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod client;
 pub mod contract;
 pub mod credential;
 pub mod error;
+pub mod fixtures;
 pub mod graphql;
 pub mod rest;
 pub mod rpc;

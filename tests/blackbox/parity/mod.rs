@@ -12,6 +12,7 @@ pub mod schemas;
 use std::collections::BTreeMap;
 
 use codegen::emit::examples;
+use codegen::fixtures::Recorded;
 use codegen::model::{Example, Operation};
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ use crate::harness::client::{Driver, Language, parse};
 use crate::harness::contract::model;
 use crate::harness::credential::Credential;
 use crate::harness::error::{Answer, WireError};
+use crate::harness::fixtures::Recorder;
 use crate::harness::rpc::Socket;
 use crate::harness::world::World;
 use crate::harness::{graphql, rest};
@@ -72,14 +74,15 @@ impl Way {
         Way { name, world, caller }
     }
 
-    async fn example(&mut self, operation: &'static Operation, example: &Example) -> Answer {
+    /// The input that was sent and what came of it.
+    async fn example(&mut self, operation: &'static Operation, example: &Example) -> (Value, Answer) {
         let input = self.world.prepare(operation, example).await;
         let credential = self.world.credential(&example.role);
         let answer = self.call(operation, &input, &credential).await;
         if operation.id == "auth.logout" && example.role != "nobody" {
             self.world.sign_in(&example.role).await;
         }
-        answer
+        (input, answer)
     }
 
     async fn call(
@@ -114,13 +117,17 @@ async fn parity_every_example_answers_the_same_on_every_interface_and_client() {
         ways.push(Way::new(name).await);
     }
     let mut coverage = Coverage::default();
+    let mut fixtures = Recorder::new(false);
     let mut failures = Vec::new();
     let mut masks = 0;
     for operation in model().operations() {
         for example in &operation.examples {
             let answers =
                 futures::future::join_all(ways.iter_mut().map(|way| way.example(operation, example)));
-            let answers: BTreeMap<&str, Answer> = WAYS.iter().copied().zip(answers.await).collect();
+            let answers = answers.await;
+            fixtures.note(operation, recorded(example, &answers[0]));
+            let answers = answers.into_iter().map(|(_, answer)| answer);
+            let answers: BTreeMap<&str, Answer> = WAYS.iter().copied().zip(answers).collect();
             for (way, answer) in &answers {
                 if answer.is_ok() {
                     coverage.note(way, &operation.id);
@@ -135,12 +142,24 @@ async fn parity_every_example_answers_the_same_on_every_interface_and_client() {
         println!("{}: {} operations succeeded", way.name, coverage.count(way.name));
     }
     failures.extend(coverage.missing(model(), WAYS));
+    failures.extend(fixtures.finish());
     assert!(
         failures.is_empty(),
         "{} failures:\n{}",
         failures.len(),
         failures.join("\n")
     );
+}
+
+fn recorded(example: &Example, (input, answer): &(Value, Answer)) -> Recorded {
+    Recorded {
+        example: example.name.clone(),
+        role: example.role.clone(),
+        input: input.clone(),
+        output: answer.as_ref().ok().cloned(),
+        events: None,
+        error: answer.as_ref().err().map(WireError::recorded),
+    }
 }
 
 /// Notes what is wrong with the answers to one example; answers how many values were masked.

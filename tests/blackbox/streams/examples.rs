@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use codegen::fixtures::{Recorded, RecordedEvent};
 use codegen::model::{Example, StreamClass, View};
 use futures::StreamExt;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::client::{Driver, Language, parse};
 use crate::harness::contract::model;
 use crate::harness::error::WireError;
+use crate::harness::fixtures::Recorder;
 use crate::harness::watch::{Event, TRANSPORTS, Transport, Watcher};
 use crate::harness::world::World;
 use crate::parity::{Masked, not_within, schemas};
@@ -71,9 +73,15 @@ impl Way {
         }
     }
 
-    async fn run(&mut self, view: &'static View, example: &Example) -> Outcome {
+    /// The input that was sent and what came of it.
+    async fn run(&mut self, view: &'static View, example: &Example) -> (Value, Outcome) {
+        let input = self.world.prepare(&view.open, example).await;
+        let outcome = self.watch(view, example, &input).await;
+        (input, outcome)
+    }
+
+    async fn watch(&mut self, view: &'static View, example: &Example, input: &Value) -> Outcome {
         let Way { world, watcher, .. } = self;
-        let input = world.prepare(&view.open, example).await;
         let credential = world.credential(&example.role);
         let take = example.events.len();
         // A snapshot's position is told once all of it is sent.
@@ -85,7 +93,7 @@ impl Way {
         match watcher {
             Means::Transport(transport) => {
                 let mut watcher =
-                    Watcher::open(*transport, world.base_url(), view, &input, &credential).await?;
+                    Watcher::open(*transport, world.base_url(), view, input, &credential).await?;
                 acknowledged(watcher.cursor.is_some());
                 world.steps(&view.open, example, &example.then).await;
                 let mut events = Vec::new();
@@ -95,7 +103,7 @@ impl Way {
                 Ok(events)
             }
             Means::Client(driver) => {
-                let told = driver.watch(&view.open.id, &input, &credential, take).await?;
+                let told = driver.watch(&view.open.id, input, &credential, take).await?;
                 acknowledged(!told["cursor"].is_null());
                 world.steps(&view.open, example, &example.then).await;
                 Ok(items(&driver.events().await?))
@@ -130,6 +138,7 @@ fn items(list: &Value) -> Vec<Event> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_every_example_is_the_same_on_every_transport_and_through_every_client() {
     let mut ways = Way::all().await;
+    let mut fixtures = Recorder::new(true);
     let mut failures = Vec::new();
     let mut watched: BTreeMap<&str, usize> = BTreeMap::new();
     for view in model().views() {
@@ -138,8 +147,10 @@ async fn streams_every_example_is_the_same_on_every_transport_and_through_every_
                 .iter_mut()
                 .filter(|way| way.carries(view))
                 .map(async |way| (way.name, way.run(view, example).await));
-            let outcomes: Vec<(&str, Outcome)> =
-                timed(&view.open.id, &example.name, futures::future::join_all(runs)).await;
+            let runs = timed(&view.open.id, &example.name, futures::future::join_all(runs)).await;
+            fixtures.note(&view.open, recorded(example, &runs[0].1));
+            let outcomes = runs.into_iter().map(|(way, (_, outcome))| (way, outcome));
+            let outcomes: Vec<(&str, Outcome)> = outcomes.collect();
             for (way, outcome) in &outcomes {
                 *watched.entry(way).or_default() += usize::from(outcome.is_ok());
                 check(view, example, way, outcome, &mut failures);
@@ -147,6 +158,7 @@ async fn streams_every_example_is_the_same_on_every_transport_and_through_every_
             compare(view, example, &outcomes, &mut failures);
         }
     }
+    failures.extend(fixtures.finish());
     for (way, count) in &watched {
         println!("{way}: {count} examples received events");
     }
@@ -156,6 +168,26 @@ async fn streams_every_example_is_the_same_on_every_transport_and_through_every_
         failures.len(),
         failures.join("\n")
     );
+}
+
+fn recorded(example: &Example, (input, outcome): &(Value, Outcome)) -> Recorded {
+    let event = |event: &Event| RecordedEvent {
+        event: event.name.clone(),
+        data: event.data.clone(),
+        timestamp: event.timestamp.clone(),
+        cursor: event.cursor.clone(),
+    };
+    Recorded {
+        example: example.name.clone(),
+        role: example.role.clone(),
+        input: input.clone(),
+        output: None,
+        events: outcome
+            .as_ref()
+            .ok()
+            .map(|events| events.iter().map(event).collect()),
+        error: outcome.as_ref().err().map(WireError::recorded),
+    }
 }
 
 /// What takes longer than anything here should is told by name instead of waiting for ever.

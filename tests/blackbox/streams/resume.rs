@@ -1,8 +1,11 @@
 //! What is cut is gone on with, on any transport, by the cursor of the last event: nothing lost, repeated or reordered.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::contract::view;
+use crate::harness::server::Server;
 use crate::harness::watch::{Event, TRANSPORTS, Transport, Watcher};
 use crate::harness::world::World;
 
@@ -101,4 +104,41 @@ async fn streams_one_load_is_watched_alike_on_all_transports_and_resumed_on_any(
         let rest = plain(&take(&mut watcher, whole.len() - cut - 1).await);
         assert_eq!(rest, whole[cut + 1..], "{transport:?} behind {cut}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_a_cursor_is_good_while_its_changes_are_kept() {
+    const WITHIN: Duration = Duration::from_secs(60);
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_in(folder.path(), &["--change-log-max-bytes", "0"]);
+    let world = World::on(server).await;
+    table(&world, "kept").await;
+    let credential = world.credential("admin");
+    let open = |input: Value| {
+        let (url, credential) = (world.base_url(), &credential);
+        async move {
+            Watcher::open(
+                Transport::Rpc,
+                url,
+                view("database.table_changes"),
+                &input,
+                credential,
+            )
+            .await
+        }
+    };
+    let watcher = open(json!({"table": "kept"})).await.unwrap();
+    let cursor = watcher.cursor.clone().unwrap();
+    load(&world, "kept", 1).await;
+    let refused = async {
+        loop {
+            if let Err(error) = open(json!({"table": "kept", "cursor": cursor})).await {
+                return error;
+            }
+        }
+    };
+    let error = tokio::time::timeout(WITHIN, refused)
+        .await
+        .expect("changes are removed");
+    assert_eq!((error.code.as_str(), error.status), ("CURSOR_EXPIRED", 410));
 }

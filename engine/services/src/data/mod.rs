@@ -41,6 +41,7 @@ use rustydb_contract_transactions::TransactionEvent;
 use rustydb_runtime::Clock;
 use rustydb_sql::SqlEngine;
 use rustydb_store::feed::Feed;
+use rustydb_store::retention::LogRetention;
 use rustydb_store::tables::Tables;
 use rustydb_store::transactions::TransactionRegistry;
 
@@ -70,7 +71,7 @@ impl DataEngine {
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn new(tables: Tables, sql: SqlEngine, clock: Arc<dyn Clock>) -> DataEngine {
+    pub fn new(tables: Tables, sql: SqlEngine, clock: Arc<dyn Clock>, retention: LogRetention) -> DataEngine {
         let lifecycle = Topic::new();
         let observer = Lifecycle {
             clock: Arc::clone(&clock),
@@ -78,7 +79,7 @@ impl DataEngine {
         };
         let transactions = TransactionRegistry::new(tables.clone()).observed(Arc::new(observer));
         let transactions = Arc::new(transactions);
-        let sweep = Sweep::start(&transactions, &tables, &clock);
+        let sweep = Sweep::start(&transactions, &tables, &clock, retention);
         let running = RunningStatements::new(Arc::clone(&clock));
         let feed = Feed::new(Arc::clone(tables.store()));
         DataEngine {

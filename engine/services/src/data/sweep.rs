@@ -25,9 +25,14 @@ impl Sweep {
         transactions: &Arc<TransactionRegistry>,
         tables: &Tables,
         clock: &Arc<dyn Clock>,
+        retention: LogRetention,
     ) -> Sweep {
         let idle = tokio::spawn(roll_back_idle(Arc::downgrade(transactions)));
-        let log = tokio::spawn(trim_log(Arc::downgrade(tables.store()), Arc::clone(clock)));
+        let log = tokio::spawn(trim_log(
+            Arc::downgrade(tables.store()),
+            Arc::clone(clock),
+            retention,
+        ));
         Sweep(Mutex::new(vec![idle, log]))
     }
 
@@ -61,14 +66,13 @@ async fn roll_back_idle(transactions: Weak<TransactionRegistry>) {
     }
 }
 
-async fn trim_log(store: Weak<dyn TableStore>, clock: Arc<dyn Clock>) {
+async fn trim_log(store: Weak<dyn TableStore>, clock: Arc<dyn Clock>, retention: LogRetention) {
     loop {
         tokio::time::sleep(TRIM_INTERVAL).await;
         loop {
             let Some(store) = store.upgrade() else { return };
             let now_us = clock.now_us();
-            let step =
-                tokio::task::spawn_blocking(move || LogRetention::default().step(&*store, now_us)).await;
+            let step = tokio::task::spawn_blocking(move || retention.step(&*store, now_us)).await;
             match step {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => break,

@@ -21,6 +21,7 @@ use rustydb_contract_transactions::TransactionsService;
 use rustydb_contract_transactions::operations as transactions;
 use rustydb_runtime::ManualClock;
 use rustydb_sql::{SqlConfig, SqlEngine};
+use rustydb_store::retention::LogRetention;
 use rustydb_store::seam::TableStore;
 use rustydb_store::tables::Tables;
 use rustydb_store::testing::MemStore;
@@ -56,7 +57,7 @@ impl World {
         let tables = Tables::open(store, clock.clone()).unwrap();
         let sql = SqlEngine::new(config).unwrap();
         World {
-            engine: DataEngine::new(tables, sql, clock.clone()),
+            engine: DataEngine::new(tables, sql, clock.clone(), LogRetention::default()),
             clock,
         }
     }
