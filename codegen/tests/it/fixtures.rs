@@ -139,7 +139,7 @@ fn fixtures_that_are_damaged_are_found() {
             count += 1;
         }
     }
-    println!("{count} damaged files, all found");
+    eprintln!("{count} damaged files, all found");
     let mut more = fixtures.clone();
     more.put("operations/no.such.json", "{}".to_owned());
     assert_eq!(

@@ -1,6 +1,7 @@
 //! GraphQL over HTTP: what the specifications of both say, and the contract's errors in it.
 
 mod documents;
+mod socket;
 mod transport;
 
 use serde_json::{Value, json};
