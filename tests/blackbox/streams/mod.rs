@@ -5,3 +5,4 @@ mod foreign;
 mod oracle;
 mod races;
 mod resume;
+mod rights;
