@@ -2,6 +2,7 @@
 
 mod examples;
 mod foreign;
+mod loss;
 mod oracle;
 mod races;
 mod resume;
