@@ -18,6 +18,6 @@ mod socket;
 mod sse;
 pub mod streams;
 
-pub use pipeline::{Call, Called, Pipeline};
+pub use pipeline::{Call, Called, Pipeline, Totals};
 pub use registry::{Api, LateApi, ModuleApi, Registered};
 pub use streams::RegisteredView;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use parking_lot::Mutex;
 use rustydb_contract::descriptor::{
     FieldDesc, Limits, OperationDesc, OperationKind, PermissionRule, Shape, Ty, TypeDesc,
 };
@@ -49,6 +50,25 @@ pub struct Pipeline {
     draining: AtomicBool,
     commands: Arc<Topic<Called>>,
     errors: Arc<Topic<Called>>,
+    totals: Mutex<Totals>,
+}
+
+/// Calls, and openings of views, since the server started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    pub answered: u64,
+    /// Those of them that answered an error.
+    pub failed: u64,
+    /// From arrival to answer, of all of them together.
+    pub elapsed: Duration,
+}
+
+impl Totals {
+    /// From arrival to answer; zero before the first call.
+    pub fn average(&self) -> Duration {
+        let seconds = self.elapsed.as_secs_f64() / self.answered.max(1) as f64;
+        Duration::from_secs_f64(seconds)
+    }
 }
 
 /// A call that was answered.
@@ -117,6 +137,7 @@ impl Pipeline {
             draining: AtomicBool::new(false),
             commands: Topic::new(),
             errors: Topic::new(),
+            totals: Mutex::default(),
         }
     }
 
@@ -149,6 +170,7 @@ impl Pipeline {
         let elapsed = begun.elapsed();
         let code = result.as_ref().err().map_or("OK", ServiceError::code);
         measure(desc, interface, code, elapsed);
+        self.count(result.is_err(), elapsed);
         self.tell(desc, caller.as_ref(), &request_id, result.as_deref(), elapsed);
         span.in_scope(|| match &result {
             Ok(_) => tracing::debug!(elapsed_us = elapsed.as_micros() as u64, "done"),
@@ -193,6 +215,7 @@ impl Pipeline {
         };
         let code = result.as_ref().err().map_or("OK", ServiceError::code);
         measure(desc, interface, code, begun.elapsed());
+        self.count(result.is_err(), begun.elapsed());
         if let Err(error) = &result {
             self.tell(desc, caller.as_ref(), &request_id, Err(error), begun.elapsed());
         }
@@ -229,6 +252,17 @@ impl Pipeline {
         if desc.kind == OperationKind::Command || desc.kind == OperationKind::Job {
             self.commands.publish(called);
         }
+    }
+
+    fn count(&self, failed: bool, elapsed: Duration) {
+        let mut totals = self.totals.lock();
+        totals.answered += 1;
+        totals.failed += u64::from(failed);
+        totals.elapsed += elapsed;
+    }
+
+    pub fn totals(&self) -> Totals {
+        *self.totals.lock()
     }
 
     /// Commands as they are answered.

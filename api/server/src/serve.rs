@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, ServeArguments};
-use crate::services::{Protocol, Websocket};
+use crate::services::{Monitoring, Protocol, Websocket};
 use crate::{metrics, pages, secret};
 
 /// How long calls under way may go on once the server stops.
@@ -121,6 +121,7 @@ pub fn modules(engine: &Engine, api: &LateApi, clock: Arc<dyn Clock>) -> Vec<rus
         rustydb_api_auth::module(engine.auth()),
         rustydb_api_database::module(engine.database()),
         rustydb_api_health::module(engine.health()),
+        rustydb_api_monitoring::module(Arc::new(Monitoring::new(api.clone(), engine.load()))),
         rustydb_api_protocol::module(Arc::new(Protocol::new(api.clone()))),
         rustydb_api_query::module(engine.query()),
         rustydb_api_sql::module(engine.sql()),

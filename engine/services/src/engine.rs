@@ -76,6 +76,17 @@ pub struct Engine {
     health: Arc<Health>,
 }
 
+/// What the engine has to do at the moment.
+#[derive(Clone)]
+pub struct EngineLoad(DataEngine);
+
+impl EngineLoad {
+    /// Statements that run.
+    pub fn statements(&self) -> usize {
+        self.0.statements_running()
+    }
+}
+
 impl Engine {
     /// Opens or creates the data directory and recovers what a crash left.
     pub async fn open(options: EngineOptions) -> Result<Engine, EngineError> {
@@ -130,6 +141,10 @@ impl Engine {
 
     pub fn identity(&self) -> Arc<dyn Identity> {
         Arc::new(self.identity.clone())
+    }
+
+    pub fn load(&self) -> EngineLoad {
+        EngineLoad(self.data.clone())
     }
 
     pub fn classifier(&self) -> Arc<dyn StatementClassifier> {

@@ -11,6 +11,6 @@ mod engine;
 pub mod health;
 pub mod identity;
 
-pub use engine::{Engine, EngineError, EngineOptions};
+pub use engine::{Engine, EngineError, EngineLoad, EngineOptions};
 pub use identity::AdminSecret;
 pub use rustydb_store::retention::LogRetention;

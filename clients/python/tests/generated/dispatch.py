@@ -439,6 +439,25 @@ class HealthGetSummaryInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `health.get_summary`."""
 
 
+class MonitoringMetricsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `monitoring.metrics`."""
+
+    in_interval: int | _UnsetType = _field(default=_UNSET, name="interval")
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class MonitoringSystemMetricsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `monitoring.system_metrics`."""
+
+    in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
+    in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_metric_types: list[_types.MetricType] | _UnsetType = _field(default=_UNSET, name="metric_types")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class ProtocolErrorStreamInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `protocol.error_stream`."""
 
@@ -1086,6 +1105,16 @@ VIEWS: dict[str, ViewEntry] = {
         input=DatabaseTableModificationsInput,
         watch=lambda client: client.database.table_modifications,
         watch_async=lambda client: client.database.table_modifications,
+    ),
+    "monitoring.metrics": ViewEntry(
+        input=MonitoringMetricsInput,
+        watch=lambda client: client.monitoring.metrics,
+        watch_async=lambda client: client.monitoring.metrics,
+    ),
+    "monitoring.system_metrics": ViewEntry(
+        input=MonitoringSystemMetricsInput,
+        watch=lambda client: client.monitoring.system_metrics,
+        watch_async=lambda client: client.monitoring.system_metrics,
     ),
     "protocol.error_stream": ViewEntry(
         input=ProtocolErrorStreamInput,

@@ -755,6 +755,30 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "monitoring.metrics" => {
+            watched(
+                client
+                    .monitoring()
+                    .metrics(
+                        &typed::<
+                            ::rustydb_contract_monitoring::MonitoringMetricsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "monitoring.system_metrics" => {
+            watched(
+                client
+                    .monitoring()
+                    .system_metrics(
+                        &typed::<
+                            ::rustydb_contract_monitoring::MonitoringSystemMetricsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "protocol.error_stream" => {
             watched(
                 client

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod core;
 pub mod database;
 pub mod health;
+pub mod monitoring;
 pub mod protocol;
 pub mod query;
 pub mod sql;
@@ -21,6 +22,7 @@ pub static MODULES: &[&::rustydb_contract::descriptor::ModuleDesc] = &[
     &::rustydb_contract_core::MODULE,
     &::rustydb_contract_database::MODULE,
     &::rustydb_contract_health::MODULE,
+    &::rustydb_contract_monitoring::MODULE,
     &::rustydb_contract_protocol::MODULE,
     &::rustydb_contract_query::MODULE,
     &::rustydb_contract_sql::MODULE,
@@ -45,6 +47,12 @@ impl crate::Client {
     /// Whether the server lives, is ready, and what its parts say.
     pub fn health(&self) -> health::HealthApi<'_> {
         health::HealthApi { client: self }
+    }
+    /// What the machine and the server do, in numbers.
+    pub fn monitoring(&self) -> monitoring::MonitoringApi<'_> {
+        monitoring::MonitoringApi {
+            client: self,
+        }
     }
     /// What the interfaces themselves tell.
     pub fn protocol(&self) -> protocol::ProtocolApi<'_> {

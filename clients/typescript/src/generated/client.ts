@@ -6,6 +6,7 @@ import * as adminModule from "./modules/admin.js";
 import * as authModule from "./modules/auth.js";
 import * as databaseModule from "./modules/database.js";
 import * as healthModule from "./modules/health.js";
+import * as monitoringModule from "./modules/monitoring.js";
 import * as protocolModule from "./modules/protocol.js";
 import * as queryModule from "./modules/query.js";
 import * as sqlModule from "./modules/sql.js";
@@ -25,6 +26,8 @@ export class RustyDB {
   readonly database: databaseModule.DatabaseOperations;
   /** Whether the server lives, is ready, and what its parts say. */
   readonly health: healthModule.HealthOperations;
+  /** What the machine and the server do, in numbers. */
+  readonly monitoring: monitoringModule.MonitoringOperations;
   /** What the interfaces themselves tell. */
   readonly protocol: protocolModule.ProtocolOperations;
   /** How statements are planned. */
@@ -42,6 +45,7 @@ export class RustyDB {
     this.auth = new authModule.AuthOperations(caller);
     this.database = new databaseModule.DatabaseOperations(caller);
     this.health = new healthModule.HealthOperations(caller);
+    this.monitoring = new monitoringModule.MonitoringOperations(caller);
     this.protocol = new protocolModule.ProtocolOperations(caller);
     this.query = new queryModule.QueryOperations(caller);
     this.sql = new sqlModule.SqlOperations(caller);

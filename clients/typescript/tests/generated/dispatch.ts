@@ -5,6 +5,7 @@ import type * as adminTypes from "../../src/generated/types/admin.js";
 import type * as authTypes from "../../src/generated/types/auth.js";
 import type * as databaseTypes from "../../src/generated/types/database.js";
 import type * as healthTypes from "../../src/generated/types/health.js";
+import type * as monitoringTypes from "../../src/generated/types/monitoring.js";
 import type * as protocolTypes from "../../src/generated/types/protocol.js";
 import type * as queryTypes from "../../src/generated/types/query.js";
 import type * as sqlTypes from "../../src/generated/types/sql.js";
@@ -108,6 +109,8 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["database.schema_changes", (db, input, options) => db.database.schemaChanges(input as databaseTypes.DatabaseSchemaChangesInput, options)],
   ["database.table_changes", (db, input, options) => db.database.tableChanges(input as databaseTypes.DatabaseTableChangesInput, options)],
   ["database.table_modifications", (db, input, options) => db.database.tableModifications(input as databaseTypes.DatabaseTableModificationsInput, options)],
+  ["monitoring.metrics", (db, input, options) => db.monitoring.metrics(input as monitoringTypes.MonitoringMetricsInput, options)],
+  ["monitoring.system_metrics", (db, input, options) => db.monitoring.systemMetrics(input as monitoringTypes.MonitoringSystemMetricsInput, options)],
   ["protocol.error_stream", (db, input, options) => db.protocol.errorStream(input as protocolTypes.ProtocolErrorStreamInput, options)],
   ["protocol.heartbeat", (db, input, options) => db.protocol.heartbeat(input as protocolTypes.ProtocolHeartbeatInput, options)],
   ["protocol.live_operation", (db, input, options) => db.protocol.liveOperation(input as protocolTypes.ProtocolLiveOperationInput, options)],

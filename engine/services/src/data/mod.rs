@@ -96,6 +96,11 @@ impl DataEngine {
         }
     }
 
+    /// Statements that run at the moment.
+    pub(crate) fn statements_running(&self) -> usize {
+        self.inner.running.count()
+    }
+
     /// Ends background work; to be called once no call is under way. Open transactions are never committed.
     pub async fn close(&self) {
         self.inner.sweep.stop().await;

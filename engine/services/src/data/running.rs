@@ -102,6 +102,10 @@ impl RunningStatements {
         self.running.lock().values().cloned().collect()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.running.lock().len()
+    }
+
     pub(super) fn changes(&self) -> &Arc<Topic<RunChange>> {
         &self.changes
     }

@@ -11,6 +11,7 @@ from .aio import admin as _aio_admin
 from .aio import auth as _aio_auth
 from .aio import database as _aio_database
 from .aio import health as _aio_health
+from .aio import monitoring as _aio_monitoring
 from .aio import protocol as _aio_protocol
 from .aio import query as _aio_query
 from .aio import sql as _aio_sql
@@ -20,6 +21,7 @@ from .sync import admin as _sync_admin
 from .sync import auth as _sync_auth
 from .sync import database as _sync_database
 from .sync import health as _sync_health
+from .sync import monitoring as _sync_monitoring
 from .sync import protocol as _sync_protocol
 from .sync import query as _sync_query
 from .sync import sql as _sync_sql
@@ -62,6 +64,11 @@ class Client(_BaseClient):
     def health(self) -> _sync_health.Health:
         """Whether the server lives, is ready, and what its parts say."""
         return _sync_health.Health(self._caller)
+
+    @property
+    def monitoring(self) -> _sync_monitoring.Monitoring:
+        """What the machine and the server do, in numbers."""
+        return _sync_monitoring.Monitoring(self._caller)
 
     @property
     def protocol(self) -> _sync_protocol.Protocol:
@@ -113,6 +120,11 @@ class AsyncClient(_AsyncBaseClient):
     def health(self) -> _aio_health.Health:
         """Whether the server lives, is ready, and what its parts say."""
         return _aio_health.Health(self._caller)
+
+    @property
+    def monitoring(self) -> _aio_monitoring.Monitoring:
+        """What the machine and the server do, in numbers."""
+        return _aio_monitoring.Monitoring(self._caller)
 
     @property
     def protocol(self) -> _aio_protocol.Protocol:

@@ -86,6 +86,12 @@ from .health import (
     Readiness,
     Startup,
 )
+from .monitoring import (
+    ApiMetrics,
+    MetricType,
+    MonitoringMetricsEvent,
+    SystemMetrics,
+)
 from .protocol import (
     CallError,
     CallOutcome,
@@ -159,6 +165,7 @@ __all__ = [
     "AggregateValue",
     "ApiKey",
     "ApiKeyList",
+    "ApiMetrics",
     "BatchResult",
     "Broadcast",
     "BroadcastResult",
@@ -202,6 +209,8 @@ __all__ = [
     "MeasuredCount",
     "MeasuredMilliseconds",
     "MeasuredPercent",
+    "MetricType",
+    "MonitoringMetricsEvent",
     "MutationResult",
     "ObjectName",
     "PermissionInfo",
@@ -250,6 +259,7 @@ __all__ = [
     "StatementOutcome",
     "StreamControl",
     "StreamControlKind",
+    "SystemMetrics",
     "Table",
     "TableChange",
     "TableList",
