@@ -8,6 +8,61 @@ use crate::harness::contract::model;
 
 /// Path of a number, as operation and steps, to the test that moves it.
 const MOVED_BY: &[(&str, &str)] = &[
+    ("ApiMetrics.total_requests", "numeric_calls_are_counted_and_timed"),
+    (
+        "ApiMetrics.successful_requests",
+        "numeric_calls_are_counted_and_timed",
+    ),
+    (
+        "ApiMetrics.failed_requests",
+        "numeric_calls_are_counted_and_timed",
+    ),
+    (
+        "ApiMetrics.avg_response_time_ms",
+        "numeric_calls_are_counted_and_timed",
+    ),
+    (
+        "ApiMetrics.active_connections",
+        "numeric_samples_count_connections",
+    ),
+    ("ApiMetrics.active_queries", "numeric_samples_count_statements"),
+    (
+        "SystemMetrics.active_connections",
+        "numeric_samples_count_connections",
+    ),
+    ("SystemMetrics.active_queries", "numeric_samples_count_statements"),
+    (
+        "SystemMetrics.cpu_usage",
+        "numeric_processors_are_busy_while_something_computes",
+    ),
+    (
+        "SystemMetrics.memory_usage",
+        "numeric_memory_of_the_machine_is_what_the_kernel_says",
+    ),
+    (
+        "SystemMetrics.memory_total",
+        "numeric_memory_of_the_machine_is_what_the_kernel_says",
+    ),
+    (
+        "SystemMetrics.memory_percent",
+        "numeric_memory_of_the_machine_is_what_the_kernel_says",
+    ),
+    (
+        "SystemMetrics.disk_read_bps",
+        "numeric_bytes_of_disks_are_told_as_they_move",
+    ),
+    (
+        "SystemMetrics.disk_write_bps",
+        "numeric_bytes_of_disks_are_told_as_they_move",
+    ),
+    (
+        "SystemMetrics.network_rx_bps",
+        "numeric_bytes_of_networks_are_told_as_they_move",
+    ),
+    (
+        "SystemMetrics.network_tx_bps",
+        "numeric_bytes_of_networks_are_told_as_they_move",
+    ),
     (
         "SYNTAX_ERROR.column",
         "numeric_positions_follow_the_text_before_them",

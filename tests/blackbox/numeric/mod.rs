@@ -3,6 +3,7 @@
 mod connections;
 mod events;
 mod fields;
+mod load;
 mod machine;
 mod results;
 mod tables;
