@@ -62,13 +62,9 @@ async fn numeric_calls_are_counted_and_timed() {
     for _ in 0..20 {
         call(&world, "database.count_rows", json!({"name": "t"})).await;
     }
+    let (missing, admin) = (json!({"name": "none"}), world.credential("admin"));
     for _ in 0..7 {
-        let failed = world.call(
-            "database.count_rows",
-            &json!({"name": "none"}),
-            &world.credential("admin"),
-        );
-        assert!(failed.await.is_err());
+        assert!(world.call("database.count_rows", &missing, &admin).await.is_err());
     }
     let took = begun.elapsed().as_secs_f64() * 1_000.0;
     let total = number(&before, "/total_requests");
@@ -99,13 +95,9 @@ async fn numeric_samples_count_connections() {
     assert_eq!(number(&api.event().await.data, "/active_connections"), before);
     let mut sockets = Vec::new();
     for _ in 0..3 {
-        let opened = socket(
-            world.server.address(),
-            "/api/v1/ws",
-            None,
-            &world.credential("admin"),
-        );
-        sockets.push(opened.await.unwrap());
+        let admin = world.credential("admin");
+        let opened = socket(world.server.address(), "/api/v1/ws", None, &admin).await;
+        sockets.push(opened.unwrap());
     }
     for (samples, event) in [(&mut system, "SystemMetrics"), (&mut api, "ApiMetrics")] {
         until(samples, event, "three connections more", |sample| {
@@ -258,12 +250,12 @@ async fn numeric_bytes_of_networks_are_told_as_they_move() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut receiver, _) = listener.accept().unwrap();
+    let reading = AtomicBool::new(true);
     let seen = std::thread::scope(|scope| {
         scope.spawn(move || {
             let bytes = vec![7; MIB];
             while sender.write_all(&bytes).is_ok() {}
         });
-        let reading = AtomicBool::new(true);
         let reading = &reading;
         scope.spawn(move || {
             let mut bytes = vec![0; MIB];
