@@ -101,7 +101,16 @@ fn variant(map: &Map<String, Value>, union: &'static Union) -> Value {
         .find(|variant| variant.target == type_name)
         .unwrap();
     let mut out = Map::from_iter([(union.tag.clone(), Value::from(variant.value.as_str()))]);
-    out.extend(object_fields(map, contract::fields(&variant.target)));
+    let fields = contract::fields(&variant.target);
+    let mut map = map.clone();
+    for field in fields {
+        // A field whose type another variant has otherwise stands under an alias in the document.
+        let alias = names::camel(&format!("{}_{}", variant.value, field.name));
+        if let Some(value) = map.shift_remove(&alias) {
+            map.insert(names::graphql::field(&field.name), value);
+        }
+    }
+    out.extend(object_fields(&map, fields));
     Value::Object(out)
 }
 

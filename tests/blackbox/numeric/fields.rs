@@ -614,6 +614,7 @@ fn numeric_the_tests_of_the_table_exist() {
     let sources = [
         include_str!("connections.rs"),
         include_str!("events.rs"),
+        include_str!("load.rs"),
         include_str!("machine.rs"),
         include_str!("results.rs"),
         include_str!("tables.rs"),
