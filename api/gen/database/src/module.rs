@@ -37,7 +37,9 @@ pub fn module(service: Arc<dyn DatabaseService>) -> ModuleApi {
             Registered::new::<operations::UpsertRow>(Arc::clone(&service)),
         ]),
         views: Vec::from([
+            RegisteredView::new::<views::AggregateChanges>(Arc::clone(&service)),
             RegisteredView::new::<views::Events>(Arc::clone(&service)),
+            RegisteredView::new::<views::QueryChanges>(Arc::clone(&service)),
             RegisteredView::new::<views::RowChanges>(Arc::clone(&service)),
             RegisteredView::new::<views::RowDeleted>(Arc::clone(&service)),
             RegisteredView::new::<views::RowInserted>(Arc::clone(&service)),
@@ -68,7 +70,9 @@ pub fn module(service: Arc<dyn DatabaseService>) -> ModuleApi {
             .routes(routes!(rest::update_row))
             .routes(routes!(rest::update_rows))
             .routes(routes!(rest::upsert_row))
+            .routes(routes!(rest::aggregate_changes))
             .routes(routes!(rest::events))
+            .routes(routes!(rest::query_changes))
             .routes(routes!(rest::row_changes))
             .routes(routes!(rest::row_deleted))
             .routes(routes!(rest::row_inserted))

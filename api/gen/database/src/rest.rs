@@ -380,6 +380,25 @@ pub async fn upsert_row(
 ) -> Response {
     rest::handle(api, &operations::UPSERT_ROW, path, request).await
 }
+/// Watch aggregates over the rows that match.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/database/aggregate-changes",
+    operation_id = "database.aggregate_changes",
+    tag = "database",
+    summary = "Watch aggregates over the rows that match.",
+    description = "The first event is the present result; commits are told together as by `query_changes`. COUNT, and SUM of integers and decimals, are maintained; with any other function among them all are polled.",
+    params(views::AggregateChanges),
+    responses(views::AggregateChanges),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn aggregate_changes(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::AGGREGATE_CHANGES, path, request).await
+}
 /// Watch every change of rows and definitions in a database.
 #[utoipa::path(
     get,
@@ -393,6 +412,25 @@ pub async fn upsert_row(
 )]
 pub async fn events(api: State<Api>, path: RawPathParams, request: Request) -> Response {
     rest::stream(api, &views::EVENTS, path, request).await
+}
+/// Watch the rows that match.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/database/query-changes",
+    operation_id = "database.query_changes",
+    tag = "database",
+    summary = "Watch the rows that match.",
+    description = "The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.",
+    params(views::QueryChanges),
+    responses(views::QueryChanges),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn query_changes(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::QUERY_CHANGES, path, request).await
 }
 /// Watch one row.
 #[utoipa::path(

@@ -330,6 +330,18 @@ class DatabaseUpsertRowInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
+class DatabaseAggregateChangesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `database.aggregate_changes`."""
+
+    in_table: _types.ObjectName = _field(name="table")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_aggregates: list[_types.Aggregate] = _field(name="aggregates")
+    in_where_clause: _types.Filter | _UnsetType = _field(default=_UNSET, name="where_clause")
+    in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class DatabaseEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.events`."""
 
@@ -337,6 +349,19 @@ class DatabaseEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_tables: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="tables")
     in_cursor: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="cursor")
     in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class DatabaseQueryChangesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `database.query_changes`."""
+
+    in_table: _types.ObjectName = _field(name="table")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_where_clause: _types.Filter | _UnsetType = _field(default=_UNSET, name="where_clause")
+    in_order_by: list[_types.OrderBy] | _UnsetType = _field(default=_UNSET, name="order_by")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_poll_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="poll_interval_seconds")
     in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
@@ -1066,10 +1091,20 @@ OPERATIONS: dict[str, Entry] = {
 
 
 VIEWS: dict[str, ViewEntry] = {
+    "database.aggregate_changes": ViewEntry(
+        input=DatabaseAggregateChangesInput,
+        watch=lambda client: client.database.aggregate_changes,
+        watch_async=lambda client: client.database.aggregate_changes,
+    ),
     "database.events": ViewEntry(
         input=DatabaseEventsInput,
         watch=lambda client: client.database.events,
         watch_async=lambda client: client.database.events,
+    ),
+    "database.query_changes": ViewEntry(
+        input=DatabaseQueryChangesInput,
+        watch=lambda client: client.database.query_changes,
+        watch_async=lambda client: client.database.query_changes,
     ),
     "database.row_changes": ViewEntry(
         input=DatabaseRowChangesInput,

@@ -419,6 +419,29 @@ impl DatabaseApi<'_> {
             input,
         )
     }
+    /// Watch aggregates over the rows that match.
+    ///
+    /// The first event is the present result; commits are told together as by `query_changes`. COUNT, and SUM of integers and decimals, are maintained; with any other function among them all are polled.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    ///
+    /// # Errors
+    ///
+    /// - `COLUMN_NOT_FOUND`: The table has no such column.
+    /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn aggregate_changes(
+        &self,
+        input: &::rustydb_contract_database::DatabaseAggregateChangesInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::AggregateChange> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::AGGREGATE_CHANGES,
+            input,
+        )
+    }
     /// Watch every change of rows and definitions in a database.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
@@ -436,6 +459,29 @@ impl DatabaseApi<'_> {
         crate::ViewCall::new(
             self.client,
             &::rustydb_contract_database::views::EVENTS,
+            input,
+        )
+    }
+    /// Watch the rows that match.
+    ///
+    /// The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    ///
+    /// # Errors
+    ///
+    /// - `COLUMN_NOT_FOUND`: The table has no such column.
+    /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn query_changes(
+        &self,
+        input: &::rustydb_contract_database::DatabaseQueryChangesInput,
+    ) -> crate::ViewCall<::rustydb_contract_database::QueryChange> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_database::views::QUERY_CHANGES,
             input,
         )
     }

@@ -659,6 +659,18 @@ pub(crate) fn watch(
 ) -> Watched {
     let projected = input.get("fields").is_some();
     match view {
+        "database.aggregate_changes" => {
+            watched(
+                client
+                    .database()
+                    .aggregate_changes(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseAggregateChangesInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "database.events" => {
             watched(
                 client
@@ -666,6 +678,18 @@ pub(crate) fn watch(
                     .events(
                         &typed::<
                             ::rustydb_contract_database::DatabaseEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "database.query_changes" => {
+            watched(
+                client
+                    .database()
+                    .query_changes(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseQueryChangesInput,
                         >(input)?,
                     ),
                 projected,

@@ -101,7 +101,9 @@ export const iterators: ReadonlyMap<string, Iterate> = new Map<string, Iterate>(
 
 /** Typed method of each view. */
 export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
+  ["database.aggregate_changes", (db, input, options) => db.database.aggregateChanges(input as databaseTypes.DatabaseAggregateChangesInput, options)],
   ["database.events", (db, input, options) => db.database.events(input as databaseTypes.DatabaseEventsInput, options)],
+  ["database.query_changes", (db, input, options) => db.database.queryChanges(input as databaseTypes.DatabaseQueryChangesInput, options)],
   ["database.row_changes", (db, input, options) => db.database.rowChanges(input as databaseTypes.DatabaseRowChangesInput, options)],
   ["database.row_deleted", (db, input, options) => db.database.rowDeleted(input as databaseTypes.DatabaseRowDeletedInput, options)],
   ["database.row_inserted", (db, input, options) => db.database.rowInserted(input as databaseTypes.DatabaseRowInsertedInput, options)],

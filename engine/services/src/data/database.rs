@@ -3,17 +3,18 @@
 use rustydb_contract::stream::Subscription;
 use rustydb_contract::{CallContext, Empty, ServiceResult, async_trait};
 use rustydb_contract_database::{
-    AggregateGroups, Database, DatabaseAggregateRowsInput, DatabaseCountRowsInput, DatabaseCreateInput,
-    DatabaseCreateTableInput, DatabaseDeleteRowInput, DatabaseDeleteRowsInput, DatabaseDetail,
-    DatabaseDropInput, DatabaseDropTableInput, DatabaseEventsEvent, DatabaseEventsInput, DatabaseGetInput,
-    DatabaseGetRowInput, DatabaseGetSchemaInput, DatabaseGetTableInput, DatabaseGetTableStatsInput,
-    DatabaseInsertRowsInput, DatabaseList, DatabaseListInput, DatabaseListTablesInput,
-    DatabaseQueryRowsInput, DatabaseReplaceTableInput, DatabaseRowChangesInput, DatabaseRowDeletedInput,
-    DatabaseRowInsertedInput, DatabaseRowUpdatedInput, DatabaseSchemaChangesInput, DatabaseService,
-    DatabaseTableChangesInput, DatabaseTableModificationsInput, DatabaseUpdateRowInput,
-    DatabaseUpdateRowsInput, DatabaseUpsertRowInput, DeletedRows, InsertedRows, Row, RowChange, RowCount,
-    RowDeleted, RowInserted, RowPage, RowUpdated, SchemaChanged, SchemaDescription, Table, TableList,
-    TableModification, TableRowChange, TableStats, UpdatedRows, UpsertedRow,
+    AggregateChange, AggregateGroups, Database, DatabaseAggregateChangesInput, DatabaseAggregateRowsInput,
+    DatabaseCountRowsInput, DatabaseCreateInput, DatabaseCreateTableInput, DatabaseDeleteRowInput,
+    DatabaseDeleteRowsInput, DatabaseDetail, DatabaseDropInput, DatabaseDropTableInput, DatabaseEventsEvent,
+    DatabaseEventsInput, DatabaseGetInput, DatabaseGetRowInput, DatabaseGetSchemaInput,
+    DatabaseGetTableInput, DatabaseGetTableStatsInput, DatabaseInsertRowsInput, DatabaseList,
+    DatabaseListInput, DatabaseListTablesInput, DatabaseQueryChangesInput, DatabaseQueryRowsInput,
+    DatabaseReplaceTableInput, DatabaseRowChangesInput, DatabaseRowDeletedInput, DatabaseRowInsertedInput,
+    DatabaseRowUpdatedInput, DatabaseSchemaChangesInput, DatabaseService, DatabaseTableChangesInput,
+    DatabaseTableModificationsInput, DatabaseUpdateRowInput, DatabaseUpdateRowsInput, DatabaseUpsertRowInput,
+    DeletedRows, InsertedRows, QueryChange, Row, RowChange, RowCount, RowDeleted, RowInserted, RowPage,
+    RowUpdated, SchemaChanged, SchemaDescription, Table, TableList, TableModification, TableRowChange,
+    TableStats, UpdatedRows, UpsertedRow,
 };
 
 use super::DataEngine;
@@ -208,6 +209,24 @@ impl DatabaseService for DataEngine {
             self.put_row(scope, input).await
         });
         changed.await.map_err(declared(context))
+    }
+
+    async fn query_changes(
+        &self,
+        context: &CallContext,
+        input: DatabaseQueryChangesInput,
+    ) -> ServiceResult<Subscription<QueryChange>> {
+        self.watch_query(context, input).await.map_err(declared(context))
+    }
+
+    async fn aggregate_changes(
+        &self,
+        context: &CallContext,
+        input: DatabaseAggregateChangesInput,
+    ) -> ServiceResult<Subscription<AggregateChange>> {
+        self.watch_aggregates(context, input)
+            .await
+            .map_err(declared(context))
     }
 
     async fn table_changes(

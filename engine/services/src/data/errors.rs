@@ -172,7 +172,7 @@ static STAND_INS: &[(&str, &[&ErrorDesc])] = &[
 ];
 
 /// Makes sure that the operation declares the error.
-pub(super) fn declared(context: &CallContext) -> impl Fn(ServiceError) -> ServiceError {
+pub(super) fn declared(context: &CallContext) -> impl Fn(ServiceError) -> ServiceError + use<> {
     let operation: &'static OperationDesc = context.operation;
     move |error| {
         let declares = |code: &str| operation.errors.iter().any(|known| known.code == code);

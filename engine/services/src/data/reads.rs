@@ -3,9 +3,9 @@
 use rustydb_contract::{CallContext, Json, Map, ServiceError, ServiceResult};
 use rustydb_contract_database::errors::ROW_NOT_FOUND;
 use rustydb_contract_database::{
-    AggregateFunction, AggregateGroup, AggregateGroups, AggregateValue, DatabaseAggregateRowsInput,
-    DatabaseCountRowsInput, DatabaseGetRowInput, DatabaseQueryRowsInput, Filter, Row, RowCount, RowData,
-    RowPage,
+    Aggregate, AggregateFunction, AggregateGroup, AggregateGroups, AggregateValue,
+    DatabaseAggregateRowsInput, DatabaseCountRowsInput, DatabaseGetRowInput, DatabaseQueryRowsInput, Filter,
+    Row, RowCount, RowData, RowPage,
 };
 use rustydb_sql::rows::{self, AggregateQuery, OrderColumn, RowCursor, RowFilter, RowQuery};
 use rustydb_sql::{ExecContext, StatementResult};
@@ -138,7 +138,13 @@ impl DataEngine {
         self.answer(context, &place, Access::Read, |scope| async move {
             let reader = scope.reader();
             let table = table(&reader, &scope.database, &input.name)?;
-            let query = aggregate_query(&table, input)?;
+            let group_by = input.group_by.as_deref().unwrap_or_default();
+            let query = aggregate_query(
+                &table,
+                &input.aggregates,
+                group_by,
+                filter(input.filter.as_ref())?,
+            )?;
             let limit = input.limit.unwrap_or(GROUPS_DEFAULT);
             let ctx = ExecContext::new(&scope.database).with_row_limit(limit as usize);
             let computed = self.inner.sql.aggregate_rows(&reader, &ctx, &table, &query).await;
@@ -265,14 +271,18 @@ pub(super) fn foreign_cursor(list: &str) -> ServiceError {
     )
 }
 
-fn aggregate_query(table: &TableDef, input: &DatabaseAggregateRowsInput) -> ServiceResult<AggregateQuery> {
-    let group_by = input.group_by.clone().unwrap_or_default();
-    distinct(&group_by, "group_by")?;
+pub(super) fn aggregate_query(
+    table: &TableDef,
+    asked: &[Aggregate],
+    group_by: &[String],
+    filter: Option<RowFilter>,
+) -> ServiceResult<AggregateQuery> {
+    distinct(group_by, "group_by")?;
     for (at, name) in group_by.iter().enumerate() {
         column_index(table, name, &format!("group_by.{at}"))?;
     }
-    let mut aggregates = Vec::with_capacity(input.aggregates.len());
-    for (at, aggregate) in input.aggregates.iter().enumerate() {
+    let mut aggregates = Vec::with_capacity(asked.len());
+    for (at, aggregate) in asked.iter().enumerate() {
         let function = match &aggregate.function {
             AggregateFunction::Count => rows::AggregateFunction::Count,
             AggregateFunction::CountDistinct => rows::AggregateFunction::CountDistinct,
@@ -317,8 +327,8 @@ fn aggregate_query(table: &TableDef, input: &DatabaseAggregateRowsInput) -> Serv
         })
         .collect();
     Ok(AggregateQuery {
-        filter: filter(input.filter.as_ref())?,
-        group_by,
+        filter,
+        group_by: group_by.to_vec(),
         aggregates,
         order_by,
     })
@@ -331,7 +341,7 @@ fn groups(input: &DatabaseAggregateRowsInput, result: StatementResult) -> Aggreg
         let mut values = row.into_iter();
         let mut key: RowData = Map::with_capacity(names.len());
         key.extend(names.iter().cloned().zip(values.by_ref()));
-        let value = |(aggregate, value): (&rustydb_contract_database::Aggregate, Json)| AggregateValue {
+        let value = |(aggregate, value): (&Aggregate, Json)| AggregateValue {
             function: aggregate.function.clone(),
             field: aggregate.field.clone(),
             value,

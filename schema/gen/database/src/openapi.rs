@@ -32,7 +32,9 @@ body!(crate ::operations::ReplaceTableBody, & crate ::operations::REPLACE_TABLE)
 body!(crate ::operations::UpdateRowBody, & crate ::operations::UPDATE_ROW);
 body!(crate ::operations::UpdateRowsBody, & crate ::operations::UPDATE_ROWS);
 body!(crate ::operations::UpsertRowBody, & crate ::operations::UPSERT_ROW);
+operation!(crate ::views::AggregateChanges, & crate ::views::AGGREGATE_CHANGES.open);
 operation!(crate ::views::Events, & crate ::views::EVENTS.open);
+operation!(crate ::views::QueryChanges, & crate ::views::QUERY_CHANGES.open);
 operation!(crate ::views::RowChanges, & crate ::views::ROW_CHANGES.open);
 operation!(crate ::views::RowDeleted, & crate ::views::ROW_DELETED.open);
 operation!(crate ::views::RowInserted, & crate ::views::ROW_INSERTED.open);

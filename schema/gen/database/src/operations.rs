@@ -143,6 +143,16 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::DatabaseUpsertRowInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::UpsertedRow>;
+        /// Watch aggregates over the rows that match.
+        ///
+        /// The first event is the present result; commits are told together as by `query_changes`. COUNT, and SUM of integers and decimals, are maintained; with any other function among them all are polled.
+        async fn aggregate_changes(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseAggregateChangesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::AggregateChange>,
+        >;
         /// Watch every change of rows and definitions in a database.
         async fn events(
             &self,
@@ -150,6 +160,16 @@ mod service {
             input: crate::types::DatabaseEventsInput,
         ) -> ::rustydb_contract::ServiceResult<
             ::rustydb_contract::stream::Subscription<crate::types::DatabaseEventsEvent>,
+        >;
+        /// Watch the rows that match.
+        ///
+        /// The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.
+        async fn query_changes(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseQueryChangesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::QueryChange>,
         >;
         /// Watch one row.
         ///

@@ -8,6 +8,14 @@ pub struct Aggregate {
     /// Column, or `*` with COUNT.
     pub field: ::std::string::String,
 }
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct AggregateChange {
+    pub table: crate::types::ObjectName,
+    /// In the order asked.
+    pub results: ::std::vec::Vec<crate::types::AggregateValue>,
+    pub mode: crate::types::LiveMode,
+}
 #[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub enum AggregateFunction {
@@ -123,6 +131,27 @@ pub struct Database {
     pub view_count: u32,
     /// Rows and indexes of all its tables as stored.
     pub size_bytes: u64,
+}
+/// Input of `database.aggregate_changes`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseAggregateChangesInput {
+    pub table: crate::types::ObjectName,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    pub aggregates: ::std::vec::Vec<crate::types::Aggregate>,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub where_clause: ::std::option::Option<crate::types::Filter>,
+    /// Least time between two events. When left out, what is maintained is told at once and what is polled every 5 seconds.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_seconds: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `database.aggregate_rows`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -370,6 +399,36 @@ pub struct DatabaseListTablesInput {
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Input of `database.query_changes`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseQueryChangesInput {
+    pub table: crate::types::ObjectName,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub where_clause: ::std::option::Option<crate::types::Filter>,
+    /// The rows' keys decide between equals, and all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub order_by: ::std::option::Option<::std::vec::Vec<crate::types::OrderBy>>,
+    /// Most rows of an event.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// Least time between two reads of the table when polled.
+    ///
+    /// Default: `5`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub poll_interval_seconds: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `database.query_rows`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -685,8 +744,51 @@ pub struct InsertedRows {
     /// In the order of the rows.
     pub ids: ::std::vec::Vec<::std::string::String>,
 }
+/// How a live result follows the table. `maintained`: it is kept in memory and changed by what commits change; the table is read once. `polled`: the table is read again, in intervals, when something that the result is about changed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum LiveMode {
+    #[serde(rename = "maintained")]
+    Maintained,
+    #[serde(rename = "polled")]
+    Polled,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl LiveMode {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            LiveMode::Maintained => "maintained",
+            LiveMode::Polled => "polled",
+            LiveMode::Unrecognized(text) => text,
+        }
+    }
+}
 /// Name of a database, table, column or view; lower and upper case differ.
 pub type ObjectName = ::std::string::String;
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct OrderBy {
+    /// Column.
+    pub field: crate::types::ObjectName,
+    /// NULLs come last ascending and first descending.
+    ///
+    /// Default: `"ASC"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub direction: ::std::option::Option<crate::types::SortDirection>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct QueryChange {
+    pub table: crate::types::ObjectName,
+    /// The first of the matching rows, in the order asked.
+    pub rows: ::std::vec::Vec<crate::types::Row>,
+    /// All rows that match.
+    pub total_count: u64,
+    pub mode: crate::types::LiveMode,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct Row {
@@ -823,6 +925,27 @@ impl SchemaObjectType {
             SchemaObjectType::View => "VIEW",
             SchemaObjectType::Index => "INDEX",
             SchemaObjectType::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum SortDirection {
+    #[serde(rename = "ASC")]
+    Asc,
+    #[serde(rename = "DESC")]
+    Desc,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl SortDirection {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            SortDirection::Asc => "ASC",
+            SortDirection::Desc => "DESC",
+            SortDirection::Unrecognized(text) => text,
         }
     }
 }

@@ -5,6 +5,46 @@ pub use self::table::*;
 mod table {
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     use ::rustydb_contract::stream::{EventDesc, StreamClass, ViewDesc};
+    pub static AGGREGATE_CHANGES: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "database.aggregate_changes",
+            module: "database",
+            name: "aggregate_changes",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/database/aggregate-changes",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::DATABASE_READ,
+            ),
+            summary: "Watch aggregates over the rows that match.",
+            description: "The first event is the present result; commits are told together as by `query_changes`. COUNT, and SUM of integers and decimals, are maintained; with any other function among them all are polled.",
+            input: &crate::desc::DATABASE_AGGREGATE_CHANGES_INPUT,
+            output: Some(&crate::desc::AGGREGATE_CHANGE),
+            status: 200u16,
+            errors: &[
+                &crate::errors::COLUMN_NOT_FOUND,
+                &crate::errors::INVALID_VALUE,
+                &crate::errors::TABLE_NOT_FOUND,
+            ],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "aggregateChanges",
+            deprecated: None,
+        },
+        stream: "live",
+        class: StreamClass::Telemetry,
+        ws: None,
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "AggregateChange",
+                message_type: "aggregate_change",
+                data: &crate::desc::AGGREGATE_CHANGE,
+            },
+        ],
+        event_type: &crate::desc::AGGREGATE_CHANGE,
+        is_record: true,
+    };
     pub static EVENTS: ViewDesc = ViewDesc {
         open: OperationDesc {
             id: "database.events",
@@ -45,6 +85,46 @@ mod table {
         ],
         event_type: &crate::desc::DATABASE_EVENTS_EVENT,
         is_record: false,
+    };
+    pub static QUERY_CHANGES: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "database.query_changes",
+            module: "database",
+            name: "query_changes",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/database/query-changes",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::DATABASE_READ,
+            ),
+            summary: "Watch the rows that match.",
+            description: "The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.",
+            input: &crate::desc::DATABASE_QUERY_CHANGES_INPUT,
+            output: Some(&crate::desc::QUERY_CHANGE),
+            status: 200u16,
+            errors: &[
+                &crate::errors::COLUMN_NOT_FOUND,
+                &crate::errors::INVALID_VALUE,
+                &crate::errors::TABLE_NOT_FOUND,
+            ],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "queryChanges",
+            deprecated: None,
+        },
+        stream: "live",
+        class: StreamClass::Telemetry,
+        ws: None,
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "QueryChange",
+                message_type: "query_change",
+                data: &crate::desc::QUERY_CHANGE,
+            },
+        ],
+        event_type: &crate::desc::QUERY_CHANGE,
+        is_record: true,
     };
     pub static ROW_CHANGES: ViewDesc = ViewDesc {
         open: OperationDesc {
@@ -332,6 +412,27 @@ mod table {
         is_record: true,
     };
 }
+/// Watch aggregates over the rows that match.
+#[derive(Debug, Clone, Copy)]
+pub struct AggregateChanges;
+impl ::rustydb_contract::stream::View for AggregateChanges {
+    type Service = dyn crate::operations::DatabaseService;
+    type Input = crate::types::DatabaseAggregateChangesInput;
+    type Event = crate::types::AggregateChange;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &AGGREGATE_CHANGES
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.aggregate_changes(context, input)
+    }
+}
 /// Watch every change of rows and definitions in a database.
 #[derive(Debug, Clone, Copy)]
 pub struct Events;
@@ -351,6 +452,27 @@ impl ::rustydb_contract::stream::View for Events {
         ::rustydb_contract::stream::Subscription<Self::Event>,
     > {
         service.events(context, input)
+    }
+}
+/// Watch the rows that match.
+#[derive(Debug, Clone, Copy)]
+pub struct QueryChanges;
+impl ::rustydb_contract::stream::View for QueryChanges {
+    type Service = dyn crate::operations::DatabaseService;
+    type Input = crate::types::DatabaseQueryChangesInput;
+    type Event = crate::types::QueryChange;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &QUERY_CHANGES
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.query_changes(context, input)
     }
 }
 /// Watch one row.
@@ -498,6 +620,22 @@ impl ::rustydb_contract::stream::View for TableModifications {
         ::rustydb_contract::stream::Subscription<Self::Event>,
     > {
         service.table_modifications(context, input)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::AggregateChange {
+    fn name(&self) -> &'static str {
+        "AggregateChange"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::QueryChange {
+    fn name(&self) -> &'static str {
+        "QueryChange"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
     }
 }
 impl ::rustydb_contract::stream::StreamEvent for crate::types::RowChange {

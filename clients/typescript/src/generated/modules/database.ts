@@ -235,6 +235,25 @@ export const operations = {
 
 /** How each view is opened. */
 export const views = {
+  aggregateChanges: {
+    id: "database.aggregate_changes",
+    method: "GET",
+    path: "/api/v1/sse/database/aggregate-changes",
+    query: [
+      ["table", "text"],
+      ["database", "text"],
+      ["aggregates", "json"],
+      ["where_clause", "json"],
+      ["interval_seconds", "text"],
+      ["filter", "json"],
+      ["fields", "list"],
+    ],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
   events: {
     id: "database.events",
     method: "GET",
@@ -252,6 +271,26 @@ export const views = {
     public: false,
     timeoutMs: 30000,
     class: "changes",
+  },
+  queryChanges: {
+    id: "database.query_changes",
+    method: "GET",
+    path: "/api/v1/sse/database/query-changes",
+    query: [
+      ["table", "text"],
+      ["database", "text"],
+      ["where_clause", "json"],
+      ["order_by", "json"],
+      ["limit", "text"],
+      ["poll_interval_seconds", "text"],
+      ["filter", "json"],
+      ["fields", "list"],
+    ],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
   },
   rowChanges: {
     id: "database.row_changes",
@@ -741,6 +780,27 @@ export class DatabaseOperations {
   }
 
   /**
+   * Watch aggregates over the rows that match.
+   *
+   * The first event is the present result; commits are told together as by `query_changes`. COUNT, and SUM of
+   * integers and decimals, are maintained; with any other function among them all are polled.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `database:read`. `GET /api/v1/sse/database/aggregate-changes`.
+   *
+   * @throws ColumnNotFoundError `COLUMN_NOT_FOUND`: The table has no such column.
+   * @throws InvalidValueError `INVALID_VALUE`: A value is not of its column's type or out of its range.
+   * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  aggregateChanges(input: databaseTypes.DatabaseAggregateChangesInput, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"AggregateChange", databaseTypes.AggregateChange>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.aggregateChanges, input, options);
+  }
+
+  /**
    * Watch every change of rows and definitions in a database.
    *
    * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, nothing is lost or comes
@@ -756,6 +816,28 @@ export class DatabaseOperations {
    */
   events(input: databaseTypes.DatabaseEventsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<databaseTypes.DatabaseEventsEvent, coreTypes.StreamControl> {
     return this.#caller.subscribe(views.events, input, options);
+  }
+
+  /**
+   * Watch the rows that match.
+   *
+   * The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a
+   * slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most
+   * 1,000 rows match and no floating-point column is ordered by; polled otherwise.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `database:read`. `GET /api/v1/sse/database/query-changes`.
+   *
+   * @throws ColumnNotFoundError `COLUMN_NOT_FOUND`: The table has no such column.
+   * @throws InvalidValueError `INVALID_VALUE`: A value is not of its column's type or out of its range.
+   * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  queryChanges(input: databaseTypes.DatabaseQueryChangesInput, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"QueryChange", databaseTypes.QueryChange>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.queryChanges, input, options);
   }
 
   /**

@@ -12,6 +12,13 @@ export interface Aggregate {
   field: string;
 }
 
+export interface AggregateChange {
+  table: ObjectName;
+  /** In the order asked. */
+  results: AggregateValue[];
+  mode: wire.Open<LiveMode>;
+}
+
 /** Values of {@link AggregateFunction}. */
 export const AggregateFunctionValues = [
   "COUNT",
@@ -88,6 +95,31 @@ export interface Database {
   view_count: number;
   /** Rows and indexes of all its tables as stored. */
   size_bytes: number;
+}
+
+/** Input of `database.aggregate_changes`. */
+export interface DatabaseAggregateChangesInput {
+  table: ObjectName;
+  /** Default `"main"`. */
+  database?: ObjectName;
+  /** 1 to 64 items. */
+  aggregates: readonly Aggregate[];
+  where_clause?: Filter;
+  /**
+   * Least time between two events. When left out, what is maintained is told at once and what is polled every 5
+   * seconds.
+   *
+   * 1 to 3600.
+   */
+  interval_seconds?: number;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
 }
 
 /** Input of `database.aggregate_rows`. */
@@ -305,6 +337,40 @@ export interface DatabaseListTablesInput {
   limit?: number;
   /** The `next` of the page before. */
   after?: wire.Cursor;
+}
+
+/** Input of `database.query_changes`. */
+export interface DatabaseQueryChangesInput {
+  table: ObjectName;
+  /** Default `"main"`. */
+  database?: ObjectName;
+  where_clause?: Filter;
+  /**
+   * The rows' keys decide between equals, and all when left out.
+   *
+   * At most 16 items.
+   */
+  order_by?: readonly OrderBy[];
+  /**
+   * Most rows of an event.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /**
+   * Least time between two reads of the table when polled.
+   *
+   * 1 to 3600. Default `5`.
+   */
+  poll_interval_seconds?: number;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
 }
 
 /** Input of `database.query_rows`. */
@@ -584,12 +650,45 @@ export interface InsertedRows {
   ids: string[];
 }
 
+/** Values of {@link LiveMode}. */
+export const LiveModeValues = [
+  "maintained",
+  "polled",
+] as const;
+
+/**
+ * How a live result follows the table. `maintained`: it is kept in memory and changed by what commits change; the
+ * table is read once. `polled`: the table is read again, in intervals, when something that the result is about
+ * changed.
+ */
+export type LiveMode = (typeof LiveModeValues)[number];
+
 /**
  * Name of a database, table, column or view; lower and upper case differ.
  *
  * 1 to 63 characters.
  */
 export type ObjectName = string;
+
+export interface OrderBy {
+  /** Column. */
+  field: ObjectName;
+  /**
+   * NULLs come last ascending and first descending.
+   *
+   * Default `"ASC"`.
+   */
+  direction?: SortDirection;
+}
+
+export interface QueryChange {
+  table: ObjectName;
+  /** The first of the matching rows, in the order asked. */
+  rows: Row[];
+  /** All rows that match. */
+  total_count: number;
+  mode: wire.Open<LiveMode>;
+}
 
 export interface Row {
   /** The primary key as text, a composite one as a JSON array, else the generated number. */
@@ -680,6 +779,14 @@ export const SchemaObjectTypeValues = [
 
 /** An index comes and goes with the constraint of its table, which is told as ALTER of the table. */
 export type SchemaObjectType = (typeof SchemaObjectTypeValues)[number];
+
+/** Values of {@link SortDirection}. */
+export const SortDirectionValues = [
+  "ASC",
+  "DESC",
+] as const;
+
+export type SortDirection = (typeof SortDirectionValues)[number];
 
 export interface Table {
   database: ObjectName;

@@ -6,6 +6,7 @@
 
 mod cursor;
 mod definitions;
+mod live;
 mod rows;
 mod views;
 

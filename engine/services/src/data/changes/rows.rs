@@ -57,6 +57,9 @@ pub(super) struct Changed {
     pub(super) key: RowKey,
     pub(super) before: Option<(RowKey, Values)>,
     pub(super) after: Option<(RowKey, Values)>,
+    /// Whether the row before the change is there and matches.
+    pub(super) matched_before: bool,
+    pub(super) matched_after: bool,
 }
 
 impl RowWatch {
@@ -124,12 +127,15 @@ impl RowWatch {
         };
         let before = decode(&change.key, &change.before)?;
         let after = decode(change.moved_to.as_ref().unwrap_or(&change.key), &change.after)?;
+        let (mut matched_before, mut matched_after) = (before.is_some(), after.is_some());
         if let Some(predicate) = predicate {
             let rows: Vec<(RowKey, Values)> = before.iter().chain(&after).cloned().collect();
-            let matches = predicate.matches(&rows).map_err(statement_error)?;
-            if !matches.contains(&true) {
-                return Ok(None);
-            }
+            let mut matches = predicate.matches(&rows).map_err(statement_error)?.into_iter();
+            matched_before = matched_before && matches.next() == Some(true);
+            matched_after = matched_after && matches.next() == Some(true);
+        }
+        if !matched_before && !matched_after {
+            return Ok(None);
         }
         Ok(Some(Changed {
             table,
@@ -137,6 +143,8 @@ impl RowWatch {
             key: change.key.clone(),
             before,
             after,
+            matched_before,
+            matched_after,
         }))
     }
 
@@ -148,6 +156,17 @@ impl RowWatch {
                 ..
             } if self.is_watched(table) => Some(table),
             _ => None,
+        }
+    }
+
+    /// Whether a change of definitions empties a watched table or gives it other columns.
+    pub(super) fn is_redefined(&self, change: &Change) -> bool {
+        match change {
+            Change::Definition {
+                change: DdlChange::ReplaceTable { after, .. },
+                ..
+            } => self.is_watched(after),
+            _ => self.truncated(change).is_some(),
         }
     }
 

@@ -352,7 +352,7 @@ impl DataEngine {
     }
 }
 
-fn database_of(named: Option<String>) -> String {
+pub(super) fn database_of(named: Option<String>) -> String {
     named.unwrap_or_else(|| MAIN_DATABASE.to_owned())
 }
 

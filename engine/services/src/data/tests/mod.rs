@@ -5,6 +5,7 @@ mod background;
 mod concurrency;
 mod cursors;
 mod examples;
+mod live;
 mod measures;
 mod refusals;
 mod rows;

@@ -717,6 +717,53 @@ class Database:
             },
         )
 
+    def aggregate_changes(
+        self,
+        *,
+        table: _types.ObjectName,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        aggregates: _Sequence[_types.Aggregate],
+        where_clause: _types.Filter | _UnsetType = _UNSET,
+        interval_seconds: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.AggregateChange]:
+        """Watch aggregates over the rows that match.
+
+        The first event is the present result; commits are told together as by `query_changes`.
+        COUNT, and SUM of integers and decimals, are maintained; with any other function among
+        them all are polled.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param interval_seconds: Least time between two events. When left out, what is maintained
+            is told at once and what is polled every 5 seconds.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises ColumnNotFoundError: The table has no such column.
+        :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.AGGREGATE_CHANGES,
+            {
+                "table": table,
+                "database": database,
+                "aggregates": aggregates,
+                "where_clause": where_clause,
+                "interval_seconds": interval_seconds,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
     def events(
         self,
         *,
@@ -754,6 +801,58 @@ class Database:
                 "tables": tables,
                 "cursor": cursor,
                 "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def query_changes(
+        self,
+        *,
+        table: _types.ObjectName,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        where_clause: _types.Filter | _UnsetType = _UNSET,
+        order_by: _Sequence[_types.OrderBy] | _UnsetType = _UNSET,
+        limit: int | _UnsetType = _UNSET,
+        poll_interval_seconds: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.QueryChange]:
+        """Watch the rows that match.
+
+        The first event is the present result. Commits that follow each other within 5 ms may be
+        told as one, and a slow subscriber misses results that were overtaken, never the newest.
+        The result is maintained while at most 1,000 rows match and no floating-point column is
+        ordered by; polled otherwise.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `database:read`.
+
+        :param database: Left out, it is `"main"`.
+        :param order_by: The rows' keys decide between equals, and all when left out.
+        :param limit: Most rows of an event. Left out, it is `100`.
+        :param poll_interval_seconds: Least time between two reads of the table when polled. Left
+            out, it is `5`.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises ColumnNotFoundError: The table has no such column.
+        :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.QUERY_CHANGES,
+            {
+                "table": table,
+                "database": database,
+                "where_clause": where_clause,
+                "order_by": order_by,
+                "limit": limit,
+                "poll_interval_seconds": poll_interval_seconds,
                 "filter": filter,
                 "fields": fields,
             },

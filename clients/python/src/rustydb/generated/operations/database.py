@@ -208,6 +208,27 @@ UPSERT_ROW: _operation.Operation[_types.UpsertedRow] = _operation.Operation(
     body=("values", "conflict_columns", "database", "transaction_id"),
 )
 
+AGGREGATE_CHANGES: _operation.View[_types.AggregateChange] = _operation.View(
+    id="database.aggregate_changes",
+    method="GET",
+    path="/api/v1/sse/database/aggregate-changes",
+    output=None,
+    query={
+        "table": "text",
+        "database": "text",
+        "aggregates": "json",
+        "where_clause": "json",
+        "interval_seconds": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    closed=("aggregates", "where_clause"),
+    retry_safe=True,
+    events={
+        "AggregateChange": _types.AggregateChange,
+    },
+)
+
 EVENTS: _operation.View[_types.DatabaseEventsEvent] = _operation.View(
     id="database.events",
     method="GET",
@@ -227,6 +248,28 @@ EVENTS: _operation.View[_types.DatabaseEventsEvent] = _operation.View(
         "SchemaChanged": _types.SchemaChanged,
     },
     resumes=True,
+)
+
+QUERY_CHANGES: _operation.View[_types.QueryChange] = _operation.View(
+    id="database.query_changes",
+    method="GET",
+    path="/api/v1/sse/database/query-changes",
+    output=None,
+    query={
+        "table": "text",
+        "database": "text",
+        "where_clause": "json",
+        "order_by": "json",
+        "limit": "text",
+        "poll_interval_seconds": "text",
+        "filter": "json",
+        "fields": "list",
+    },
+    closed=("where_clause", "order_by"),
+    retry_safe=True,
+    events={
+        "QueryChange": _types.QueryChange,
+    },
 )
 
 ROW_CHANGES: _operation.View[_types.RowChange] = _operation.View(

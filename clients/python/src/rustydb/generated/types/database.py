@@ -23,6 +23,15 @@ class Aggregate(_objects.Object, kw_only=True, frozen=True):
     """Column, or `*` with COUNT."""
 
 
+class AggregateChange(_objects.Object, kw_only=True, frozen=True):
+    """`AggregateChange` of module `database`."""
+
+    table: ObjectName
+    results: list[AggregateValue]
+    """In the order asked."""
+    mode: LiveMode
+
+
 class AggregateFunction(_objects.OpenEnum):
     """`AggregateFunction` of module `database`."""
 
@@ -171,6 +180,36 @@ class InsertedRows(_objects.Object, kw_only=True, frozen=True):
     """In the order of the rows."""
 
 
+class LiveMode(_objects.OpenEnum):
+    """How a live result follows the table. `maintained`: it is kept in memory and changed by what
+    commits change; the table is read once. `polled`: the table is read again, in intervals, when
+    something that the result is about changed.
+    """
+
+    MAINTAINED = "maintained"
+    POLLED = "polled"
+
+
+class OrderBy(_objects.Object, kw_only=True, frozen=True):
+    """`OrderBy` of module `database`."""
+
+    field: ObjectName
+    """Column."""
+    direction: SortDirection | _UnsetType = _UNSET
+    """NULLs come last ascending and first descending. Left out, it is `"ASC"`."""
+
+
+class QueryChange(_objects.Object, kw_only=True, frozen=True):
+    """`QueryChange` of module `database`."""
+
+    table: ObjectName
+    rows: list[Row]
+    """The first of the matching rows, in the order asked."""
+    total_count: int
+    """All rows that match."""
+    mode: LiveMode
+
+
 class Row(_objects.Object, kw_only=True, frozen=True):
     """`Row` of module `database`."""
 
@@ -279,6 +318,13 @@ class SchemaObjectType(_objects.OpenEnum):
     TABLE = "TABLE"
     VIEW = "VIEW"
     INDEX = "INDEX"
+
+
+class SortDirection(_objects.OpenEnum):
+    """`SortDirection` of module `database`."""
+
+    ASC = "ASC"
+    DESC = "DESC"
 
 
 class Table(_objects.Object, kw_only=True, frozen=True):
