@@ -264,3 +264,17 @@ async fn numeric_controls_count_what_they_tell() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_live_results_count_the_rows_that_match() {
+    let world = World::new().await;
+    table(&world, "t", 4).await;
+    let input =
+        json!({"table": "t", "where_clause": {"field": "id", "operator": "GT", "value": 1}, "limit": 1});
+    let mut live = watch(&world, "database.query_changes", input).await;
+    let before = number(&live.event().await.data, "/total_count");
+    let all = execute(&world, "SELECT count(*) AS n FROM t WHERE id > 1").await;
+    assert_eq!(before, number(&all, "/rows/0/n"));
+    execute(&world, "DELETE FROM t WHERE id = 2").await;
+    assert_eq!(number(&live.event().await.data, "/total_count"), before - 1.0);
+}

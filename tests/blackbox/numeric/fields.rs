@@ -464,6 +464,10 @@ const MOVED_BY: &[(&str, &str)] = &[
         "MutationResult.duration_ms",
         "numeric_commands_tell_how_long_they_took",
     ),
+    (
+        "QueryChange.total_count",
+        "numeric_live_results_count_the_rows_that_match",
+    ),
     ("QueryRow.row_index", "numeric_a_run_counts_its_rows_and_its_time"),
     (
         "QueryRows.row_index",

@@ -8,6 +8,8 @@ mod aggregates;
 mod rows;
 mod views;
 
+use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use rustydb_store::error::StoreError;
 use rustydb_store::feed::{Change, Commit, FeedReader};
 use rustydb_store::tables::TxnReader;
 use rustydb_store::types::TableDef;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Sleep, sleep};
 
 use super::failed;
 use super::rows::{Changed, RowWatch, Tables};
@@ -58,6 +60,12 @@ struct Pace {
     polled: Duration,
 }
 
+impl Pace {
+    fn of(&self, is_polled: bool) -> Duration {
+        if is_polled { self.polled } else { self.maintained }
+    }
+}
+
 struct Live<Q: Question> {
     engine: DataEngine,
     database: String,
@@ -70,10 +78,10 @@ struct Live<Q: Question> {
     /// How the newest event was found.
     is_polled: bool,
     told: Q::Event,
-    /// When the result was told or read last.
-    looked_at: Instant,
-    /// When the first change came that the told result has not.
-    changed_at: Option<Instant>,
+    /// Ends when the result may be told or read again.
+    rest: Pin<Box<Sleep>>,
+    /// Runs since the first change that the told result has not.
+    gather: Option<Pin<Box<Sleep>>>,
 }
 
 /// Answers once the present result is known: it is the first event.
@@ -99,14 +107,14 @@ async fn live<Q: Question>(
         database,
         table: name,
         question,
-        pace,
         watch,
         reader: now.reader,
+        rest: Box::pin(sleep(pace.of(now.kept.is_none()))),
+        pace,
         is_polled: now.kept.is_none(),
         kept: now.kept,
         told: now.event.clone(),
-        looked_at: Instant::now(),
-        changed_at: None,
+        gather: None,
     };
     let declared = declared(context);
     let items = stream::unfold((Some(now.event), Some(live)), async |(first, live)| {
@@ -124,6 +132,17 @@ async fn live<Q: Question>(
         None,
         items.map(move |item| item.map_err(&declared)),
     ))
+}
+
+/// When a changed result is to be looked at; never while nothing changed.
+async fn due(gather: &mut Option<Pin<Box<Sleep>>>, rest: &mut Pin<Box<Sleep>>) {
+    match gather {
+        Some(gather) => {
+            gather.as_mut().await;
+            rest.as_mut().await;
+        }
+        None => pending().await,
+    }
 }
 
 /// A result, and where the changes after it begin.
@@ -156,13 +175,9 @@ impl<Q: Question> Live<Q> {
     /// The next result that differs from the one told last.
     async fn next(&mut self) -> ServiceResult<Q::Event> {
         loop {
-            let commit = match self.due() {
-                None => self.reader.next().await,
-                Some(due) if Instant::now() < due => match timeout_at(due, self.reader.next()).await {
-                    Ok(commit) => commit,
-                    Err(_) => continue,
-                },
-                Some(_) => {
+            let commit = tokio::select! {
+                biased;
+                () = due(&mut self.gather, &mut self.rest) => {
                     let event = self.renewed().await?;
                     if event != self.told {
                         self.told = event.clone();
@@ -170,6 +185,7 @@ impl<Q: Question> Live<Q> {
                     }
                     continue;
                 }
+                commit = self.reader.next() => commit,
             };
             match commit {
                 Ok(commit) => self.take(&commit)?,
@@ -184,19 +200,8 @@ impl<Q: Question> Live<Q> {
         }
     }
 
-    /// When the result is to be looked at, if something changed.
-    fn due(&self) -> Option<Instant> {
-        let pace = if self.is_polled {
-            self.pace.polled
-        } else {
-            self.pace.maintained
-        };
-        let changed_at = self.changed_at?;
-        Some((changed_at + GATHER).max(self.looked_at + pace))
-    }
-
     fn changed(&mut self) {
-        self.changed_at.get_or_insert_with(Instant::now);
+        self.gather.get_or_insert_with(|| Box::pin(sleep(GATHER)));
     }
 
     fn take(&mut self, commit: &Commit) -> ServiceResult<()> {
@@ -225,7 +230,7 @@ impl<Q: Question> Live<Q> {
     }
 
     async fn renewed(&mut self) -> ServiceResult<Q::Event> {
-        self.changed_at = None;
+        self.gather = None;
         let kept = self.kept.as_ref().and_then(|kept| self.question.event(kept));
         let event = match kept {
             Some(event) => event,
@@ -237,7 +242,7 @@ impl<Q: Question> Live<Q> {
                 now.event
             }
         };
-        self.looked_at = Instant::now();
+        self.rest = Box::pin(sleep(self.pace.of(self.is_polled)));
         Ok(event)
     }
 
