@@ -55,6 +55,7 @@ const fn desc(id: &'static str, permission: PermissionRule) -> OperationDesc {
         description: "",
         input: &INPUT,
         output: None,
+        result: None,
         status: 200,
         errors: &[],
         timeout_ms: 200,

@@ -230,7 +230,7 @@ pub enum Kind {
     Query,
     /// Changes state.
     Command,
-    /// Runs long: answers with a job.
+    /// Runs long: answers a `Job` at once and goes on.
     Job,
     /// Opens a view of a stream. Views are written under `streams`.
     #[serde(skip)]
@@ -254,7 +254,10 @@ pub struct OperationDef {
     /// An object type; without it the answer is `{}`.
     #[serde(default)]
     pub output: Option<Schema>,
-    /// HTTP status of success, 200 unless said: 201 with a created resource.
+    /// The object type that a job comes to: the `result` of its `Job`. Jobs only.
+    #[serde(default)]
+    pub result: Option<Schema>,
+    /// HTTP status of success, 200 unless said: 201 with a created resource. A job is accepted by 202.
     #[serde(default)]
     pub status: Option<u16>,
     /// Errors this operation answers beside those every call can.

@@ -257,6 +257,8 @@ pub struct Operation {
     pub input: String,
     /// The output's type; `None` answers `{}`.
     pub output: Option<String>,
+    /// The type that a job comes to.
+    pub result: Option<String>,
     pub status: u16,
     /// Codes of the errors it answers beside [`Model::common_errors`], sorted.
     pub errors: Vec<String>,

@@ -121,6 +121,7 @@ pub fn modules(engine: &Engine, api: &LateApi, clock: Arc<dyn Clock>) -> Vec<rus
         rustydb_api_auth::module(engine.auth()),
         rustydb_api_database::module(engine.database()),
         rustydb_api_health::module(engine.health()),
+        rustydb_api_jobs::module(engine.jobs()),
         rustydb_api_monitoring::module(Arc::new(Monitoring::new(api.clone(), engine.load()))),
         rustydb_api_protocol::module(Arc::new(Protocol::new(api.clone()))),
         rustydb_api_query::module(engine.query()),

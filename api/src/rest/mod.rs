@@ -12,10 +12,12 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
-use rustydb_contract::descriptor::OperationDesc;
+use rustydb_contract::descriptor::{OperationDesc, OperationKind};
 use rustydb_contract::host::CredentialCell;
 use rustydb_contract::{Interface, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INTERNAL, INVALID_REQUEST, METHOD_NOT_ALLOWED, OPERATION_NOT_FOUND};
+
+use serde::Deserialize;
 
 use crate::errors::{REQUEST_ID_HEADER, problem, put_request_id};
 use crate::pipeline::{Call, request_id};
@@ -65,8 +67,23 @@ async fn answer(
         .map_err(|error| ServiceError::new(&INTERNAL, format!("the answer has no JSON form: {error}")))
 }
 
+/// What every job has.
+#[derive(Deserialize)]
+struct Accepted {
+    id: String,
+}
+
 fn success(desc: &OperationDesc, body: Vec<u8>) -> Response {
+    let location = match desc.kind {
+        OperationKind::Job => serde_json::from_slice(&body)
+            .ok()
+            .and_then(|Accepted { id }| HeaderValue::from_str(&format!("/api/v1/jobs/{id}")).ok()),
+        OperationKind::Query | OperationKind::Command | OperationKind::Stream => None,
+    };
     let mut response = Response::new(Body::from(body));
+    if let Some(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
     *response.status_mut() = StatusCode::from_u16(desc.status).unwrap_or(StatusCode::OK);
     response
         .headers_mut()

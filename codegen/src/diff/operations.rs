@@ -119,6 +119,7 @@ impl Differ<'_> {
         }
         self.errors_and_pages(old, new, &path);
         self.named_types(&old.input, &new.input, Direction::Input);
+        self.result(old, new, &path);
         match (&old.output, &new.output) {
             (Some(old), Some(new)) => self.named_types(old, new, Direction::Output),
             (None, None) => {}
@@ -132,6 +133,21 @@ impl Differ<'_> {
                 );
             }
             (Some(_), None) => self.push(Class::WireBreaking, path, "output", "it answers nothing any more"),
+        }
+    }
+
+    fn result(&mut self, old: &Operation, new: &Operation, path: &str) {
+        match (&old.result, &new.result) {
+            (Some(old), Some(new)) => self.named_types(old, new, Direction::Output),
+            (None, None) => {}
+            (None, Some(_)) | (Some(_), None) => {
+                self.push(
+                    Class::WireBreaking,
+                    path,
+                    "result",
+                    "it became a job, or is none any more",
+                );
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! versions.
 
 use super::{At, Lint};
-use crate::language::{Deprecated, Kind, Limits, OperationDef, Schema};
+use crate::language::{Deprecated, Limits, OperationDef, Schema};
 use crate::load::LoadedModule;
 use crate::resolve::CORE;
 
@@ -57,14 +57,6 @@ pub(super) fn check(lint: &mut Lint<'_>, module: &LoadedModule) {
 
 fn operation(lint: &mut Lint<'_>, at: &At<'_>, form: &OperationDef) {
     summary(lint, at, &form.summary);
-    if form.kind == Kind::Job {
-        lint.report(
-            &at.push("kind"),
-            "not-enforced",
-            "jobs are not run yet",
-            "make it a command that ends within its time-out",
-        );
-    }
     let traits = [
         (
             "idempotent",
@@ -105,7 +97,11 @@ fn operation(lint: &mut Lint<'_>, at: &At<'_>, form: &OperationDef) {
     }
     version(lint, &at.push("since"), &form.since);
     deprecated(lint, at, form.deprecated.as_ref());
-    for (key, schema) in [("input", &form.input), ("output", &form.output)] {
+    for (key, schema) in [
+        ("input", &form.input),
+        ("output", &form.output),
+        ("result", &form.result),
+    ] {
         if let Some(Schema::Body(body)) = schema
             && let Some(description) = &body.description
             && description.trim().is_empty()

@@ -90,7 +90,11 @@ pub(super) fn check_forms(lint: &mut Lint<'_>, module: &LoadedModule) {
                 "camelCase",
             );
         }
-        for (key, schema) in [("input", &form.input), ("output", &form.output)] {
+        for (key, schema) in [
+            ("input", &form.input),
+            ("output", &form.output),
+            ("result", &form.result),
+        ] {
             if let Some(schema) = schema {
                 schema_names(lint, &at.push(key), schema);
             }

@@ -81,6 +81,9 @@ fn route(lint: &mut Lint<'_>, at: &At<'_>, operation: &Operation) {
     }
 }
 
+/// What every job answers.
+const JOB_TYPE: &str = "Job";
+
 fn kind(lint: &mut Lint<'_>, at: &At<'_>, operation: &Operation) {
     let sound = match operation.kind {
         Kind::Query | Kind::Stream => matches!(operation.method, Method::Get | Method::Post),
@@ -93,6 +96,24 @@ fn kind(lint: &mut Lint<'_>, at: &At<'_>, operation: &Operation) {
             "kind-method",
             message,
             "queries are GET, or POST when the input is a document; commands are any but GET",
+        );
+    }
+    if operation.kind == Kind::Job
+        && (operation.output.as_deref() != Some(JOB_TYPE) || operation.result.is_none())
+    {
+        lint.report(
+            at,
+            "job",
+            format!("a job answers a `{JOB_TYPE}`, and comes to a result"),
+            "write `output: jobs.Job`, and under `result` the type of what it comes to",
+        );
+    }
+    if operation.kind != Kind::Job && operation.result.is_some() {
+        lint.report(
+            &at.push("result"),
+            "job",
+            "only a job comes to a result later",
+            "make it the `output`, or the operation a job",
         );
     }
     let statuses: &[u16] = match operation.kind {

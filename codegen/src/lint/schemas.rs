@@ -50,8 +50,10 @@ pub(super) fn check(lint: &mut Lint<'_>, module: &LoadedModule) {
         if let Some(schema) = &form.input {
             visit(lint, &at.push("input"), None, schema, Position::Root);
         }
-        if let Some(schema) = &form.output {
-            visit(lint, &at.push("output"), None, schema, Position::Root);
+        for (key, schema) in [("output", &form.output), ("result", &form.result)] {
+            if let Some(schema) = schema {
+                visit(lint, &at.push(key), None, schema, Position::Root);
+            }
         }
     }
     for (name, form) in &file.streams {

@@ -360,6 +360,7 @@ fn mark_use(model: &mut Model) {
     for operation in model.routed() {
         inputs.push(operation.input.clone());
         outputs.extend(operation.output.clone());
+        outputs.extend(operation.result.clone());
     }
     for view in model.views() {
         outputs.push(view.event_type());

@@ -37,6 +37,8 @@ impl<'a> Resolver<'a> {
         let output_schema = form.output.as_ref();
         let output =
             output_schema.and_then(|schema| self.resolve_output(module, name, schema, &at.push("output")));
+        let result = form.result.as_ref();
+        let result = result.and_then(|schema| self.resolve_output(module, name, schema, &at.push("result")));
         let paginated = form
             .paginated
             .as_ref()
@@ -68,7 +70,10 @@ impl<'a> Resolver<'a> {
             description: form.description.clone().unwrap_or_default(),
             input,
             output,
-            status: form.status.unwrap_or(200),
+            result,
+            status: form
+                .status
+                .unwrap_or(if form.kind == Kind::Job { 202 } else { 200 }),
             errors,
             paginated,
             timeout_ms: form.timeout_ms.unwrap_or(self.model.limits.timeout_ms),

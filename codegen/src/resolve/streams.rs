@@ -101,6 +101,7 @@ impl<'a> Resolver<'a> {
             description: form.description.clone().unwrap_or_default(),
             input,
             output: is_record.then(|| events[0].clone()),
+            result: None,
             status: 200,
             errors,
             paginated: None,

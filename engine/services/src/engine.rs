@@ -9,6 +9,7 @@ use rustydb_contract_admin::AdminService;
 use rustydb_contract_auth::AuthService;
 use rustydb_contract_database::DatabaseService;
 use rustydb_contract_health::HealthService;
+use rustydb_contract_jobs::JobsService;
 use rustydb_contract_query::QueryService;
 use rustydb_contract_sql::SqlService;
 use rustydb_contract_transactions::TransactionsService;
@@ -25,6 +26,7 @@ use crate::auth::Auth;
 use crate::data::DataEngine;
 use crate::health::{Component, Health};
 use crate::identity::{AdminSecret, IdentityError, IdentityService, IdentitySettings};
+use crate::jobs::Jobs;
 
 /// File of the store in the data directory.
 const STORE_FILE: &str = "rustydb.redb";
@@ -74,6 +76,7 @@ pub struct Engine {
     admin: Admin,
     data: DataEngine,
     health: Arc<Health>,
+    jobs: Jobs,
 }
 
 /// What the engine has to do at the moment.
@@ -108,12 +111,19 @@ impl Engine {
         let identity = IdentityService::open(
             Arc::clone(&store),
             Arc::clone(&clock),
-            rng,
+            Arc::clone(&rng),
             Some(&data_dir),
             IdentitySettings::default(),
         )?;
         let sql = SqlEngine::new(SqlConfig::default())?;
-        let data = DataEngine::new(tables.clone(), sql, Arc::clone(&clock), log_retention);
+        let jobs = Jobs::open(Arc::clone(&store), Arc::clone(&clock), rng)?;
+        let data = DataEngine::new(
+            tables.clone(),
+            sql,
+            Arc::clone(&clock),
+            log_retention,
+            jobs.clone(),
+        );
         let health = Health::new(clock, 0, components(store, tables));
         let admin = Admin::new(identity.clone(), facts);
         Ok(Engine {
@@ -121,6 +131,7 @@ impl Engine {
             admin,
             data,
             health: Arc::new(health),
+            jobs,
         })
     }
 
@@ -136,6 +147,7 @@ impl Engine {
 
     /// Ends background work; to be called once no call is under way.
     pub async fn close(&self) {
+        self.jobs.close().await;
         self.data.close().await;
     }
 
@@ -165,6 +177,10 @@ impl Engine {
 
     pub fn health(&self) -> Arc<dyn HealthService> {
         Arc::clone(&self.health) as Arc<dyn HealthService>
+    }
+
+    pub fn jobs(&self) -> Arc<dyn JobsService> {
+        Arc::new(self.jobs.clone())
     }
 
     pub fn query(&self) -> Arc<dyn QueryService> {

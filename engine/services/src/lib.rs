@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] opens a data directory and hands out the services; the server knows nothing else of what is below.
 //! [`identity`] keeps users, keys and sessions for [`auth`] and [`admin`]; [`data`] runs the modules that read and
-//! write tables. A service decides nothing about permissions: the pipeline did before it called.
+//! write tables; [`jobs`] runs what takes longer than a call. A service decides nothing about permissions: the pipeline did before it called.
 
 pub mod admin;
 pub mod auth;
@@ -10,6 +10,7 @@ pub mod data;
 mod engine;
 pub mod health;
 pub mod identity;
+pub mod jobs;
 
 pub use engine::{Engine, EngineError, EngineLoad, EngineOptions};
 pub use identity::AdminSecret;

@@ -36,6 +36,10 @@ impl SpaceId {
     pub const API_KEYS: SpaceId = SpaceId(3);
     /// Login sessions by id.
     pub const SESSIONS: SpaceId = SpaceId(4);
+    /// Jobs by id.
+    pub const JOBS: SpaceId = SpaceId(5);
+    /// What jobs came to, by the job's id.
+    pub const JOB_RESULTS: SpaceId = SpaceId(6);
     /// First space handed to a table or index; smaller ids are reserved for the system.
     pub const FIRST_USER: SpaceId = SpaceId(1024);
 }

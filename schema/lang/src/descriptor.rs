@@ -163,6 +163,8 @@ pub struct OperationDesc {
     pub input: &'static TypeDesc,
     /// `None` answers `{}`.
     pub output: Option<&'static TypeDesc>,
+    /// What a job comes to.
+    pub result: Option<&'static TypeDesc>,
     /// HTTP status of success.
     pub status: u16,
     /// Beside the common ones.

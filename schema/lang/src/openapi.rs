@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
+use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
 use crate::descriptor::{OperationDesc, OperationKind, RestPlace};
 
@@ -108,7 +108,11 @@ pub fn responses(desc: &'static OperationDesc) -> Responses {
         )
     };
     let content = ContentBuilder::new().schema(schema).build();
-    let success = ResponseBuilder::new().content(media_type, content).build();
+    let mut success = ResponseBuilder::new().content(media_type, content);
+    if desc.kind == OperationKind::Job {
+        success = success.header("Location", Header::new(text()));
+    }
+    let success = success.build();
     let mut responses = BTreeMap::from([(desc.status.to_string(), RefOr::T(success))]);
     let statuses: BTreeSet<u16> = desc.errors.iter().map(|error| error.status).collect();
     for status in statuses {

@@ -15,6 +15,7 @@ pub fn module(service: Arc<dyn DatabaseService>) -> ModuleApi {
         desc: &::rustydb_contract_database::MODULE,
         operations: Vec::from([
             Registered::new::<operations::AggregateRows>(Arc::clone(&service)),
+            Registered::new::<operations::BulkLoadRows>(Arc::clone(&service)),
             Registered::new::<operations::CountRows>(Arc::clone(&service)),
             Registered::new::<operations::Create>(Arc::clone(&service)),
             Registered::new::<operations::CreateTable>(Arc::clone(&service)),
@@ -50,6 +51,7 @@ pub fn module(service: Arc<dyn DatabaseService>) -> ModuleApi {
         ]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::aggregate_rows))
+            .routes(routes!(rest::bulk_load_rows))
             .routes(routes!(rest::count_rows))
             .routes(routes!(rest::create))
             .routes(routes!(rest::create_table))
@@ -82,6 +84,7 @@ pub fn module(service: Arc<dyn DatabaseService>) -> ModuleApi {
             .routes(routes!(rest::table_modifications)),
         rpc: Vec::from([
             &operations::AGGREGATE_ROWS,
+            &operations::BULK_LOAD_ROWS,
             &operations::COUNT_ROWS,
             &operations::CREATE,
             &operations::CREATE_TABLE,
@@ -105,6 +108,7 @@ pub fn module(service: Arc<dyn DatabaseService>) -> ModuleApi {
         ]),
         graphql: Vec::from([
             &operations::AGGREGATE_ROWS,
+            &operations::BULK_LOAD_ROWS,
             &operations::COUNT_ROWS,
             &operations::CREATE,
             &operations::CREATE_TABLE,

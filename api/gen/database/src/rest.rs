@@ -24,6 +24,26 @@ pub async fn aggregate_rows(
 ) -> Response {
     rest::handle(api, &operations::AGGREGATE_ROWS, path, request).await
 }
+/// Load many rows in batches of a given size.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tables/{name}/bulk-load",
+    operation_id = "database.bulk_load_rows",
+    tag = "database",
+    summary = "Load many rows in batches of a given size.",
+    description = "Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its progress tells how many rows that are. A column left out takes its default, or null.",
+    params(operations::BulkLoadRows),
+    request_body = operations::BulkLoadRowsBody,
+    responses(operations::BulkLoadRows),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn bulk_load_rows(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::BULK_LOAD_ROWS, path, request).await
+}
 /// Count the rows that match a filter.
 #[utoipa::path(
     get,

@@ -14,7 +14,11 @@ pub fn module(service: Arc<dyn QueryService>) -> ModuleApi {
     ModuleApi {
         desc: &::rustydb_contract_query::MODULE,
         operations: Vec::from([
+            Registered::new::<operations::Cancel>(Arc::clone(&service)),
             Registered::new::<operations::Explain>(Arc::clone(&service)),
+            Registered::new::<operations::GetStatus>(Arc::clone(&service)),
+            Registered::new::<operations::ListActive>(Arc::clone(&service)),
+            Registered::new::<operations::Submit>(Arc::clone(&service)),
         ]),
         views: Vec::from([
             RegisteredView::new::<views::ActiveQueries>(Arc::clone(&service)),
@@ -23,12 +27,28 @@ pub fn module(service: Arc<dyn QueryService>) -> ModuleApi {
             RegisteredView::new::<views::SlowQueries>(Arc::clone(&service)),
         ]),
         rest: OpenApiRouter::new()
+            .routes(routes!(rest::cancel))
             .routes(routes!(rest::explain))
+            .routes(routes!(rest::get_status))
+            .routes(routes!(rest::list_active))
+            .routes(routes!(rest::submit))
             .routes(routes!(rest::active_queries))
             .routes(routes!(rest::executions))
             .routes(routes!(rest::results))
             .routes(routes!(rest::slow_queries)),
-        rpc: Vec::from([&operations::EXPLAIN]),
-        graphql: Vec::from([&operations::EXPLAIN]),
+        rpc: Vec::from([
+            &operations::CANCEL,
+            &operations::EXPLAIN,
+            &operations::GET_STATUS,
+            &operations::LIST_ACTIVE,
+            &operations::SUBMIT,
+        ]),
+        graphql: Vec::from([
+            &operations::CANCEL,
+            &operations::EXPLAIN,
+            &operations::GET_STATUS,
+            &operations::LIST_ACTIVE,
+            &operations::SUBMIT,
+        ]),
     }
 }

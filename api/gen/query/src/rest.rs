@@ -5,6 +5,21 @@ use ::rustydb_contract_query::{operations, views};
 use ::axum::extract::{RawPathParams, Request, State};
 use ::axum::response::Response;
 use ::rustydb_api::{Api, rest};
+/// Stop a running query.
+#[utoipa::path(
+    post,
+    path = "/api/v1/query/{query_id}/cancel",
+    operation_id = "query.cancel",
+    tag = "query",
+    summary = "Stop a running query.",
+    description = "Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own statements; who has `system:admin` may cancel all.",
+    params(operations::Cancel),
+    responses(operations::Cancel),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn cancel(api: State<Api>, path: RawPathParams, request: Request) -> Response {
+    rest::handle(api, &operations::CANCEL, path, request).await
+}
 /// Show the plan chosen for a query with cost estimates.
 #[utoipa::path(
     post,
@@ -24,6 +39,59 @@ pub async fn explain(
     request: Request,
 ) -> Response {
     rest::handle(api, &operations::EXPLAIN, path, request).await
+}
+/// Report progress and current step of a running query.
+#[utoipa::path(
+    get,
+    path = "/api/v1/query/{query_id}/status",
+    operation_id = "query.get_status",
+    tag = "query",
+    summary = "Report progress and current step of a running query.",
+    description = "Of the caller's own statements, those that wait to run included; who has `system:read` sees all. What a submitted one came to `jobs.get` tells.",
+    params(operations::GetStatus),
+    responses(operations::GetStatus),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn get_status(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::GET_STATUS, path, request).await
+}
+/// List the queries that are running now.
+#[utoipa::path(
+    get,
+    path = "/api/v1/query/active",
+    operation_id = "query.list_active",
+    tag = "query",
+    summary = "List the queries that are running now.",
+    params(operations::ListActive),
+    responses(operations::ListActive),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_active(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_ACTIVE, path, request).await
+}
+/// Start a query in the background and return its id.
+#[utoipa::path(
+    post,
+    path = "/api/v1/query/execute",
+    operation_id = "query.submit",
+    tag = "query",
+    summary = "Start a query in the background and return its id.",
+    description = "Any statement may be submitted. The id of the job names the run in `query.get_status` and `query.cancel` too.",
+    params(operations::Submit),
+    request_body = operations::SubmitBody,
+    responses(operations::Submit),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn submit(api: State<Api>, path: RawPathParams, request: Request) -> Response {
+    rest::handle(api, &operations::SUBMIT, path, request).await
 }
 /// See the statements that run, again and again.
 #[utoipa::path(

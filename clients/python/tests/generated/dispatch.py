@@ -154,6 +154,16 @@ class DatabaseAggregateRowsInput(_Struct, kw_only=True, forbid_unknown_fields=Tr
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
+class DatabaseBulkLoadRowsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `database.bulk_load_rows`."""
+
+    in_name: _types.ObjectName = _field(name="name")
+    in_rows: list[_types.RowData] = _field(name="rows")
+    in_batch_size: int | _UnsetType = _field(default=_UNSET, name="batch_size")
+    in_on_error: _types.BulkLoadErrorMode | _UnsetType = _field(default=_UNSET, name="on_error")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+
+
 class DatabaseCountRowsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `database.count_rows`."""
 
@@ -464,6 +474,42 @@ class HealthGetSummaryInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `health.get_summary`."""
 
 
+class JobsCancelInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `jobs.cancel`."""
+
+    in_id: str = _field(name="id")
+
+
+class JobsGetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `jobs.get`."""
+
+    in_id: str = _field(name="id")
+
+
+class JobsListInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `jobs.list`."""
+
+    in_state: _types.JobState | _UnsetType = _field(default=_UNSET, name="state")
+    in_operation: str | _UnsetType = _field(default=_UNSET, name="operation")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class JobsWaitInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `jobs.wait`."""
+
+    in_id: str = _field(name="id")
+    in_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="timeout_ms")
+
+
+class JobsProgressInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `jobs.progress`."""
+
+    in_id: str | _UnsetType = _field(default=_UNSET, name="id")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class MonitoringMetricsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `monitoring.metrics`."""
 
@@ -518,6 +564,12 @@ class ProtocolMutationResultsInput(_Struct, kw_only=True, forbid_unknown_fields=
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
 
+class QueryCancelInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `query.cancel`."""
+
+    in_query_id: str = _field(name="query_id")
+
+
 class QueryExplainInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `query.explain`."""
 
@@ -525,6 +577,29 @@ class QueryExplainInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
     in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+
+
+class QueryGetStatusInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `query.get_status`."""
+
+    in_query_id: str = _field(name="query_id")
+
+
+class QueryListActiveInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `query.list_active`."""
+
+    in_user_filter: str | _UnsetType = _field(default=_UNSET, name="user_filter")
+
+
+class QuerySubmitInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `query.submit`."""
+
+    in_sql: str = _field(name="sql")
+    in_params: list[_scalars.Json] | _UnsetType = _field(default=_UNSET, name="params")
+    in_timeout: int | _UnsetType = _field(default=_UNSET, name="timeout")
+    in_format: _types.RowFormat | _UnsetType = _field(default=_UNSET, name="format")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
 
 
 class QueryActiveQueriesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -840,6 +915,11 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.database.aggregate_rows,
         call_async=lambda client: client.database.aggregate_rows,
     ),
+    "database.bulk_load_rows": Entry(
+        input=DatabaseBulkLoadRowsInput,
+        call=lambda client: client.database.bulk_load_rows,
+        call_async=lambda client: client.database.bulk_load_rows,
+    ),
     "database.count_rows": Entry(
         input=DatabaseCountRowsInput,
         call=lambda client: client.database.count_rows,
@@ -971,10 +1051,52 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.health.get_summary,
         call_async=lambda client: client.health.get_summary,
     ),
+    "jobs.cancel": Entry(
+        input=JobsCancelInput,
+        call=lambda client: client.jobs.cancel,
+        call_async=lambda client: client.jobs.cancel,
+    ),
+    "jobs.get": Entry(
+        input=JobsGetInput,
+        call=lambda client: client.jobs.get,
+        call_async=lambda client: client.jobs.get,
+    ),
+    "jobs.list": Entry(
+        input=JobsListInput,
+        call=lambda client: client.jobs.list,
+        call_async=lambda client: client.jobs.list,
+        items=lambda client: client.jobs.list_items,
+        items_async=lambda client: client.jobs.list_items,
+    ),
+    "jobs.wait": Entry(
+        input=JobsWaitInput,
+        call=lambda client: client.jobs.wait,
+        call_async=lambda client: client.jobs.wait,
+    ),
+    "query.cancel": Entry(
+        input=QueryCancelInput,
+        call=lambda client: client.query.cancel,
+        call_async=lambda client: client.query.cancel,
+    ),
     "query.explain": Entry(
         input=QueryExplainInput,
         call=lambda client: client.query.explain,
         call_async=lambda client: client.query.explain,
+    ),
+    "query.get_status": Entry(
+        input=QueryGetStatusInput,
+        call=lambda client: client.query.get_status,
+        call_async=lambda client: client.query.get_status,
+    ),
+    "query.list_active": Entry(
+        input=QueryListActiveInput,
+        call=lambda client: client.query.list_active,
+        call_async=lambda client: client.query.list_active,
+    ),
+    "query.submit": Entry(
+        input=QuerySubmitInput,
+        call=lambda client: client.query.submit,
+        call_async=lambda client: client.query.submit,
     ),
     "sql.create_view": Entry(
         input=SqlCreateViewInput,
@@ -1140,6 +1262,11 @@ VIEWS: dict[str, ViewEntry] = {
         input=DatabaseTableModificationsInput,
         watch=lambda client: client.database.table_modifications,
         watch_async=lambda client: client.database.table_modifications,
+    ),
+    "jobs.progress": ViewEntry(
+        input=JobsProgressInput,
+        watch=lambda client: client.jobs.progress,
+        watch_async=lambda client: client.jobs.progress,
     ),
     "monitoring.metrics": ViewEntry(
         input=MonitoringMetricsInput,

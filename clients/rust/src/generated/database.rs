@@ -27,6 +27,25 @@ impl DatabaseApi<'_> {
             input,
         )
     }
+    /// Load many rows in batches of a given size.
+    ///
+    /// Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its progress tells how many rows that are. A column left out takes its default, or null.
+    ///
+    /// Needs the permission `database:write`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn bulk_load_rows(
+        &self,
+        input: &::rustydb_contract_database::DatabaseBulkLoadRowsInput,
+    ) -> crate::Call<::rustydb_contract_jobs::Job> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_database::operations::BULK_LOAD_ROWS,
+            input,
+        )
+    }
     /// Count the rows that match a filter.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.

@@ -152,6 +152,18 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "database.bulk_load_rows" => {
+            one(
+                client
+                    .database()
+                    .bulk_load_rows(
+                        &typed::<
+                            ::rustydb_contract_database::DatabaseBulkLoadRowsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "database.count_rows" => {
             one(
                 client
@@ -406,12 +418,84 @@ pub(crate) fn dispatch(
             typed::<::rustydb_contract_health::HealthGetSummaryInput>(input)?;
             one(client.health().get_summary(), iterate)
         }
+        "jobs.cancel" => {
+            one(
+                client
+                    .jobs()
+                    .cancel(&typed::<::rustydb_contract_jobs::JobsCancelInput>(input)?),
+                iterate,
+            )
+        }
+        "jobs.get" => {
+            one(
+                client
+                    .jobs()
+                    .get(&typed::<::rustydb_contract_jobs::JobsGetInput>(input)?),
+                iterate,
+            )
+        }
+        "jobs.list" => {
+            paged(
+                client
+                    .jobs()
+                    .list(&typed::<::rustydb_contract_jobs::JobsListInput>(input)?),
+                iterate,
+            )
+        }
+        "jobs.wait" => {
+            one(
+                client
+                    .jobs()
+                    .wait(&typed::<::rustydb_contract_jobs::JobsWaitInput>(input)?),
+                iterate,
+            )
+        }
+        "query.cancel" => {
+            one(
+                client
+                    .query()
+                    .cancel(
+                        &typed::<::rustydb_contract_query::QueryCancelInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
         "query.explain" => {
             one(
                 client
                     .query()
                     .explain(
                         &typed::<::rustydb_contract_query::QueryExplainInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "query.get_status" => {
+            one(
+                client
+                    .query()
+                    .get_status(
+                        &typed::<::rustydb_contract_query::QueryGetStatusInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "query.list_active" => {
+            one(
+                client
+                    .query()
+                    .list_active(
+                        &typed::<::rustydb_contract_query::QueryListActiveInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "query.submit" => {
+            one(
+                client
+                    .query()
+                    .submit(
+                        &typed::<::rustydb_contract_query::QuerySubmitInput>(input)?,
                     ),
                 iterate,
             )
@@ -775,6 +859,16 @@ pub(crate) fn watch(
                         &typed::<
                             ::rustydb_contract_database::DatabaseTableModificationsInput,
                         >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "jobs.progress" => {
+            watched(
+                client
+                    .jobs()
+                    .progress(
+                        &typed::<::rustydb_contract_jobs::JobsProgressInput>(input)?,
                     ),
                 projected,
             )

@@ -50,6 +50,8 @@ pub enum ErrorCode {
     InvalidRequest,
     /// A value is not of its column's type or out of its range. Status 400.
     InvalidValue,
+    /// The caller has no such job; an old one may be kept no longer. Status 404.
+    JobNotFound,
     /// The server would be left without an enabled administrator. Status 409.
     LastAdministrator,
     /// The request is not JSON. Status 400.
@@ -64,6 +66,8 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// The caller's roles do not carry the permission. Status 403.
     PermissionDenied,
+    /// No statement with this id runs, or it is another's. Status 404.
+    QueryNotFound,
     /// The result has more rows than one answer holds. Status 400.
     ResultTooLarge,
     /// There is no such role. Status 404.
@@ -96,7 +100,7 @@ pub enum ErrorCode {
     TransportUnsuitable,
     /// The call needs valid credentials. Status 401.
     Unauthenticated,
-    /// The server is starting or stopping. Status 503.
+    /// The server is starting or stopping, or has as many jobs as it takes. Status 503.
     Unavailable,
     /// A primary key or unique constraint would be broken. Status 409.
     UniqueViolation,
@@ -189,6 +193,9 @@ impl ErrorCode {
             ErrorCode::InvalidValue => {
                 Some(&::rustydb_contract_database::errors::INVALID_VALUE)
             }
+            ErrorCode::JobNotFound => {
+                Some(&::rustydb_contract_jobs::errors::JOB_NOT_FOUND)
+            }
             ErrorCode::LastAdministrator => {
                 Some(&::rustydb_contract_admin::errors::LAST_ADMINISTRATOR)
             }
@@ -209,6 +216,9 @@ impl ErrorCode {
             }
             ErrorCode::PermissionDenied => {
                 Some(&::rustydb_contract_core::errors::PERMISSION_DENIED)
+            }
+            ErrorCode::QueryNotFound => {
+                Some(&::rustydb_contract_query::errors::QUERY_NOT_FOUND)
             }
             ErrorCode::ResultTooLarge => {
                 Some(&::rustydb_contract_sql::errors::RESULT_TOO_LARGE)
@@ -328,6 +338,7 @@ impl From<::std::string::String> for ErrorCode {
             "INVALID_REFRESH_TOKEN" => ErrorCode::InvalidRefreshToken,
             "INVALID_REQUEST" => ErrorCode::InvalidRequest,
             "INVALID_VALUE" => ErrorCode::InvalidValue,
+            "JOB_NOT_FOUND" => ErrorCode::JobNotFound,
             "LAST_ADMINISTRATOR" => ErrorCode::LastAdministrator,
             "MALFORMED_JSON" => ErrorCode::MalformedJson,
             "METHOD_NOT_ALLOWED" => ErrorCode::MethodNotAllowed,
@@ -335,6 +346,7 @@ impl From<::std::string::String> for ErrorCode {
             "OPERATION_NOT_FOUND" => ErrorCode::OperationNotFound,
             "PAYLOAD_TOO_LARGE" => ErrorCode::PayloadTooLarge,
             "PERMISSION_DENIED" => ErrorCode::PermissionDenied,
+            "QUERY_NOT_FOUND" => ErrorCode::QueryNotFound,
             "RESULT_TOO_LARGE" => ErrorCode::ResultTooLarge,
             "ROLE_NOT_FOUND" => ErrorCode::RoleNotFound,
             "ROW_NOT_FOUND" => ErrorCode::RowNotFound,

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod core;
 pub mod database;
 pub mod health;
+pub mod jobs;
 pub mod monitoring;
 pub mod protocol;
 pub mod query;
@@ -22,6 +23,7 @@ pub static MODULES: &[&::rustydb_contract::descriptor::ModuleDesc] = &[
     &::rustydb_contract_core::MODULE,
     &::rustydb_contract_database::MODULE,
     &::rustydb_contract_health::MODULE,
+    &::rustydb_contract_jobs::MODULE,
     &::rustydb_contract_monitoring::MODULE,
     &::rustydb_contract_protocol::MODULE,
     &::rustydb_contract_query::MODULE,
@@ -47,6 +49,10 @@ impl crate::Client {
     /// Whether the server lives, is ready, and what its parts say.
     pub fn health(&self) -> health::HealthApi<'_> {
         health::HealthApi { client: self }
+    }
+    /// Work that goes on after its call was answered.
+    pub fn jobs(&self) -> jobs::JobsApi<'_> {
+        jobs::JobsApi { client: self }
     }
     /// What the machine and the server do, in numbers.
     pub fn monitoring(&self) -> monitoring::MonitoringApi<'_> {

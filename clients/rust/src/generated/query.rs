@@ -8,6 +8,25 @@ pub struct QueryApi<'a> {
     pub(super) client: &'a crate::Client,
 }
 impl QueryApi<'_> {
+    /// Stop a running query.
+    ///
+    /// Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own statements; who has `system:admin` may cancel all.
+    ///
+    /// Needs any valid credentials. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `QUERY_NOT_FOUND`: No statement with this id runs, or it is another's.
+    pub fn cancel(
+        &self,
+        input: &::rustydb_contract_query::QueryCancelInput,
+    ) -> crate::Call<::rustydb_contract::Empty> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_query::operations::CANCEL,
+            input,
+        )
+    }
     /// Show the plan chosen for a query with cost estimates.
     ///
     /// Nothing runs. For INSERT, UPDATE and DELETE it is the plan of the query that finds what to write.
@@ -29,6 +48,57 @@ impl QueryApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_query::operations::EXPLAIN,
+            input,
+        )
+    }
+    /// Report progress and current step of a running query.
+    ///
+    /// Of the caller's own statements, those that wait to run included; who has `system:read` sees all. What a submitted one came to `jobs.get` tells.
+    ///
+    /// Needs any valid credentials. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `QUERY_NOT_FOUND`: No statement with this id runs, or it is another's.
+    pub fn get_status(
+        &self,
+        input: &::rustydb_contract_query::QueryGetStatusInput,
+    ) -> crate::Call<::rustydb_contract_query::QueryRunStatus> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_query::operations::GET_STATUS,
+            input,
+        )
+    }
+    /// List the queries that are running now.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    pub fn list_active(
+        &self,
+        input: &::rustydb_contract_query::QueryListActiveInput,
+    ) -> crate::Call<::rustydb_contract_query::ActiveQueries> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_query::operations::LIST_ACTIVE,
+            input,
+        )
+    }
+    /// Start a query in the background and return its id.
+    ///
+    /// Any statement may be submitted. The id of the job names the run in `query.get_status` and `query.cancel` too.
+    ///
+    /// Needs the permissions of the statements it is given. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `SYNTAX_ERROR`: The SQL text does not parse.
+    pub fn submit(
+        &self,
+        input: &::rustydb_contract_query::QuerySubmitInput,
+    ) -> crate::Call<::rustydb_contract_jobs::Job> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_query::operations::SUBMIT,
             input,
         )
     }

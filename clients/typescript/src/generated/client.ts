@@ -6,6 +6,7 @@ import * as adminModule from "./modules/admin.js";
 import * as authModule from "./modules/auth.js";
 import * as databaseModule from "./modules/database.js";
 import * as healthModule from "./modules/health.js";
+import * as jobsModule from "./modules/jobs.js";
 import * as monitoringModule from "./modules/monitoring.js";
 import * as protocolModule from "./modules/protocol.js";
 import * as queryModule from "./modules/query.js";
@@ -26,6 +27,8 @@ export class RustyDB {
   readonly database: databaseModule.DatabaseOperations;
   /** Whether the server lives, is ready, and what its parts say. */
   readonly health: healthModule.HealthOperations;
+  /** Work that goes on after its call was answered. */
+  readonly jobs: jobsModule.JobsOperations;
   /** What the machine and the server do, in numbers. */
   readonly monitoring: monitoringModule.MonitoringOperations;
   /** What the interfaces themselves tell. */
@@ -45,6 +48,7 @@ export class RustyDB {
     this.auth = new authModule.AuthOperations(caller);
     this.database = new databaseModule.DatabaseOperations(caller);
     this.health = new healthModule.HealthOperations(caller);
+    this.jobs = new jobsModule.JobsOperations(caller);
     this.monitoring = new monitoringModule.MonitoringOperations(caller);
     this.protocol = new protocolModule.ProtocolOperations(caller);
     this.query = new queryModule.QueryOperations(caller);

@@ -205,6 +205,15 @@ export class InvalidValueError extends runtime.RustyDBError {
 }
 
 /**
+ * The caller has no such job; an old one may be kept no longer.
+ *
+ * `JOB_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class JobNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "JOB_NOT_FOUND";
+}
+
+/**
  * The server would be left without an enabled administrator.
  *
  * `LAST_ADMINISTRATOR`, HTTP status 409. The same call would fail again.
@@ -265,6 +274,15 @@ export class PayloadTooLargeError extends runtime.RustyDBError {
  */
 export class PermissionDeniedError extends runtime.RustyDBError {
   declare readonly code: "PERMISSION_DENIED";
+}
+
+/**
+ * No statement with this id runs, or it is another's.
+ *
+ * `QUERY_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class QueryNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "QUERY_NOT_FOUND";
 }
 
 /**
@@ -413,7 +431,7 @@ export class UnauthenticatedError extends runtime.RustyDBError {
 }
 
 /**
- * The server is starting or stopping.
+ * The server is starting or stopping, or has as many jobs as it takes.
  *
  * `UNAVAILABLE`, HTTP status 503. Nothing was done; the client sends the call again by itself.
  */
@@ -545,6 +563,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["INVALID_REFRESH_TOKEN", { type: InvalidRefreshTokenError, retry: "never" }],
   ["INVALID_REQUEST", { type: InvalidRequestError, retry: "never" }],
   ["INVALID_VALUE", { type: InvalidValueError, retry: "never" }],
+  ["JOB_NOT_FOUND", { type: JobNotFoundError, retry: "never" }],
   ["LAST_ADMINISTRATOR", { type: LastAdministratorError, retry: "never" }],
   ["MALFORMED_JSON", { type: MalformedJsonError, retry: "never" }],
   ["METHOD_NOT_ALLOWED", { type: MethodNotAllowedError, retry: "never" }],
@@ -552,6 +571,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["OPERATION_NOT_FOUND", { type: OperationNotFoundError, retry: "never" }],
   ["PAYLOAD_TOO_LARGE", { type: PayloadTooLargeError, retry: "never" }],
   ["PERMISSION_DENIED", { type: PermissionDeniedError, retry: "never" }],
+  ["QUERY_NOT_FOUND", { type: QueryNotFoundError, retry: "never" }],
   ["RESULT_TOO_LARGE", { type: ResultTooLargeError, retry: "never" }],
   ["ROLE_NOT_FOUND", { type: RoleNotFoundError, retry: "never" }],
   ["ROW_NOT_FOUND", { type: RowNotFoundError, retry: "never" }],
@@ -606,6 +626,7 @@ export interface ErrorsByCode {
   "INVALID_REFRESH_TOKEN": InvalidRefreshTokenError;
   "INVALID_REQUEST": InvalidRequestError;
   "INVALID_VALUE": InvalidValueError;
+  "JOB_NOT_FOUND": JobNotFoundError;
   "LAST_ADMINISTRATOR": LastAdministratorError;
   "MALFORMED_JSON": MalformedJsonError;
   "METHOD_NOT_ALLOWED": MethodNotAllowedError;
@@ -613,6 +634,7 @@ export interface ErrorsByCode {
   "OPERATION_NOT_FOUND": OperationNotFoundError;
   "PAYLOAD_TOO_LARGE": PayloadTooLargeError;
   "PERMISSION_DENIED": PermissionDeniedError;
+  "QUERY_NOT_FOUND": QueryNotFoundError;
   "RESULT_TOO_LARGE": ResultTooLargeError;
   "ROLE_NOT_FOUND": RoleNotFoundError;
   "ROW_NOT_FOUND": RowNotFoundError;

@@ -5,6 +5,7 @@ import type * as adminTypes from "../../src/generated/types/admin.js";
 import type * as authTypes from "../../src/generated/types/auth.js";
 import type * as databaseTypes from "../../src/generated/types/database.js";
 import type * as healthTypes from "../../src/generated/types/health.js";
+import type * as jobsTypes from "../../src/generated/types/jobs.js";
 import type * as monitoringTypes from "../../src/generated/types/monitoring.js";
 import type * as protocolTypes from "../../src/generated/types/protocol.js";
 import type * as queryTypes from "../../src/generated/types/query.js";
@@ -38,6 +39,7 @@ export const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["auth.revoke_api_key", (db, input) => db.auth.revokeApiKey(input as authTypes.AuthRevokeApiKeyInput).then(() => ({}))],
   ["auth.validate", (db, input) => db.auth.validate(input as authTypes.AuthValidateInput)],
   ["database.aggregate_rows", (db, input) => db.database.aggregateRows(input as databaseTypes.DatabaseAggregateRowsInput)],
+  ["database.bulk_load_rows", (db, input) => db.database.bulkLoadRows(input as databaseTypes.DatabaseBulkLoadRowsInput)],
   ["database.count_rows", (db, input) => db.database.countRows(input as databaseTypes.DatabaseCountRowsInput)],
   ["database.create", (db, input) => db.database.create(input as databaseTypes.DatabaseCreateInput)],
   ["database.create_table", (db, input) => db.database.createTable(input as databaseTypes.DatabaseCreateTableInput)],
@@ -63,7 +65,15 @@ export const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["health.check_startup", (db, input) => db.health.checkStartup(input as healthTypes.HealthCheckStartupInput)],
   ["health.get_detail", (db, input) => db.health.getDetail(input as healthTypes.HealthGetDetailInput)],
   ["health.get_summary", (db, input) => db.health.getSummary(input as healthTypes.HealthGetSummaryInput)],
+  ["jobs.cancel", (db, input) => db.jobs.cancel(input as jobsTypes.JobsCancelInput)],
+  ["jobs.get", (db, input) => db.jobs.get(input as jobsTypes.JobsGetInput)],
+  ["jobs.list", (db, input) => db.jobs.list(input as jobsTypes.JobsListInput)],
+  ["jobs.wait", (db, input) => db.jobs.wait(input as jobsTypes.JobsWaitInput)],
+  ["query.cancel", (db, input) => db.query.cancel(input as queryTypes.QueryCancelInput).then(() => ({}))],
   ["query.explain", (db, input) => db.query.explain(input as queryTypes.QueryExplainInput)],
+  ["query.get_status", (db, input) => db.query.getStatus(input as queryTypes.QueryGetStatusInput)],
+  ["query.list_active", (db, input) => db.query.listActive(input as queryTypes.QueryListActiveInput)],
+  ["query.submit", (db, input) => db.query.submit(input as queryTypes.QuerySubmitInput)],
   ["sql.create_view", (db, input) => db.sql.createView(input as sqlTypes.SqlCreateViewInput)],
   ["sql.drop_view", (db, input) => db.sql.dropView(input as sqlTypes.SqlDropViewInput).then(() => ({}))],
   ["sql.execute_batch", (db, input) => db.sql.executeBatch(input as sqlTypes.SqlExecuteBatchInput)],
@@ -94,6 +104,7 @@ export const iterators: ReadonlyMap<string, Iterate> = new Map<string, Iterate>(
   ["database.list", (db, input) => db.database.listItems(input as databaseTypes.DatabaseListInput)],
   ["database.list_tables", (db, input) => db.database.listTablesItems(input as databaseTypes.DatabaseListTablesInput)],
   ["database.query_rows", (db, input) => db.database.queryRowsItems(input as databaseTypes.DatabaseQueryRowsInput)],
+  ["jobs.list", (db, input) => db.jobs.listItems(input as jobsTypes.JobsListInput)],
   ["transactions.list_active", (db, input) => db.transactions.listActiveItems(input as transactionsTypes.TransactionsListActiveInput)],
   ["websocket.list_connections", (db, input) => db.websocket.listConnectionsItems(input as websocketTypes.WebsocketListConnectionsInput)],
   ["websocket.list_subscriptions", (db, input) => db.websocket.listSubscriptionsItems(input as websocketTypes.WebsocketListSubscriptionsInput)],
@@ -111,6 +122,7 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["database.schema_changes", (db, input, options) => db.database.schemaChanges(input as databaseTypes.DatabaseSchemaChangesInput, options)],
   ["database.table_changes", (db, input, options) => db.database.tableChanges(input as databaseTypes.DatabaseTableChangesInput, options)],
   ["database.table_modifications", (db, input, options) => db.database.tableModifications(input as databaseTypes.DatabaseTableModificationsInput, options)],
+  ["jobs.progress", (db, input, options) => db.jobs.progress(input as jobsTypes.JobsProgressInput, options)],
   ["monitoring.metrics", (db, input, options) => db.monitoring.metrics(input as monitoringTypes.MonitoringMetricsInput, options)],
   ["monitoring.system_metrics", (db, input, options) => db.monitoring.systemMetrics(input as monitoringTypes.MonitoringSystemMetricsInput, options)],
   ["protocol.error_stream", (db, input, options) => db.protocol.errorStream(input as protocolTypes.ProtocolErrorStreamInput, options)],

@@ -140,6 +140,13 @@ pub(super) fn description(model: &Model, operation: &Operation) -> TokenStream {
         }
         None => quote!(None),
     };
+    let result = match &operation.result {
+        Some(name) => {
+            let path = rust::desc_path(model, home, name);
+            quote!(Some(&#path))
+        }
+        None => quote!(None),
+    };
     let errors = operation.errors.iter().map(|code| {
         let path = rust::error_path(model, home, code);
         quote!(&#path)
@@ -178,6 +185,7 @@ pub(super) fn description(model: &Model, operation: &Operation) -> TokenStream {
             description: #description,
             input: &#input,
             output: #output,
+            result: #result,
             status: #status,
             errors: &[#(#errors),*],
             timeout_ms: #timeout_ms,

@@ -248,7 +248,11 @@ fn responses(model: &Model, operation: &Operation) -> Value {
     } else {
         text
     };
-    let success = json!({"description": text.trim(), "content": {JSON: content}});
+    let mut success = json!({"description": text.trim(), "content": {JSON: content}});
+    if operation.kind == Kind::Job {
+        let location = json!({"description": "Path of the job.", "schema": {"type": "string"}});
+        insert(&mut success, "headers", json!({"Location": location}));
+    }
     let mut responses = BTreeMap::from([(operation.status.to_string(), success)]);
     responses.extend(errors::of(model, operation));
     Value::Object(responses.into_iter().collect())

@@ -245,8 +245,11 @@ fn operation_view(model: &Model, names: &Names, operation: &model::Operation) ->
                 Shape::Object(object) => rows(model, home, object),
                 _ => Vec::new(),
             };
+            let result = operation.result.as_ref().map_or_else(String::new, |result| {
+                format!("The job comes to a {}.", type_link(model, home, result))
+            });
             (
-                paragraphs(&[&link, &def.description, &shape(model, home, &def.shape)]),
+                paragraphs(&[&link, &def.description, &shape(model, home, &def.shape), &result]),
                 fields,
             )
         }

@@ -4,18 +4,19 @@ use rustydb_contract::stream::Subscription;
 use rustydb_contract::{CallContext, Empty, ServiceResult, async_trait};
 use rustydb_contract_database::{
     AggregateChange, AggregateGroups, Database, DatabaseAggregateChangesInput, DatabaseAggregateRowsInput,
-    DatabaseCountRowsInput, DatabaseCreateInput, DatabaseCreateTableInput, DatabaseDeleteRowInput,
-    DatabaseDeleteRowsInput, DatabaseDetail, DatabaseDropInput, DatabaseDropTableInput, DatabaseEventsEvent,
-    DatabaseEventsInput, DatabaseGetInput, DatabaseGetRowInput, DatabaseGetSchemaInput,
-    DatabaseGetTableInput, DatabaseGetTableStatsInput, DatabaseInsertRowsInput, DatabaseList,
-    DatabaseListInput, DatabaseListTablesInput, DatabaseQueryChangesInput, DatabaseQueryRowsInput,
-    DatabaseReplaceTableInput, DatabaseRowChangesInput, DatabaseRowDeletedInput, DatabaseRowInsertedInput,
-    DatabaseRowUpdatedInput, DatabaseSchemaChangesInput, DatabaseService, DatabaseTableChangesInput,
-    DatabaseTableModificationsInput, DatabaseUpdateRowInput, DatabaseUpdateRowsInput, DatabaseUpsertRowInput,
-    DeletedRows, InsertedRows, QueryChange, Row, RowChange, RowCount, RowDeleted, RowInserted, RowPage,
-    RowUpdated, SchemaChanged, SchemaDescription, Table, TableList, TableModification, TableRowChange,
-    TableStats, UpdatedRows, UpsertedRow,
+    DatabaseBulkLoadRowsInput, DatabaseCountRowsInput, DatabaseCreateInput, DatabaseCreateTableInput,
+    DatabaseDeleteRowInput, DatabaseDeleteRowsInput, DatabaseDetail, DatabaseDropInput,
+    DatabaseDropTableInput, DatabaseEventsEvent, DatabaseEventsInput, DatabaseGetInput, DatabaseGetRowInput,
+    DatabaseGetSchemaInput, DatabaseGetTableInput, DatabaseGetTableStatsInput, DatabaseInsertRowsInput,
+    DatabaseList, DatabaseListInput, DatabaseListTablesInput, DatabaseQueryChangesInput,
+    DatabaseQueryRowsInput, DatabaseReplaceTableInput, DatabaseRowChangesInput, DatabaseRowDeletedInput,
+    DatabaseRowInsertedInput, DatabaseRowUpdatedInput, DatabaseSchemaChangesInput, DatabaseService,
+    DatabaseTableChangesInput, DatabaseTableModificationsInput, DatabaseUpdateRowInput,
+    DatabaseUpdateRowsInput, DatabaseUpsertRowInput, DeletedRows, InsertedRows, QueryChange, Row, RowChange,
+    RowCount, RowDeleted, RowInserted, RowPage, RowUpdated, SchemaChanged, SchemaDescription, Table,
+    TableList, TableModification, TableRowChange, TableStats, UpdatedRows, UpsertedRow,
 };
+use rustydb_contract_jobs::Job;
 
 use super::DataEngine;
 use super::errors::declared;
@@ -152,6 +153,14 @@ impl DatabaseService for DataEngine {
         changed.await.map_err(declared(context))
     }
 
+    async fn bulk_load_rows(
+        &self,
+        context: &CallContext,
+        input: DatabaseBulkLoadRowsInput,
+    ) -> ServiceResult<Job> {
+        self.load_rows(context, input).await.map_err(declared(context))
+    }
+
     async fn insert_rows(
         &self,
         context: &CallContext,
@@ -160,7 +169,7 @@ impl DatabaseService for DataEngine {
         let place = Place::new(input.database.clone(), input.transaction_id);
         let input = &input;
         let changed = self.answer(context, &place, Access::Write, |scope| async move {
-            let (scope, ids) = self.add_rows(scope, &input.name, &input.rows, "rows").await?;
+            let (scope, ids) = self.add_rows(scope, &input.name, &input.rows, "rows", 0).await?;
             Ok((
                 scope,
                 InsertedRows {

@@ -28,7 +28,7 @@ use rustydb_store::tables::TableError;
 pub(super) use crate::identity::error::invalid_argument;
 
 /// Failures of tables and transactions.
-pub(super) fn table_error(error: TableError) -> ServiceError {
+pub(crate) fn table_error(error: TableError) -> ServiceError {
     let desc: &'static ErrorDesc = match &error {
         TableError::DatabaseNotFound { .. } => &DATABASE_NOT_FOUND,
         TableError::DatabaseExists { .. } => &DATABASE_EXISTS,

@@ -21,6 +21,7 @@ mod database;
 mod definitions;
 mod errors;
 mod filter;
+mod load;
 mod query;
 mod reads;
 mod results;
@@ -45,9 +46,12 @@ use rustydb_store::retention::LogRetention;
 use rustydb_store::tables::Tables;
 use rustydb_store::transactions::TransactionRegistry;
 
+pub(crate) use errors::table_error;
 use running::RunningStatements;
 use sweep::Sweep;
 use transactions::Lifecycle;
+
+use crate::jobs::Jobs;
 
 /// The modules that read and write tables. A clone is another handle to the same.
 #[derive(Clone)]
@@ -64,6 +68,7 @@ struct Inner {
     feed: Feed,
     lifecycle: Arc<Topic<TransactionEvent>>,
     running: Arc<RunningStatements>,
+    jobs: Jobs,
 }
 
 impl DataEngine {
@@ -71,7 +76,13 @@ impl DataEngine {
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn new(tables: Tables, sql: SqlEngine, clock: Arc<dyn Clock>, retention: LogRetention) -> DataEngine {
+    pub fn new(
+        tables: Tables,
+        sql: SqlEngine,
+        clock: Arc<dyn Clock>,
+        retention: LogRetention,
+        jobs: Jobs,
+    ) -> DataEngine {
         let lifecycle = Topic::new();
         let observer = Lifecycle {
             clock: Arc::clone(&clock),
@@ -92,6 +103,7 @@ impl DataEngine {
                 feed,
                 lifecycle,
                 running,
+                jobs,
             }),
         }
     }

@@ -1,24 +1,34 @@
 //! The `query` module: how statements would run, and those that do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use rustydb_contract::stream::{Item, Subscription};
-use rustydb_contract::{CallContext, ServiceResult, Timestamp, async_trait};
-use rustydb_contract_query::{
-    ActiveQuerySnapshot, QueryActiveQueriesInput, QueryExecution, QueryExecutionsInput, QueryExplainInput,
-    QueryPlan, QueryResultsEvent, QueryResultsInput, QueryService, QuerySlowQueriesInput, QueryStatus,
-    SlowQueryDetected,
+use rustydb_contract::{
+    CallContext, Empty, Permissions, Principal, ServiceError, ServiceResult, Timestamp, async_trait,
 };
-use rustydb_sql::ExecContext;
+use rustydb_contract_core::access::{SYSTEM_ADMIN, SYSTEM_READ};
+use rustydb_contract_jobs::Job;
+use rustydb_contract_query::errors::QUERY_NOT_FOUND;
+use rustydb_contract_query::{
+    ActiveQueries, ActiveQuerySnapshot, QueryActiveQueriesInput, QueryCancelInput, QueryExecution,
+    QueryExecutionsInput, QueryExplainInput, QueryGetStatusInput, QueryListActiveInput, QueryPlan,
+    QueryResultsEvent, QueryResultsInput, QueryRunStatus, QueryService, QuerySlowQueriesInput, QueryStatus,
+    QuerySubmitInput, SlowQueryDetected,
+};
+use rustydb_contract_sql::SqlExecuteQueryInput;
+use rustydb_sql::{ExecContext, Progress};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::DataEngine;
 use super::classifier::single;
 use super::errors::{declared, statement_error};
-use super::running::{Ending, How, Run, RunChange, percentage};
+use super::running::{Ending, How, Named, Run, RunChange, given_up_after, percentage};
 use super::scope::{Access, Place};
+use super::sql::Format;
+use crate::jobs::{Count, JobHandle};
 
 #[async_trait]
 impl QueryService for DataEngine {
@@ -44,6 +54,73 @@ impl QueryService for DataEngine {
             ))
         });
         explained.await.map_err(declared(context))
+    }
+
+    async fn submit(&self, context: &CallContext, input: QuerySubmitInput) -> ServiceResult<Job> {
+        self.run_in_background(context, input)
+            .await
+            .map_err(declared(context))
+    }
+
+    async fn get_status(
+        &self,
+        context: &CallContext,
+        input: QueryGetStatusInput,
+    ) -> ServiceResult<QueryRunStatus> {
+        let caller = context.principal();
+        if let Some(run) = self.run_of(caller, SYSTEM_READ, &input.query_id) {
+            return Ok(self.run_status(&run));
+        }
+        if self.inner.jobs.is_queued(caller, &input.query_id) {
+            return Ok(QueryRunStatus {
+                query_id: input.query_id,
+                rows_scanned: 0,
+                rows_returned: 0,
+                percentage_complete: None,
+                current_operation: "queued".to_owned(),
+                elapsed_ms: 0,
+            });
+        }
+        Err(no_query(&input.query_id))
+    }
+
+    async fn cancel(&self, context: &CallContext, input: QueryCancelInput) -> ServiceResult<Empty> {
+        let caller = context.principal();
+        if let Some(run) = self.run_of(caller, SYSTEM_ADMIN, &input.query_id)
+            && !self.inner.jobs.is_unfinished(caller, &input.query_id)
+        {
+            run.stop.cancel();
+            self.inner.running.ended(&run).await;
+            return Ok(Empty {});
+        }
+        // A submitted one is stopped as the job that it is, so that the job counts as cancelled.
+        if !self.inner.jobs.is_unfinished(caller, &input.query_id) {
+            return Err(no_query(&input.query_id));
+        }
+        self.inner.jobs.stop(caller, &input.query_id).await?;
+        Ok(Empty {})
+    }
+
+    async fn list_active(
+        &self,
+        _: &CallContext,
+        input: QueryListActiveInput,
+    ) -> ServiceResult<ActiveQueries> {
+        let runs = self.inner.running.running();
+        let wanted = |run: &&Arc<Run>| {
+            input
+                .user_filter
+                .as_ref()
+                .is_none_or(|user| *user == run.username)
+        };
+        let queries = runs
+            .iter()
+            .filter(wanted)
+            .take(ACTIVE_MAX)
+            .map(|run| self.snapshot(run));
+        Ok(ActiveQueries {
+            queries: queries.collect(),
+        })
     }
 
     async fn results(
@@ -147,6 +224,10 @@ impl QueryService for DataEngine {
 pub(super) const PROGRESS_EVERY_MS: u32 = 500;
 /// Time between two looks at the statements that run, when the caller names none.
 const REFRESH_MS_DEFAULT: u32 = 1_000;
+/// Most statements of a list of those that run.
+const ACTIVE_MAX: usize = 10_000;
+/// Rows kept of a submitted query that names no limit.
+const SUBMITTED_ROWS_DEFAULT: u32 = 10_000;
 /// What is slow when the caller does not say.
 const THRESHOLD_MS_DEFAULT: u32 = 1_000;
 
@@ -158,6 +239,63 @@ pub(super) fn ticks(interval_ms: u32) -> Interval {
 }
 
 impl DataEngine {
+    async fn run_in_background(&self, context: &CallContext, input: QuerySubmitInput) -> ServiceResult<Job> {
+        // What is no statement is refused at once.
+        single(&input.sql)?;
+        Format::of(input.format.as_ref())?;
+        let engine = self.clone();
+        let context_of_job = CallContext {
+            connection: None,
+            ..context.clone()
+        };
+        let work = async move |job: JobHandle| {
+            let progress = Arc::<Progress>::default();
+            let counted = Arc::clone(&progress);
+            job.meter.follow(move || {
+                let now = counted.now();
+                Count {
+                    done: now.rows_scanned,
+                    total: now.rows_to_scan,
+                    message: Some(now.operation),
+                }
+            });
+            let named = Named { id: job.id, progress };
+            let statement = SqlExecuteQueryInput {
+                sql: input.sql,
+                params: input.params,
+                timeout: None,
+                format: input.format,
+                limit: Some(input.limit.unwrap_or(SUBMITTED_ROWS_DEFAULT)),
+                database: input.database,
+                transaction_id: None,
+            };
+            let run = engine.one_statement(&context_of_job, statement, Some(named));
+            match input.timeout {
+                None => run.await,
+                Some(ms) => given_up_after(ms, run).await,
+            }
+        };
+        self.inner.jobs.accept(context, Count::default(), work).await
+    }
+
+    /// The statement, if it runs and is the caller's, or the caller may see all.
+    fn run_of(&self, caller: &Principal, all: Permissions, id: &str) -> Option<Arc<Run>> {
+        let run = self.inner.running.by_id(id)?;
+        (run.username == caller.username || caller.permissions.contains(all)).then_some(run)
+    }
+
+    fn run_status(&self, run: &Run) -> QueryRunStatus {
+        let now = run.progress.now();
+        QueryRunStatus {
+            query_id: run.id.clone(),
+            rows_scanned: now.rows_scanned,
+            rows_returned: now.rows_returned,
+            percentage_complete: percentage(&now),
+            current_operation: now.operation,
+            elapsed_ms: self.inner.running.elapsed_us(run) / 1_000,
+        }
+    }
+
     fn under_way(&self, run: &Run) -> QueryExecution {
         let now = run.progress.now();
         QueryExecution {
@@ -179,6 +317,12 @@ impl DataEngine {
             rows_processed: now.rows_scanned,
         }
     }
+}
+
+fn no_query(id: &str) -> ServiceError {
+    let message =
+        format!("no statement of yours with the id {id:?} runs; jobs.get has what a submitted one came to");
+    ServiceError::new(&QUERY_NOT_FOUND, message)
 }
 
 fn execution(run: &Run, status: QueryStatus, elapsed_us: u64) -> QueryExecution {

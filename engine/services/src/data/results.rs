@@ -5,12 +5,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::stream;
 use rustydb_contract::stream::{Item, Subscription};
-use rustydb_contract::{CallContext, Json, ServiceError, ServiceResult, Timestamp};
-use rustydb_contract_core::errors::DEADLINE_EXCEEDED;
+use rustydb_contract::{CallContext, Json, ServiceResult, Timestamp};
 use rustydb_contract_query::{
     QueryCompleted, QueryError, QueryProgress, QueryResultsEvent, QueryResultsInput, QueryRow,
     QueryRowFormat, QueryRows, QueryStarted,
@@ -24,7 +22,7 @@ use super::DataEngine;
 use super::classifier::single;
 use super::errors::{parse_error, statement_error};
 use super::query::{PROGRESS_EVERY_MS, ticks};
-use super::running::{Entered, percentage};
+use super::running::{Entered, given_up_after, percentage, unless_stopped};
 use super::scope::{Access, Place};
 use super::sql::{access, distinct};
 
@@ -114,16 +112,11 @@ impl ResultsRun {
         {
             return;
         }
+        let stop = entered.run.stop.clone();
+        let run = unless_stopped(stop, self.run(&mut entered));
         let outcome = match self.input.timeout {
-            None => self.run(&mut entered).await,
-            Some(ms) => match tokio::time::timeout(Duration::from_millis(ms), self.run(&mut entered)).await {
-                Ok(outcome) => outcome,
-                Err(_) => {
-                    let message =
-                        format!("the statement was given up after {ms} ms; raise `timeout`, or ask for less");
-                    Err(ServiceError::new(&DEADLINE_EXCEEDED, message))
-                }
-            },
+            None => run.await,
+            Some(ms) => given_up_after(ms, run).await,
         };
         let query_id = entered.run.id.clone();
         let last = match outcome {

@@ -1,10 +1,8 @@
 //! The `sql` module: statements, batches, unions, views.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustydb_contract::{CallContext, Empty, Json, ServiceError, ServiceResult, async_trait};
-use rustydb_contract_core::errors::DEADLINE_EXCEEDED;
 use rustydb_contract_database::View;
 use rustydb_contract_sql::errors::{DUPLICATE_COLUMN_NAME, RESULT_TOO_LARGE};
 use rustydb_contract_sql::{
@@ -22,6 +20,7 @@ use super::DataEngine;
 use super::classifier::single;
 use super::definitions::{described_view, table};
 use super::errors::{declared, invalid_argument, parse_error, statement_error, table_error, unsupported};
+use super::running::{Named, given_up_after, unless_stopped};
 use super::scope::{Access, Place, Scope};
 
 /// Time for a statement whose caller names none.
@@ -62,15 +61,7 @@ impl SqlService for DataEngine {
         input: SqlExecuteQueryInput,
     ) -> ServiceResult<QueryResult> {
         let timeout_ms = input.timeout.unwrap_or(TIMEOUT_MS_DEFAULT);
-        let executed = tokio::time::timeout(
-            Duration::from_millis(timeout_ms),
-            self.one_statement(context, input),
-        );
-        let result = executed.await.unwrap_or_else(|_| {
-            let message =
-                format!("the statement was given up after {timeout_ms} ms; raise `timeout`, or ask for less");
-            Err(ServiceError::new(&DEADLINE_EXCEEDED, message))
-        });
+        let result = given_up_after(timeout_ms, self.one_statement(context, input, None)).await;
         result.map_err(declared(context))
     }
 
@@ -102,15 +93,18 @@ impl SqlService for DataEngine {
 }
 
 impl DataEngine {
-    async fn one_statement(
+    /// `named` has the name of the run, where it has one already.
+    pub(super) async fn one_statement(
         &self,
         context: &CallContext,
         input: SqlExecuteQueryInput,
+        named: Option<Named>,
     ) -> ServiceResult<QueryResult> {
         let statement = single(&input.sql)?;
         let format = Format::of(input.format.as_ref())?;
         let place = Place::new(input.database, input.transaction_id);
         let (statement, params, limit) = (&statement, &input.params, input.limit);
+        let named = &named;
         self.answer(
             context,
             &place,
@@ -118,7 +112,7 @@ impl DataEngine {
             |mut scope| async move {
                 let ctx = exec_context(&scope, params.as_deref(), limit);
                 let result = self
-                    .statement(context, &mut scope, ctx, statement, format)
+                    .statement(context, &mut scope, ctx, statement, format, named.clone())
                     .await?;
                 Ok((scope, result))
             },
@@ -134,12 +128,17 @@ impl DataEngine {
         ctx: ExecContext,
         statement: &ParsedStatement,
         format: Format,
+        named: Option<Named>,
     ) -> ServiceResult<QueryResult> {
         let begun_us = self.inner.clock.now_mono_us();
-        let mut entered = self.inner.running.begin(context, &ctx.database, statement.text());
+        let running = &self.inner.running;
+        let mut entered = running.begin_as(named, context, &ctx.database, statement.text());
         let ctx = ctx.with_progress(Arc::clone(&entered.run.progress));
-        let result = self.inner.sql.execute(scope, &ctx, statement).await;
-        let result = result.map_err(statement_error);
+        let work = async {
+            let result = self.inner.sql.execute(scope, &ctx, statement).await;
+            result.map_err(statement_error)
+        };
+        let result = unless_stopped(entered.run.stop.clone(), work).await;
         entered.note(&result, |result| (result.rows.len() as u64, result.rows_affected));
         drop(entered);
         self.shown(result?, format, begun_us)
@@ -197,7 +196,7 @@ impl DataEngine {
                         }
                         let ctx = exec_context(&scope, None, None);
                         let outcome = self
-                            .statement(context, &mut scope, ctx, statement, Format::Objects)
+                            .statement(context, &mut scope, ctx, statement, Format::Objects, None)
                             .await;
                         outcomes.note(outcome);
                     }
@@ -218,7 +217,7 @@ impl DataEngine {
                     |mut scope| async move {
                         let ctx = exec_context(&scope, None, None);
                         let result = self
-                            .statement(context, &mut scope, ctx, statement, Format::Objects)
+                            .statement(context, &mut scope, ctx, statement, Format::Objects, None)
                             .await?;
                         Ok((scope, result))
                     },
@@ -262,12 +261,12 @@ impl DataEngine {
             let mut entered = self.inner.running.begin(context, &scope.database, &text);
             let ctx = exec_context(&scope, input.params.as_deref(), input.limit)
                 .with_progress(Arc::clone(&entered.run.progress));
-            let combined = self
-                .inner
-                .sql
-                .union(&reader, &ctx, &input.queries, input.all.unwrap_or(false))
-                .await
-                .map_err(statement_error);
+            let work = async {
+                let all = input.all.unwrap_or(false);
+                let combined = self.inner.sql.union(&reader, &ctx, &input.queries, all).await;
+                combined.map_err(statement_error)
+            };
+            let combined = unless_stopped(entered.run.stop.clone(), work).await;
             entered.note(&combined, |result| {
                 (result.rows.len() as u64, result.rows_affected)
             });
@@ -299,13 +298,13 @@ impl DataEngine {
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy)]
-enum Format {
+pub(super) enum Format {
     Objects,
     Arrays,
 }
 
 impl Format {
-    fn of(given: Option<&RowFormat>) -> ServiceResult<Format> {
+    pub(super) fn of(given: Option<&RowFormat>) -> ServiceResult<Format> {
         match given {
             None | Some(RowFormat::Objects) => Ok(Format::Objects),
             Some(RowFormat::Arrays) => Ok(Format::Arrays),

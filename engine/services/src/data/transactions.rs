@@ -164,7 +164,10 @@ impl DataEngine {
         operation: &RowOperation,
     ) -> ServiceResult<(Scope, RowOperationResult)> {
         let (scope, ids) = match operation {
-            RowOperation::Insert(insert) => self.add_rows(scope, &insert.table, &insert.rows, "rows").await?,
+            RowOperation::Insert(insert) => {
+                self.add_rows(scope, &insert.table, &insert.rows, "rows", 0)
+                    .await?
+            }
             RowOperation::Update(update) => {
                 let row = change_row(&mut scope, &update.table, &update.id, &update.values)?;
                 (scope, vec![row.id])

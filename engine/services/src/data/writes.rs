@@ -24,16 +24,17 @@ const MATCHED_ROWS_MAX: usize = 1_000_000;
 const ROWS_IN_PLACE_MAX: usize = 1_000;
 
 impl DataEngine {
-    /// Adds rows; answers their ids. `path` is where in the input the rows are.
+    /// Adds rows; answers their ids. `path` is where in the input the rows are, from the place `first` on.
     pub(super) async fn add_rows(
         &self,
         scope: Scope,
         name: &str,
         rows: &[RowData],
         path: &str,
+        first: usize,
     ) -> ServiceResult<(Scope, Vec<String>)> {
         let table = table(&scope.reader(), &scope.database, name)?;
-        let rows = self.whole_rows(&scope, &table, rows, path).await?;
+        let rows = self.whole_rows(&scope, &table, rows, path, first).await?;
         change(scope, rows.len(), move |txn| {
             let keys = txn.insert_many(&table, rows).map_err(table_error)?;
             keys.iter().map(|key| row_id(&table, key)).collect()
@@ -48,6 +49,7 @@ impl DataEngine {
         table: &Arc<TableDef>,
         rows: &[RowData],
         path: &str,
+        first: usize,
     ) -> ServiceResult<Vec<types::Row>> {
         let mut whole = Vec::with_capacity(rows.len());
         // Rows that miss a column with a default: these are evaluated by the SQL engine, all at once.
@@ -55,7 +57,7 @@ impl DataEngine {
         for (number, data) in rows.iter().enumerate() {
             let mut row: types::Row = vec![Datum::Null; table.columns.len()];
             let mut given = vec![false; table.columns.len()];
-            for (index, datum) in cells(table, data, &row_path(path, number))? {
+            for (index, datum) in cells(table, data, &row_path(path, first + number))? {
                 row[index] = datum;
                 given[index] = true;
             }
@@ -162,7 +164,7 @@ impl DataEngine {
         let given = cells(&table, &input.values, "values")?;
         let conflict = Conflict::of(&table, input.conflict_columns.as_deref())?;
         let mut rows = self
-            .whole_rows(&scope, &table, std::slice::from_ref(&input.values), "")
+            .whole_rows(&scope, &table, std::slice::from_ref(&input.values), "", 0)
             .await
             .map_err(|error| error.in_part("values"))?;
         let row = rows.pop().expect("one row for each object");

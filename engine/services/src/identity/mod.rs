@@ -47,7 +47,7 @@ mod open;
 pub mod paging;
 mod passwords;
 pub(crate) mod records;
-mod secret;
+pub(crate) mod secret;
 mod sessions;
 mod settings;
 mod signing;

@@ -163,13 +163,13 @@ pub static UNAUTHENTICATED: ::rustydb_contract::ErrorDesc = ::rustydb_contract::
     summary: "The call needs valid credentials.",
     details: None,
 };
-/// The server is starting or stopping.
+/// The server is starting or stopping, or has as many jobs as it takes.
 pub static UNAVAILABLE: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "UNAVAILABLE",
     status: 503u16,
     rpc: -32008i32,
     retry: ::rustydb_contract::Retry::Safe,
-    summary: "The server is starting or stopping.",
+    summary: "The server is starting or stopping, or has as many jobs as it takes.",
     details: None,
 };
 /// The body is not application/json.

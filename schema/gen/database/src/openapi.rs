@@ -4,6 +4,7 @@
 #[allow(unused_imports, reason = "a module may have no body")]
 use ::rustydb_contract::{openapi_body as body, openapi_operation as operation};
 operation!(crate ::operations::AggregateRows, & crate ::operations::AGGREGATE_ROWS);
+operation!(crate ::operations::BulkLoadRows, & crate ::operations::BULK_LOAD_ROWS);
 operation!(crate ::operations::CountRows, & crate ::operations::COUNT_ROWS);
 operation!(crate ::operations::Create, & crate ::operations::CREATE);
 operation!(crate ::operations::CreateTable, & crate ::operations::CREATE_TABLE);
@@ -25,6 +26,7 @@ operation!(crate ::operations::UpdateRow, & crate ::operations::UPDATE_ROW);
 operation!(crate ::operations::UpdateRows, & crate ::operations::UPDATE_ROWS);
 operation!(crate ::operations::UpsertRow, & crate ::operations::UPSERT_ROW);
 body!(crate ::operations::AggregateRowsBody, & crate ::operations::AGGREGATE_ROWS);
+body!(crate ::operations::BulkLoadRowsBody, & crate ::operations::BULK_LOAD_ROWS);
 body!(crate ::operations::CreateBody, & crate ::operations::CREATE);
 body!(crate ::operations::CreateTableBody, & crate ::operations::CREATE_TABLE);
 body!(crate ::operations::InsertRowsBody, & crate ::operations::INSERT_ROWS);

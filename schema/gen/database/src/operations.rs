@@ -13,6 +13,14 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::DatabaseAggregateRowsInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::AggregateGroups>;
+        /// Load many rows in batches of a given size.
+        ///
+        /// Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its progress tells how many rows that are. A column left out takes its default, or null.
+        async fn bulk_load_rows(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::DatabaseBulkLoadRowsInput,
+        ) -> ::rustydb_contract::ServiceResult<::rustydb_contract_jobs::Job>;
         /// Count the rows that match a filter.
         async fn count_rows(
             &self,
@@ -254,6 +262,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_AGGREGATE_ROWS_INPUT,
         output: Some(&crate::desc::AGGREGATE_GROUPS),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::COLUMN_NOT_FOUND,
@@ -263,6 +272,28 @@ mod table {
         timeout_ms: 30000,
         retry_safe: true,
         graphql: "databaseAggregateRows",
+        deprecated: None,
+    };
+    pub static BULK_LOAD_ROWS: OperationDesc = OperationDesc {
+        id: "database.bulk_load_rows",
+        module: "database",
+        name: "bulk_load_rows",
+        kind: OperationKind::Job,
+        method: "POST",
+        path: "/api/v1/tables/{name}/bulk-load",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_WRITE,
+        ),
+        summary: "Load many rows in batches of a given size.",
+        description: "Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its progress tells how many rows that are. A column left out takes its default, or null.",
+        input: &crate::desc::DATABASE_BULK_LOAD_ROWS_INPUT,
+        output: Some(&::rustydb_contract_jobs::desc::JOB),
+        result: Some(&crate::desc::BULK_LOAD_RESULT),
+        status: 202u16,
+        errors: &[&crate::errors::TABLE_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "databaseBulkLoadRows",
         deprecated: None,
     };
     pub static COUNT_ROWS: OperationDesc = OperationDesc {
@@ -279,6 +310,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_COUNT_ROWS_INPUT,
         output: Some(&crate::desc::ROW_COUNT),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::COLUMN_NOT_FOUND,
@@ -304,6 +336,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_CREATE_INPUT,
         output: Some(&crate::desc::DATABASE),
+        result: None,
         status: 201u16,
         errors: &[&crate::errors::DATABASE_EXISTS],
         timeout_ms: 30000,
@@ -325,6 +358,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_CREATE_TABLE_INPUT,
         output: Some(&crate::desc::TABLE),
+        result: None,
         status: 201u16,
         errors: &[&crate::errors::INVALID_DEFINITION, &crate::errors::TABLE_EXISTS],
         timeout_ms: 30000,
@@ -346,6 +380,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_DELETE_ROW_INPUT,
         output: None,
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::INVALID_VALUE,
@@ -371,6 +406,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_DELETE_ROWS_INPUT,
         output: Some(&crate::desc::DELETED_ROWS),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::COLUMN_NOT_FOUND,
@@ -396,6 +432,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_DROP_INPUT,
         output: None,
+        result: None,
         status: 200u16,
         errors: &[&crate::errors::DATABASE_PROTECTED],
         timeout_ms: 30000,
@@ -417,6 +454,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_DROP_TABLE_INPUT,
         output: None,
+        result: None,
         status: 200u16,
         errors: &[&crate::errors::DEPENDENT_OBJECTS, &crate::errors::TABLE_NOT_FOUND],
         timeout_ms: 30000,
@@ -438,6 +476,7 @@ mod table {
         description: "Answers DATABASE_NOT_FOUND for a name that no database has.",
         input: &crate::desc::DATABASE_GET_INPUT,
         output: Some(&crate::desc::DATABASE_DETAIL),
+        result: None,
         status: 200u16,
         errors: &[],
         timeout_ms: 30000,
@@ -459,6 +498,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_GET_ROW_INPUT,
         output: Some(&crate::desc::ROW),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::INVALID_VALUE,
@@ -484,6 +524,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_GET_SCHEMA_INPUT,
         output: Some(&crate::desc::SCHEMA_DESCRIPTION),
+        result: None,
         status: 200u16,
         errors: &[],
         timeout_ms: 30000,
@@ -505,6 +546,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_GET_TABLE_INPUT,
         output: Some(&crate::desc::TABLE),
+        result: None,
         status: 200u16,
         errors: &[&crate::errors::TABLE_NOT_FOUND],
         timeout_ms: 30000,
@@ -526,6 +568,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_GET_TABLE_STATS_INPUT,
         output: Some(&crate::desc::TABLE_STATS),
+        result: None,
         status: 200u16,
         errors: &[&crate::errors::TABLE_NOT_FOUND],
         timeout_ms: 30000,
@@ -547,6 +590,7 @@ mod table {
         description: "All of them or none. A column left out takes its default, or null.",
         input: &crate::desc::DATABASE_INSERT_ROWS_INPUT,
         output: Some(&crate::desc::INSERTED_ROWS),
+        result: None,
         status: 201u16,
         errors: &[
             &crate::errors::COLUMN_NOT_FOUND,
@@ -574,6 +618,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_LIST_INPUT,
         output: Some(&crate::desc::DATABASE_LIST),
+        result: None,
         status: 200u16,
         errors: &[],
         timeout_ms: 30000,
@@ -595,6 +640,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_LIST_TABLES_INPUT,
         output: Some(&crate::desc::TABLE_LIST),
+        result: None,
         status: 200u16,
         errors: &[],
         timeout_ms: 30000,
@@ -616,6 +662,7 @@ mod table {
         description: "Pages are cut by key, not by counting: rows inserted meanwhile neither repeat nor hide others. The cursor carries the order; give the same filter and order with it.",
         input: &crate::desc::DATABASE_QUERY_ROWS_INPUT,
         output: Some(&crate::desc::ROW_PAGE),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::COLUMN_NOT_FOUND,
@@ -641,6 +688,7 @@ mod table {
         description: "A column of the same name keeps its values where the new type holds them all; a column left out vanishes with its values; a new one takes its default, or null. Keys and constraints are checked again on every row.",
         input: &crate::desc::DATABASE_REPLACE_TABLE_INPUT,
         output: Some(&crate::desc::TABLE),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::DEPENDENT_OBJECTS,
@@ -668,6 +716,7 @@ mod table {
         description: "Columns that `values` leaves out keep their values.",
         input: &crate::desc::DATABASE_UPDATE_ROW_INPUT,
         output: Some(&crate::desc::ROW),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::COLUMN_NOT_FOUND,
@@ -696,6 +745,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_UPDATE_ROWS_INPUT,
         output: Some(&crate::desc::UPDATED_ROWS),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::COLUMN_NOT_FOUND,
@@ -723,6 +773,7 @@ mod table {
         description: "",
         input: &crate::desc::DATABASE_UPSERT_ROW_INPUT,
         output: Some(&crate::desc::UPSERTED_ROW),
+        result: None,
         status: 200u16,
         errors: &[
             &crate::errors::COLUMN_NOT_FOUND,
@@ -754,6 +805,24 @@ impl ::rustydb_contract::Operation for AggregateRows {
         input: Self::Input,
     ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
         service.aggregate_rows(context, input)
+    }
+}
+/// Load many rows in batches of a given size.
+#[derive(Debug, Clone, Copy)]
+pub struct BulkLoadRows;
+impl ::rustydb_contract::Operation for BulkLoadRows {
+    type Service = dyn DatabaseService;
+    type Input = crate::types::DatabaseBulkLoadRowsInput;
+    type Output = ::rustydb_contract_jobs::Job;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &BULK_LOAD_ROWS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.bulk_load_rows(context, input)
     }
 }
 /// Count the rows that match a filter.
@@ -1119,6 +1188,9 @@ impl ::rustydb_contract::Operation for UpsertRow {
 /// What REST sends in the body of `database.aggregate_rows`.
 #[derive(Debug, Clone, Copy)]
 pub struct AggregateRowsBody;
+/// What REST sends in the body of `database.bulk_load_rows`.
+#[derive(Debug, Clone, Copy)]
+pub struct BulkLoadRowsBody;
 /// What REST sends in the body of `database.create`.
 #[derive(Debug, Clone, Copy)]
 pub struct CreateBody;

@@ -71,6 +71,47 @@ pub struct AggregateValue {
     /// Null when there is nothing to aggregate.
     pub value: ::rustydb_contract::Json,
 }
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct BulkLoadError {
+    /// Place in `rows`, from 0.
+    pub row: u64,
+    pub code: ::std::string::String,
+    pub message: ::std::string::String,
+}
+/// `stop` ends the job at the first batch with a row that is refused; `skip` leaves such rows out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum BulkLoadErrorMode {
+    #[serde(rename = "stop")]
+    Stop,
+    #[serde(rename = "skip")]
+    Skip,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl BulkLoadErrorMode {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            BulkLoadErrorMode::Stop => "stop",
+            BulkLoadErrorMode::Skip => "skip",
+            BulkLoadErrorMode::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct BulkLoadResult {
+    pub rows_loaded: u64,
+    /// Rows that were left out, with `on_error: skip`.
+    pub rows_failed: u64,
+    /// Transactions committed.
+    pub batches: u64,
+    /// Of the first 100 rows that were left out.
+    pub errors: ::std::vec::Vec<crate::types::BulkLoadError>,
+}
 #[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub enum ChangeType {
@@ -173,6 +214,25 @@ pub struct DatabaseAggregateRowsInput {
     pub database: ::std::option::Option<crate::types::ObjectName>,
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
+}
+/// Input of `database.bulk_load_rows`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DatabaseBulkLoadRowsInput {
+    pub name: crate::types::ObjectName,
+    /// A request has 10 MiB at most.
+    pub rows: ::std::vec::Vec<crate::types::RowData>,
+    /// Rows of a transaction.
+    ///
+    /// Default: `1000`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub batch_size: ::std::option::Option<u32>,
+    /// Default: `"stop"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub on_error: ::std::option::Option<crate::types::BulkLoadErrorMode>,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<crate::types::ObjectName>,
 }
 /// Input of `database.count_rows`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]

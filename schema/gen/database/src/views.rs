@@ -20,6 +20,7 @@ mod table {
             description: "The first event is the present result; commits are told together as by `query_changes`. COUNT, and SUM of integers and decimals, are maintained; with any other function among them all are polled.",
             input: &crate::desc::DATABASE_AGGREGATE_CHANGES_INPUT,
             output: Some(&crate::desc::AGGREGATE_CHANGE),
+            result: None,
             status: 200u16,
             errors: &[
                 &crate::errors::COLUMN_NOT_FOUND,
@@ -60,6 +61,7 @@ mod table {
             description: "",
             input: &crate::desc::DATABASE_EVENTS_INPUT,
             output: None,
+            result: None,
             status: 200u16,
             errors: &[&crate::errors::CURSOR_EXPIRED, &crate::errors::INVALID_CURSOR],
             timeout_ms: 30000,
@@ -101,6 +103,7 @@ mod table {
             description: "The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.",
             input: &crate::desc::DATABASE_QUERY_CHANGES_INPUT,
             output: Some(&crate::desc::QUERY_CHANGE),
+            result: None,
             status: 200u16,
             errors: &[
                 &crate::errors::COLUMN_NOT_FOUND,
@@ -141,6 +144,7 @@ mod table {
             description: "The row need not be there yet. It is told of by its id before the change, and after it where an UPDATE moves a row to this id.",
             input: &crate::desc::DATABASE_ROW_CHANGES_INPUT,
             output: Some(&crate::desc::ROW_CHANGE),
+            result: None,
             status: 200u16,
             errors: &[
                 &crate::errors::CURSOR_EXPIRED,
@@ -182,6 +186,7 @@ mod table {
             description: "A TRUNCATE deletes no row one by one; `table_changes` tells of it.",
             input: &crate::desc::DATABASE_ROW_DELETED_INPUT,
             output: Some(&crate::desc::ROW_DELETED),
+            result: None,
             status: 200u16,
             errors: &[
                 &crate::errors::COLUMN_NOT_FOUND,
@@ -224,6 +229,7 @@ mod table {
             description: "",
             input: &crate::desc::DATABASE_ROW_INSERTED_INPUT,
             output: Some(&crate::desc::ROW_INSERTED),
+            result: None,
             status: 200u16,
             errors: &[
                 &crate::errors::COLUMN_NOT_FOUND,
@@ -266,6 +272,7 @@ mod table {
             description: "With `where_clause` those updates come whose row matches before or after.",
             input: &crate::desc::DATABASE_ROW_UPDATED_INPUT,
             output: Some(&crate::desc::ROW_UPDATED),
+            result: None,
             status: 200u16,
             errors: &[
                 &crate::errors::COLUMN_NOT_FOUND,
@@ -308,6 +315,7 @@ mod table {
             description: "",
             input: &crate::desc::DATABASE_SCHEMA_CHANGES_INPUT,
             output: Some(&crate::desc::SCHEMA_CHANGED),
+            result: None,
             status: 200u16,
             errors: &[&crate::errors::CURSOR_EXPIRED, &crate::errors::INVALID_CURSOR],
             timeout_ms: 30000,
@@ -344,6 +352,7 @@ mod table {
             description: "With `where_clause` those changes come whose row matches before or after. With `snapshot` the rows that match come first, as INSERT, then SNAPSHOT_COMPLETE, then every change after that state.",
             input: &crate::desc::DATABASE_TABLE_CHANGES_INPUT,
             output: Some(&crate::desc::TABLE_ROW_CHANGE),
+            result: None,
             status: 200u16,
             errors: &[
                 &crate::errors::COLUMN_NOT_FOUND,
@@ -386,6 +395,7 @@ mod table {
             description: "",
             input: &crate::desc::DATABASE_TABLE_MODIFICATIONS_INPUT,
             output: Some(&crate::desc::TABLE_MODIFICATION),
+            result: None,
             status: 200u16,
             errors: &[
                 &crate::errors::CURSOR_EXPIRED,

@@ -15,6 +15,30 @@ pub static ACTIVE_OPERATOR: TypeDesc = TypeDesc {
         pattern: None,
     }),
 };
+pub static ACTIVE_QUERIES: TypeDesc = TypeDesc {
+    name: "ActiveQueries",
+    description: "",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "queries",
+                description: "The oldest first.",
+                ty: Ty::Array {
+                    items: &Ty::Ref(&crate::desc::ACTIVE_QUERY_SNAPSHOT),
+                    min: None,
+                    max: Some(10000),
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
 pub static ACTIVE_QUERY_SNAPSHOT: TypeDesc = TypeDesc {
     name: "ActiveQuerySnapshot",
     description: "",
@@ -191,6 +215,30 @@ pub static QUERY_ACTIVE_QUERIES_INPUT: TypeDesc = TypeDesc {
                 default: None,
                 sensitive: false,
                 place: Some(RestPlace::Query),
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static QUERY_CANCEL_INPUT: TypeDesc = TypeDesc {
+    name: "QueryCancelInput",
+    description: "Input of `query.cancel`.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "query_id",
+                description: "",
+                ty: Ty::Text {
+                    min_length: Some(1),
+                    max_length: Some(128),
+                    pattern: None,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Path),
                 deprecated: None,
             },
         ],
@@ -511,6 +559,54 @@ pub static QUERY_EXPLAIN_INPUT: TypeDesc = TypeDesc {
                 default: None,
                 sensitive: false,
                 place: Some(RestPlace::QueryOrBody),
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static QUERY_GET_STATUS_INPUT: TypeDesc = TypeDesc {
+    name: "QueryGetStatusInput",
+    description: "Input of `query.get_status`.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "query_id",
+                description: "",
+                ty: Ty::Text {
+                    min_length: Some(1),
+                    max_length: Some(128),
+                    pattern: None,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Path),
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static QUERY_LIST_ACTIVE_INPUT: TypeDesc = TypeDesc {
+    name: "QueryListActiveInput",
+    description: "Input of `query.list_active`.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "user_filter",
+                description: "Only statements of this user.",
+                ty: Ty::Text {
+                    min_length: Some(1),
+                    max_length: Some(128),
+                    pattern: None,
+                },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Query),
                 deprecated: None,
             },
         ],
@@ -939,6 +1035,85 @@ pub static QUERY_ROWS: TypeDesc = TypeDesc {
         exactly_one_of: &[],
     }),
 };
+pub static QUERY_RUN_STATUS: TypeDesc = TypeDesc {
+    name: "QueryRunStatus",
+    description: "",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "query_id",
+                description: "",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::GENERATED_ID),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "rows_scanned",
+                description: "Rows read of tables so far.",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "rows_returned",
+                description: "Rows of the result so far.",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "percentage_complete",
+                description: "Rows scanned of those there are to scan; absent where that is not known.",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_PERCENT),
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "current_operation",
+                description: "`queued` as long as a submitted statement waits to run.",
+                ty: Ty::Ref(&crate::desc::ACTIVE_OPERATOR),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "elapsed_ms",
+                description: "Since it began to run.",
+                ty: Ty::Integer {
+                    width: IntegerWidth::UInt53,
+                    minimum: 0,
+                    maximum: 9007199254740991,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
 pub static QUERY_SLOW_QUERIES_INPUT: TypeDesc = TypeDesc {
     name: "QuerySlowQueriesInput",
     description: "Input of `query.slow_queries`.",
@@ -1032,6 +1207,97 @@ pub static QUERY_STATUS: TypeDesc = TypeDesc {
     name: "QueryStatus",
     description: "",
     shape: Shape::Enum(&["STARTED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]),
+};
+pub static QUERY_SUBMIT_INPUT: TypeDesc = TypeDesc {
+    name: "QuerySubmitInput",
+    description: "Input of `query.submit`.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "sql",
+                description: "One statement.",
+                ty: Ty::Text {
+                    min_length: Some(1),
+                    max_length: Some(1048576),
+                    pattern: None,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Body),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "params",
+                description: "Values of `$1`, `$2` and so on.",
+                ty: Ty::Array {
+                    items: &Ty::Json,
+                    min: None,
+                    max: Some(1000),
+                },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Body),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "timeout",
+                description: "Milliseconds after which the statement is given up; never when left out.",
+                ty: Ty::Integer {
+                    width: IntegerWidth::UInt53,
+                    minimum: 1,
+                    maximum: 86400000,
+                },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Body),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "format",
+                description: "",
+                ty: Ty::Ref(&::rustydb_contract_sql::desc::ROW_FORMAT),
+                required: false,
+                nullable: false,
+                default: Some("\"objects\""),
+                sensitive: false,
+                place: Some(RestPlace::Body),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "limit",
+                description: "Keep at most so many rows, and say whether there are more.",
+                ty: Ty::Integer {
+                    width: IntegerWidth::UInt32,
+                    minimum: 1,
+                    maximum: 100000,
+                },
+                required: false,
+                nullable: false,
+                default: Some("10000"),
+                sensitive: false,
+                place: Some(RestPlace::Body),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "database",
+                description: "",
+                ty: Ty::Ref(&::rustydb_contract_database::desc::OBJECT_NAME),
+                required: false,
+                nullable: false,
+                default: Some("\"main\""),
+                sensitive: false,
+                place: Some(RestPlace::QueryOrBody),
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
 };
 pub static SLOW_QUERY_DETECTED: TypeDesc = TypeDesc {
     name: "SlowQueryDetected",

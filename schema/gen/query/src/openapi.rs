@@ -3,8 +3,13 @@
 //! What utoipa asks of operations, answered from the descriptors.
 #[allow(unused_imports, reason = "a module may have no body")]
 use ::rustydb_contract::{openapi_body as body, openapi_operation as operation};
+operation!(crate ::operations::Cancel, & crate ::operations::CANCEL);
 operation!(crate ::operations::Explain, & crate ::operations::EXPLAIN);
+operation!(crate ::operations::GetStatus, & crate ::operations::GET_STATUS);
+operation!(crate ::operations::ListActive, & crate ::operations::LIST_ACTIVE);
+operation!(crate ::operations::Submit, & crate ::operations::SUBMIT);
 body!(crate ::operations::ExplainBody, & crate ::operations::EXPLAIN);
+body!(crate ::operations::SubmitBody, & crate ::operations::SUBMIT);
 operation!(crate ::views::ActiveQueries, & crate ::views::ACTIVE_QUERIES.open);
 operation!(crate ::views::Executions, & crate ::views::EXECUTIONS.open);
 operation!(crate ::views::Results, & crate ::views::RESULTS.open);

@@ -7,6 +7,14 @@ mod service {
     /// What stands behind the `query` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait QueryService: Send + Sync + 'static {
+        /// Stop a running query.
+        ///
+        /// Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own statements; who has `system:admin` may cancel all.
+        async fn cancel(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::QueryCancelInput,
+        ) -> ::rustydb_contract::ServiceResult<::rustydb_contract::Empty>;
         /// Show the plan chosen for a query with cost estimates.
         ///
         /// Nothing runs. For INSERT, UPDATE and DELETE it is the plan of the query that finds what to write.
@@ -15,6 +23,28 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::QueryExplainInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::QueryPlan>;
+        /// Report progress and current step of a running query.
+        ///
+        /// Of the caller's own statements, those that wait to run included; who has `system:read` sees all. What a submitted one came to `jobs.get` tells.
+        async fn get_status(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::QueryGetStatusInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::QueryRunStatus>;
+        /// List the queries that are running now.
+        async fn list_active(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::QueryListActiveInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::ActiveQueries>;
+        /// Start a query in the background and return its id.
+        ///
+        /// Any statement may be submitted. The id of the job names the run in `query.get_status` and `query.cancel` too.
+        async fn submit(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::QuerySubmitInput,
+        ) -> ::rustydb_contract::ServiceResult<::rustydb_contract_jobs::Job>;
         /// See the statements that run, again and again.
         async fn active_queries(
             &self,
@@ -56,6 +86,26 @@ mod service {
 mod table {
     #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
+    pub static CANCEL: OperationDesc = OperationDesc {
+        id: "query.cancel",
+        module: "query",
+        name: "cancel",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/query/{query_id}/cancel",
+        permission: PermissionRule::Authenticated,
+        summary: "Stop a running query.",
+        description: "Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own statements; who has `system:admin` may cancel all.",
+        input: &crate::desc::QUERY_CANCEL_INPUT,
+        output: None,
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::QUERY_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "queryCancel",
+        deprecated: None,
+    };
     pub static EXPLAIN: OperationDesc = OperationDesc {
         id: "query.explain",
         module: "query",
@@ -70,6 +120,7 @@ mod table {
         description: "Nothing runs. For INSERT, UPDATE and DELETE it is the plan of the query that finds what to write.",
         input: &crate::desc::QUERY_EXPLAIN_INPUT,
         output: Some(&crate::desc::QUERY_PLAN),
+        result: None,
         status: 200u16,
         errors: &[
             &::rustydb_contract_database::errors::COLUMN_NOT_FOUND,
@@ -84,6 +135,86 @@ mod table {
         graphql: "queryExplain",
         deprecated: None,
     };
+    pub static GET_STATUS: OperationDesc = OperationDesc {
+        id: "query.get_status",
+        module: "query",
+        name: "get_status",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/query/{query_id}/status",
+        permission: PermissionRule::Authenticated,
+        summary: "Report progress and current step of a running query.",
+        description: "Of the caller's own statements, those that wait to run included; who has `system:read` sees all. What a submitted one came to `jobs.get` tells.",
+        input: &crate::desc::QUERY_GET_STATUS_INPUT,
+        output: Some(&crate::desc::QUERY_RUN_STATUS),
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::QUERY_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "queryStatus",
+        deprecated: None,
+    };
+    pub static LIST_ACTIVE: OperationDesc = OperationDesc {
+        id: "query.list_active",
+        module: "query",
+        name: "list_active",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/query/active",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "List the queries that are running now.",
+        description: "",
+        input: &crate::desc::QUERY_LIST_ACTIVE_INPUT,
+        output: Some(&crate::desc::ACTIVE_QUERIES),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "queryListActive",
+        deprecated: None,
+    };
+    pub static SUBMIT: OperationDesc = OperationDesc {
+        id: "query.submit",
+        module: "query",
+        name: "submit",
+        kind: OperationKind::Job,
+        method: "POST",
+        path: "/api/v1/query/execute",
+        permission: PermissionRule::Statement {
+            fields: &["sql"],
+        },
+        summary: "Start a query in the background and return its id.",
+        description: "Any statement may be submitted. The id of the job names the run in `query.get_status` and `query.cancel` too.",
+        input: &crate::desc::QUERY_SUBMIT_INPUT,
+        output: Some(&::rustydb_contract_jobs::desc::JOB),
+        result: Some(&::rustydb_contract_sql::desc::QUERY_RESULT),
+        status: 202u16,
+        errors: &[&::rustydb_contract_sql::errors::SYNTAX_ERROR],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "querySubmit",
+        deprecated: None,
+    };
+}
+/// Stop a running query.
+#[derive(Debug, Clone, Copy)]
+pub struct Cancel;
+impl ::rustydb_contract::Operation for Cancel {
+    type Service = dyn QueryService;
+    type Input = crate::types::QueryCancelInput;
+    type Output = ::rustydb_contract::Empty;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &CANCEL
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.cancel(context, input)
+    }
 }
 /// Show the plan chosen for a query with cost estimates.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +234,63 @@ impl ::rustydb_contract::Operation for Explain {
         service.explain(context, input)
     }
 }
+/// Report progress and current step of a running query.
+#[derive(Debug, Clone, Copy)]
+pub struct GetStatus;
+impl ::rustydb_contract::Operation for GetStatus {
+    type Service = dyn QueryService;
+    type Input = crate::types::QueryGetStatusInput;
+    type Output = crate::types::QueryRunStatus;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &GET_STATUS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.get_status(context, input)
+    }
+}
+/// List the queries that are running now.
+#[derive(Debug, Clone, Copy)]
+pub struct ListActive;
+impl ::rustydb_contract::Operation for ListActive {
+    type Service = dyn QueryService;
+    type Input = crate::types::QueryListActiveInput;
+    type Output = crate::types::ActiveQueries;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_ACTIVE
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_active(context, input)
+    }
+}
+/// Start a query in the background and return its id.
+#[derive(Debug, Clone, Copy)]
+pub struct Submit;
+impl ::rustydb_contract::Operation for Submit {
+    type Service = dyn QueryService;
+    type Input = crate::types::QuerySubmitInput;
+    type Output = ::rustydb_contract_jobs::Job;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &SUBMIT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.submit(context, input)
+    }
+}
 /// What REST sends in the body of `query.explain`.
 #[derive(Debug, Clone, Copy)]
 pub struct ExplainBody;
+/// What REST sends in the body of `query.submit`.
+#[derive(Debug, Clone, Copy)]
+pub struct SubmitBody;

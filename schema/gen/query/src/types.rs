@@ -5,6 +5,12 @@
 pub type ActiveOperator = ::std::string::String;
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct ActiveQueries {
+    /// The oldest first.
+    pub queries: ::std::vec::Vec<crate::types::ActiveQuerySnapshot>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct ActiveQuerySnapshot {
     pub query_id: ::rustydb_contract_core::GeneratedId,
     /// The login session; absent for a call with an API key.
@@ -40,6 +46,12 @@ pub struct QueryActiveQueriesInput {
     /// Fields of the data to send; all when left out.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `query.cancel`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct QueryCancelInput {
+    pub query_id: ::std::string::String,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -102,6 +114,20 @@ pub struct QueryExplainInput {
     pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
+}
+/// Input of `query.get_status`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct QueryGetStatusInput {
+    pub query_id: ::std::string::String,
+}
+/// Input of `query.list_active`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct QueryListActiveInput {
+    /// Only statements of this user.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub user_filter: ::std::option::Option<::std::string::String>,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -219,6 +245,24 @@ pub struct QueryRows {
     /// Each as QueryRow has it.
     pub rows: ::std::vec::Vec<::rustydb_contract::Json>,
 }
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct QueryRunStatus {
+    pub query_id: ::rustydb_contract_core::GeneratedId,
+    /// Rows read of tables so far.
+    pub rows_scanned: ::rustydb_contract_core::MeasuredCount,
+    /// Rows of the result so far.
+    pub rows_returned: ::rustydb_contract_core::MeasuredCount,
+    /// Rows scanned of those there are to scan; absent where that is not known.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub percentage_complete: ::std::option::Option<
+        ::rustydb_contract_core::MeasuredPercent,
+    >,
+    /// `queued` as long as a submitted statement waits to run.
+    pub current_operation: crate::types::ActiveOperator,
+    /// Since it began to run.
+    pub elapsed_ms: u64,
+}
 /// Input of `query.slow_queries`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -272,6 +316,30 @@ impl QueryStatus {
             QueryStatus::Unrecognized(text) => text,
         }
     }
+}
+/// Input of `query.submit`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct QuerySubmitInput {
+    /// One statement.
+    pub sql: ::std::string::String,
+    /// Values of `$1`, `$2` and so on.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub params: ::std::option::Option<::std::vec::Vec<::rustydb_contract::Json>>,
+    /// Milliseconds after which the statement is given up; never when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub timeout: ::std::option::Option<u64>,
+    /// Default: `"objects"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub format: ::std::option::Option<::rustydb_contract_sql::RowFormat>,
+    /// Keep at most so many rows, and say whether there are more.
+    ///
+    /// Default: `10000`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]

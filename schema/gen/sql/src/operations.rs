@@ -64,6 +64,7 @@ mod table {
         description: "",
         input: &crate::desc::SQL_CREATE_VIEW_INPUT,
         output: Some(&::rustydb_contract_database::desc::VIEW),
+        result: None,
         status: 201u16,
         errors: &[
             &::rustydb_contract_database::errors::COLUMN_NOT_FOUND,
@@ -92,6 +93,7 @@ mod table {
         description: "",
         input: &crate::desc::SQL_DROP_VIEW_INPUT,
         output: None,
+        result: None,
         status: 200u16,
         errors: &[
             &::rustydb_contract_database::errors::DEPENDENT_OBJECTS,
@@ -116,6 +118,7 @@ mod table {
         description: "An atomic batch is one transaction: the first failure ends it and undoes all. Otherwise each statement is a transaction of its own and the batch goes on after a failure.",
         input: &crate::desc::SQL_EXECUTE_BATCH_INPUT,
         output: Some(&crate::desc::BATCH_RESULT),
+        result: None,
         status: 200u16,
         errors: &[&crate::errors::SYNTAX_ERROR, &crate::errors::UNSUPPORTED],
         timeout_ms: 300000,
@@ -137,6 +140,7 @@ mod table {
         description: "",
         input: &crate::desc::SQL_EXECUTE_QUERY_INPUT,
         output: Some(&crate::desc::QUERY_RESULT),
+        result: None,
         status: 200u16,
         errors: &[
             &::rustydb_contract_database::errors::COLUMN_NOT_FOUND,
@@ -176,6 +180,7 @@ mod table {
         description: "",
         input: &crate::desc::SQL_EXECUTE_UNION_INPUT,
         output: Some(&crate::desc::QUERY_RESULT),
+        result: None,
         status: 200u16,
         errors: &[
             &::rustydb_contract_database::errors::COLUMN_NOT_FOUND,
@@ -206,6 +211,7 @@ mod table {
         description: "",
         input: &crate::desc::SQL_TRUNCATE_TABLE_INPUT,
         output: Some(&crate::desc::TRUNCATED_TABLE),
+        result: None,
         status: 200u16,
         errors: &[&::rustydb_contract_database::errors::TABLE_NOT_FOUND],
         timeout_ms: 30000,

@@ -20,6 +20,7 @@ mod table {
             description: "Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.",
             input: &crate::desc::TRANSACTIONS_TRANSACTION_EVENTS_INPUT,
             output: Some(&crate::desc::TRANSACTION_EVENT),
+            result: None,
             status: 200u16,
             errors: &[],
             timeout_ms: 30000,

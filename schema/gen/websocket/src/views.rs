@@ -18,6 +18,7 @@ mod table {
             description: "",
             input: &crate::desc::WEBSOCKET_BROADCASTS_INPUT,
             output: Some(&crate::desc::BROADCAST),
+            result: None,
             status: 200u16,
             errors: &[],
             timeout_ms: 30000,

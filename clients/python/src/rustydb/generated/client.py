@@ -11,6 +11,7 @@ from .aio import admin as _aio_admin
 from .aio import auth as _aio_auth
 from .aio import database as _aio_database
 from .aio import health as _aio_health
+from .aio import jobs as _aio_jobs
 from .aio import monitoring as _aio_monitoring
 from .aio import protocol as _aio_protocol
 from .aio import query as _aio_query
@@ -21,6 +22,7 @@ from .sync import admin as _sync_admin
 from .sync import auth as _sync_auth
 from .sync import database as _sync_database
 from .sync import health as _sync_health
+from .sync import jobs as _sync_jobs
 from .sync import monitoring as _sync_monitoring
 from .sync import protocol as _sync_protocol
 from .sync import query as _sync_query
@@ -64,6 +66,11 @@ class Client(_BaseClient):
     def health(self) -> _sync_health.Health:
         """Whether the server lives, is ready, and what its parts say."""
         return _sync_health.Health(self._caller)
+
+    @property
+    def jobs(self) -> _sync_jobs.Jobs:
+        """Work that goes on after its call was answered."""
+        return _sync_jobs.Jobs(self._caller)
 
     @property
     def monitoring(self) -> _sync_monitoring.Monitoring:
@@ -120,6 +127,11 @@ class AsyncClient(_AsyncBaseClient):
     def health(self) -> _aio_health.Health:
         """Whether the server lives, is ready, and what its parts say."""
         return _aio_health.Health(self._caller)
+
+    @property
+    def jobs(self) -> _aio_jobs.Jobs:
+        """Work that goes on after its call was answered."""
+        return _aio_jobs.Jobs(self._caller)
 
     @property
     def monitoring(self) -> _aio_monitoring.Monitoring:

@@ -217,6 +217,15 @@ class InvalidValueError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class JobNotFoundError(_errors.ApiError):
+    """The caller has no such job; an old one may be kept no longer.
+
+    `JOB_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class LastAdministratorError(_errors.ApiError):
     """The server would be left without an enabled administrator.
 
@@ -275,6 +284,15 @@ class PermissionDeniedError(_errors.ApiError):
     """The caller's roles do not carry the permission.
 
     `PERMISSION_DENIED`, status 403.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class QueryNotFoundError(_errors.ApiError):
+    """No statement with this id runs, or it is another's.
+
+    `QUERY_NOT_FOUND`, status 404.
     """
 
     retry: _ClassVar[_errors.Retry] = "never"
@@ -431,7 +449,7 @@ class UnauthenticatedError(_errors.ApiError):
 
 
 class UnavailableError(_errors.ApiError):
-    """The server is starting or stopping.
+    """The server is starting or stopping, or has as many jobs as it takes.
 
     `UNAVAILABLE`, status 503.
     """
@@ -566,6 +584,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "INVALID_REFRESH_TOKEN": InvalidRefreshTokenError,
     "INVALID_REQUEST": InvalidRequestError,
     "INVALID_VALUE": InvalidValueError,
+    "JOB_NOT_FOUND": JobNotFoundError,
     "LAST_ADMINISTRATOR": LastAdministratorError,
     "MALFORMED_JSON": MalformedJsonError,
     "METHOD_NOT_ALLOWED": MethodNotAllowedError,
@@ -573,6 +592,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "OPERATION_NOT_FOUND": OperationNotFoundError,
     "PAYLOAD_TOO_LARGE": PayloadTooLargeError,
     "PERMISSION_DENIED": PermissionDeniedError,
+    "QUERY_NOT_FOUND": QueryNotFoundError,
     "RESULT_TOO_LARGE": ResultTooLargeError,
     "ROLE_NOT_FOUND": RoleNotFoundError,
     "ROW_NOT_FOUND": RowNotFoundError,
@@ -626,6 +646,7 @@ __all__ = [
     "InvalidRefreshTokenError",
     "InvalidRequestError",
     "InvalidValueError",
+    "JobNotFoundError",
     "LastAdministratorError",
     "MalformedJsonError",
     "MethodNotAllowedError",
@@ -633,6 +654,7 @@ __all__ = [
     "OperationNotFoundError",
     "PayloadTooLargeError",
     "PermissionDeniedError",
+    "QueryNotFoundError",
     "ResultTooLargeError",
     "RoleNotFoundError",
     "RowNotFoundError",

@@ -4,6 +4,7 @@ import * as runtime from "../../runtime/index.js";
 import type * as wire from "../../runtime/scalars.js";
 import type * as coreTypes from "../types/core.js";
 import type * as databaseTypes from "../types/database.js";
+import type * as jobsTypes from "../types/jobs.js";
 
 /** How each operation travels. */
 export const operations = {
@@ -14,6 +15,16 @@ export const operations = {
     query: [],
     body: ["aggregates", "group_by", "filter", "limit", "database", "transaction_id"],
     retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  bulkLoadRows: {
+    id: "database.bulk_load_rows",
+    method: "POST",
+    path: "/api/v1/tables/{name}/bulk-load",
+    query: [],
+    body: ["rows", "batch_size", "on_error", "database"],
+    retrySafe: false,
     public: false,
     timeoutMs: 30000,
   },
@@ -448,6 +459,22 @@ export class DatabaseOperations {
    */
   async aggregateRows(input: databaseTypes.DatabaseAggregateRowsInput, options: runtime.CallOptions = {}): Promise<databaseTypes.AggregateGroups> {
     return this.#caller.call(operations.aggregateRows, input, options);
+  }
+
+  /**
+   * Load many rows in batches of a given size.
+   *
+   * Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its
+   * progress tells how many rows that are. A column left out takes its default, or null.
+   *
+   * Permission: `database:write`. `POST /api/v1/tables/{name}/bulk-load`.
+   *
+   * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async bulkLoadRows(input: databaseTypes.DatabaseBulkLoadRowsInput, options: runtime.CallOptions = {}): Promise<jobsTypes.Job> {
+    return this.#caller.call(operations.bulkLoadRows, input, options);
   }
 
   /**

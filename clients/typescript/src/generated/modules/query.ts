@@ -3,10 +3,21 @@
 import * as runtime from "../../runtime/index.js";
 import type * as wire from "../../runtime/scalars.js";
 import type * as coreTypes from "../types/core.js";
+import type * as jobsTypes from "../types/jobs.js";
 import type * as queryTypes from "../types/query.js";
 
 /** How each operation travels. */
 export const operations = {
+  cancel: {
+    id: "query.cancel",
+    method: "POST",
+    path: "/api/v1/query/{query_id}/cancel",
+    query: [],
+    body: [],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
   explain: {
     id: "query.explain",
     method: "POST",
@@ -14,6 +25,36 @@ export const operations = {
     query: [],
     body: ["sql", "params", "database", "transaction_id"],
     retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  getStatus: {
+    id: "query.get_status",
+    method: "GET",
+    path: "/api/v1/query/{query_id}/status",
+    query: [],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listActive: {
+    id: "query.list_active",
+    method: "GET",
+    path: "/api/v1/query/active",
+    query: [["user_filter", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  submit: {
+    id: "query.submit",
+    method: "POST",
+    path: "/api/v1/query/execute",
+    query: [],
+    body: ["sql", "params", "timeout", "format", "limit", "database"],
+    retrySafe: false,
     public: false,
     timeoutMs: 30000,
   },
@@ -93,6 +134,22 @@ export class QueryOperations {
   }
 
   /**
+   * Stop a running query.
+   *
+   * Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own
+   * statements; who has `system:admin` may cancel all.
+   *
+   * Permission: any valid credentials. `POST /api/v1/query/{query_id}/cancel`.
+   *
+   * @throws QueryNotFoundError `QUERY_NOT_FOUND`: No statement with this id runs, or it is another's.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async cancel(input: queryTypes.QueryCancelInput, options: runtime.CallOptions = {}): Promise<void> {
+    await this.#caller.call(operations.cancel, input, options);
+  }
+
+  /**
    * Show the plan chosen for a query with cost estimates.
    *
    * Nothing runs. For INSERT, UPDATE and DELETE it is the plan of the query that finds what to write.
@@ -112,6 +169,49 @@ export class QueryOperations {
    */
   async explain(input: queryTypes.QueryExplainInput, options: runtime.CallOptions = {}): Promise<queryTypes.QueryPlan> {
     return this.#caller.call(operations.explain, input, options);
+  }
+
+  /**
+   * Report progress and current step of a running query.
+   *
+   * Of the caller's own statements, those that wait to run included; who has `system:read` sees all. What a
+   * submitted one came to `jobs.get` tells.
+   *
+   * Permission: any valid credentials. `GET /api/v1/query/{query_id}/status`.
+   *
+   * @throws QueryNotFoundError `QUERY_NOT_FOUND`: No statement with this id runs, or it is another's.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async getStatus(input: queryTypes.QueryGetStatusInput, options: runtime.CallOptions = {}): Promise<queryTypes.QueryRunStatus> {
+    return this.#caller.call(operations.getStatus, input, options);
+  }
+
+  /**
+   * List the queries that are running now.
+   *
+   * Permission: `system:read`. `GET /api/v1/query/active`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listActive(input: queryTypes.QueryListActiveInput = {}, options: runtime.CallOptions = {}): Promise<queryTypes.ActiveQueries> {
+    return this.#caller.call(operations.listActive, input, options);
+  }
+
+  /**
+   * Start a query in the background and return its id.
+   *
+   * Any statement may be submitted. The id of the job names the run in `query.get_status` and `query.cancel` too.
+   *
+   * Permission: what the statements in `sql` need. `POST /api/v1/query/execute`.
+   *
+   * @throws SyntaxError `SYNTAX_ERROR`: The SQL text does not parse.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async submit(input: queryTypes.QuerySubmitInput, options: runtime.CallOptions = {}): Promise<jobsTypes.Job> {
+    return this.#caller.call(operations.submit, input, options);
   }
 
   /**

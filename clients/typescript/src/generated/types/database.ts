@@ -50,6 +50,32 @@ export interface AggregateValue {
   value: wire.JsonValue;
 }
 
+export interface BulkLoadError {
+  /** Place in `rows`, from 0. */
+  row: number;
+  code: string;
+  message: string;
+}
+
+/** Values of {@link BulkLoadErrorMode}. */
+export const BulkLoadErrorModeValues = [
+  "stop",
+  "skip",
+] as const;
+
+/** `stop` ends the job at the first batch with a row that is refused; `skip` leaves such rows out. */
+export type BulkLoadErrorMode = (typeof BulkLoadErrorModeValues)[number];
+
+export interface BulkLoadResult {
+  rows_loaded: number;
+  /** Rows that were left out, with `on_error: skip`. */
+  rows_failed: number;
+  /** Transactions committed. */
+  batches: number;
+  /** Of the first 100 rows that were left out. */
+  errors: BulkLoadError[];
+}
+
 /** Values of {@link ChangeType}. */
 export const ChangeTypeValues = [
   "INSERT",
@@ -139,6 +165,27 @@ export interface DatabaseAggregateRowsInput {
   /** Default `"main"`. */
   database?: ObjectName;
   transaction_id?: wire.Id64;
+}
+
+/** Input of `database.bulk_load_rows`. */
+export interface DatabaseBulkLoadRowsInput {
+  name: ObjectName;
+  /**
+   * A request has 10 MiB at most.
+   *
+   * 1 to 1000000 items.
+   */
+  rows: readonly RowData[];
+  /**
+   * Rows of a transaction.
+   *
+   * 1 to 100000. Default `1000`.
+   */
+  batch_size?: number;
+  /** Default `"stop"`. */
+  on_error?: BulkLoadErrorMode;
+  /** Default `"main"`. */
+  database?: ObjectName;
 }
 
 /** Input of `database.count_rows`. */

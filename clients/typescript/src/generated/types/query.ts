@@ -2,10 +2,20 @@
 
 import type * as coreTypes from "./core.js";
 import type * as databaseTypes from "./database.js";
+import type * as sqlTypes from "./sql.js";
 import type * as wire from "../../runtime/scalars.js";
 
 /** `planning`, or the operator nearest to the result that has made rows, such as `HashJoinExec`. */
 export type ActiveOperator = string;
+
+export interface ActiveQueries {
+  /**
+   * The oldest first.
+   *
+   * At most 10000 items.
+   */
+  queries: ActiveQuerySnapshot[];
+}
 
 export interface ActiveQuerySnapshot {
   query_id: coreTypes.GeneratedId;
@@ -49,6 +59,12 @@ export interface QueryActiveQueriesInput {
    * 1 to 64 items.
    */
   fields?: readonly string[];
+}
+
+/** Input of `query.cancel`. */
+export interface QueryCancelInput {
+  /** 1 to 128 characters. */
+  query_id: string;
 }
 
 export interface QueryCompleted {
@@ -117,6 +133,22 @@ export interface QueryExplainInput {
   /** Default `"main"`. */
   database?: databaseTypes.ObjectName;
   transaction_id?: wire.Id64;
+}
+
+/** Input of `query.get_status`. */
+export interface QueryGetStatusInput {
+  /** 1 to 128 characters. */
+  query_id: string;
+}
+
+/** Input of `query.list_active`. */
+export interface QueryListActiveInput {
+  /**
+   * Only statements of this user.
+   *
+   * 1 to 128 characters.
+   */
+  user_filter?: string;
 }
 
 export interface QueryPlan {
@@ -220,6 +252,20 @@ export interface QueryRows {
   rows: wire.JsonValue[];
 }
 
+export interface QueryRunStatus {
+  query_id: coreTypes.GeneratedId;
+  /** Rows read of tables so far. */
+  rows_scanned: coreTypes.MeasuredCount;
+  /** Rows of the result so far. */
+  rows_returned: coreTypes.MeasuredCount;
+  /** Rows scanned of those there are to scan; absent where that is not known. */
+  percentage_complete?: coreTypes.MeasuredPercent;
+  /** `queued` as long as a submitted statement waits to run. */
+  current_operation: ActiveOperator;
+  /** Since it began to run. */
+  elapsed_ms: number;
+}
+
 /** Input of `query.slow_queries`. */
 export interface QuerySlowQueriesInput {
   /**
@@ -255,6 +301,38 @@ export const QueryStatusValues = [
 ] as const;
 
 export type QueryStatus = (typeof QueryStatusValues)[number];
+
+/** Input of `query.submit`. */
+export interface QuerySubmitInput {
+  /**
+   * One statement.
+   *
+   * 1 to 1048576 characters.
+   */
+  sql: string;
+  /**
+   * Values of `$1`, `$2` and so on.
+   *
+   * At most 1000 items.
+   */
+  params?: readonly wire.JsonValue[];
+  /**
+   * Milliseconds after which the statement is given up; never when left out.
+   *
+   * 1 to 86400000.
+   */
+  timeout?: number;
+  /** Default `"objects"`. */
+  format?: sqlTypes.RowFormat;
+  /**
+   * Keep at most so many rows, and say whether there are more.
+   *
+   * 1 to 100000. Default `10000`.
+   */
+  limit?: number;
+  /** Default `"main"`. */
+  database?: databaseTypes.ObjectName;
+}
 
 export interface SlowQueryDetected {
   query_id: coreTypes.GeneratedId;

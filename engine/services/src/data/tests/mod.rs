@@ -5,6 +5,7 @@ mod background;
 mod concurrency;
 mod cursors;
 mod examples;
+mod jobs;
 mod live;
 mod measures;
 mod refusals;

@@ -13,13 +13,15 @@ use rustydb_contract_core::access::ROLES;
 use rustydb_contract_core::errors::PERMISSION_DENIED;
 use rustydb_contract_database::DatabaseService;
 use rustydb_contract_database::operations as database;
+use rustydb_contract_jobs::JobsService;
+use rustydb_contract_jobs::operations as jobs;
 use rustydb_contract_query::QueryService;
 use rustydb_contract_query::operations as query;
 use rustydb_contract_sql::SqlService;
 use rustydb_contract_sql::operations as sql;
 use rustydb_contract_transactions::TransactionsService;
 use rustydb_contract_transactions::operations as transactions;
-use rustydb_runtime::ManualClock;
+use rustydb_runtime::{ManualClock, SystemRng};
 use rustydb_sql::{SqlConfig, SqlEngine};
 use rustydb_store::retention::LogRetention;
 use rustydb_store::seam::TableStore;
@@ -29,6 +31,7 @@ use serde_json::{Value, json};
 
 use crate::data::DataEngine;
 use crate::identity::error::invalid_argument;
+use crate::jobs::Jobs;
 
 /// 2023-11-14T22:13:20Z.
 pub const START_US: i64 = 1_700_000_000_000_000;
@@ -37,6 +40,7 @@ pub const START_US: i64 = 1_700_000_000_000_000;
 pub struct World {
     pub engine: DataEngine,
     pub clock: Arc<ManualClock>,
+    pub jobs: Jobs,
 }
 
 impl World {
@@ -54,10 +58,12 @@ impl World {
     }
 
     fn open(store: Arc<dyn TableStore>, clock: Arc<ManualClock>, config: SqlConfig) -> World {
+        let jobs = Jobs::open(Arc::clone(&store), clock.clone(), Arc::new(SystemRng)).unwrap();
         let tables = Tables::open(store, clock.clone()).unwrap();
         let sql = SqlEngine::new(config).unwrap();
         World {
-            engine: DataEngine::new(tables, sql, clock.clone(), LogRetention::default()),
+            engine: DataEngine::new(tables, sql, clock.clone(), LogRetention::default(), jobs.clone()),
+            jobs,
             clock,
         }
     }
@@ -191,7 +197,7 @@ async fn invoke<O: Operation>(
 }
 
 macro_rules! dispatch {
-    ($($module:ident: $service:ident { $($operation:ident),* $(,)? })*) => {
+    ($($module:ident: $service:ident of $engine:ident { $($operation:ident),* $(,)? })*) => {
         pub fn operation(id: &str) -> &'static OperationDesc {
             $($(if id == <$module::$operation as Operation>::desc().id {
                 return <$module::$operation as Operation>::desc();
@@ -208,7 +214,7 @@ macro_rules! dispatch {
             async fn dispatch(&self, id: &str, input: &Value, role: &str) -> Result<Value, ServiceError> {
                 self.permit(operation(id), input, &principal(role))?;
                 $($(if id == <$module::$operation as Operation>::desc().id {
-                    let service: &dyn $service = &self.engine;
+                    let service: &dyn $service = &self.$engine;
                     return invoke::<$module::$operation>(service, input, role).await;
                 })*)*
                 panic!("there is no {id} here")
@@ -218,12 +224,13 @@ macro_rules! dispatch {
 }
 
 dispatch! {
-    database: DatabaseService {
-        AggregateRows, CountRows, Create, CreateTable, DeleteRow, DeleteRows, Drop, DropTable, Get, GetRow, GetSchema,
+    database: DatabaseService of engine {
+        AggregateRows, BulkLoadRows, CountRows, Create, CreateTable, DeleteRow, DeleteRows, Drop, DropTable, Get, GetRow, GetSchema,
         GetTable, GetTableStats, InsertRows, List, ListTables, QueryRows, ReplaceTable, UpdateRow, UpdateRows,
         UpsertRow,
     }
-    query: QueryService { Explain }
-    sql: SqlService { CreateView, DropView, ExecuteBatch, ExecuteQuery, ExecuteUnion, TruncateTable }
-    transactions: TransactionsService { Begin, Commit, Execute, Get, ListActive, Rollback }
+    jobs: JobsService of jobs { Cancel, Get, List, Wait }
+    query: QueryService of engine { Cancel, Explain, GetStatus, ListActive, Submit }
+    sql: SqlService of engine { CreateView, DropView, ExecuteBatch, ExecuteQuery, ExecuteUnion, TruncateTable }
+    transactions: TransactionsService of engine { Begin, Commit, Execute, Get, ListActive, Rollback }
 }

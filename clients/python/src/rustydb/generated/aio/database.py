@@ -68,6 +68,42 @@ class Database:
             },
         )
 
+    async def bulk_load_rows(
+        self,
+        *,
+        name: _types.ObjectName,
+        rows: _Sequence[_types.RowData],
+        batch_size: int | _UnsetType = _UNSET,
+        on_error: _types.BulkLoadErrorMode | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+    ) -> _types.Job:
+        """Load many rows in batches of a given size.
+
+        Each batch is a transaction of its own: a job that fails or is cancelled leaves the
+        batches before, and its progress tells how many rows that are. A column left out takes
+        its default, or null.
+
+        Needs permission `database:write`.
+
+        :param rows: A request has 10 MiB at most.
+        :param batch_size: Rows of a transaction. Left out, it is `1000`.
+        :param on_error: Left out, it is `"stop"`.
+        :param database: Left out, it is `"main"`.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.BULK_LOAD_ROWS,
+            {
+                "name": name,
+                "rows": rows,
+                "batch_size": batch_size,
+                "on_error": on_error,
+                "database": database,
+            },
+        )
+
     async def count_rows(
         self,
         *,

@@ -17,6 +17,15 @@ AGGREGATE_ROWS: _operation.Operation[_types.AggregateGroups] = _operation.Operat
     retry_safe=True,
 )
 
+BULK_LOAD_ROWS: _operation.Operation[_types.Job] = _operation.Operation(
+    id="database.bulk_load_rows",
+    method="POST",
+    path="/api/v1/tables/{name}/bulk-load",
+    output=_types.Job,
+    body=("rows", "batch_size", "on_error", "database"),
+    closed=("on_error",),
+)
+
 COUNT_ROWS: _operation.Operation[_types.RowCount] = _operation.Operation(
     id="database.count_rows",
     method="GET",

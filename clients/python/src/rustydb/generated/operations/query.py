@@ -7,6 +7,13 @@ from __future__ import annotations
 from ...runtime import operation as _operation
 from .. import types as _types
 
+CANCEL: _operation.Operation[None] = _operation.Operation(
+    id="query.cancel",
+    method="POST",
+    path="/api/v1/query/{query_id}/cancel",
+    output=None,
+)
+
 EXPLAIN: _operation.Operation[_types.QueryPlan] = _operation.Operation(
     id="query.explain",
     method="POST",
@@ -14,6 +21,32 @@ EXPLAIN: _operation.Operation[_types.QueryPlan] = _operation.Operation(
     output=_types.QueryPlan,
     body=("sql", "params", "database", "transaction_id"),
     retry_safe=True,
+)
+
+GET_STATUS: _operation.Operation[_types.QueryRunStatus] = _operation.Operation(
+    id="query.get_status",
+    method="GET",
+    path="/api/v1/query/{query_id}/status",
+    output=_types.QueryRunStatus,
+    retry_safe=True,
+)
+
+LIST_ACTIVE: _operation.Operation[_types.ActiveQueries] = _operation.Operation(
+    id="query.list_active",
+    method="GET",
+    path="/api/v1/query/active",
+    output=_types.ActiveQueries,
+    query={"user_filter": "text"},
+    retry_safe=True,
+)
+
+SUBMIT: _operation.Operation[_types.Job] = _operation.Operation(
+    id="query.submit",
+    method="POST",
+    path="/api/v1/query/execute",
+    output=_types.Job,
+    body=("sql", "params", "timeout", "format", "limit", "database"),
+    closed=("format",),
 )
 
 ACTIVE_QUERIES: _operation.View[_types.ActiveQuerySnapshot] = _operation.View(

@@ -25,6 +25,29 @@ class Query:
     def __init__(self, caller: _Caller) -> None:
         self._caller = caller
 
+    def cancel(
+        self,
+        *,
+        query_id: str,
+    ) -> None:
+        """Stop a running query.
+
+        Whoever waits for the statement is answered CANCELLED, and what it had begun is undone.
+        Of the caller's own statements; who has `system:admin` may cancel all.
+
+        Needs credentials.
+
+        :raises QueryNotFoundError: No statement with this id runs, or it is another's.
+
+        Since 0.1.0.
+        """
+        self._caller.call(
+            _operations.CANCEL,
+            {
+                "query_id": query_id,
+            },
+        )
+
     def explain(
         self,
         *,
@@ -61,6 +84,89 @@ class Query:
                 "params": params,
                 "database": database,
                 "transaction_id": transaction_id,
+            },
+        )
+
+    def get_status(
+        self,
+        *,
+        query_id: str,
+    ) -> _types.QueryRunStatus:
+        """Report progress and current step of a running query.
+
+        Of the caller's own statements, those that wait to run included; who has `system:read`
+        sees all. What a submitted one came to `jobs.get` tells.
+
+        Needs credentials.
+
+        :raises QueryNotFoundError: No statement with this id runs, or it is another's.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(
+            _operations.GET_STATUS,
+            {
+                "query_id": query_id,
+            },
+        )
+
+    def list_active(
+        self,
+        *,
+        user_filter: str | _UnsetType = _UNSET,
+    ) -> _types.ActiveQueries:
+        """List the queries that are running now.
+
+        Needs permission `system:read`.
+
+        :param user_filter: Only statements of this user.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(
+            _operations.LIST_ACTIVE,
+            {
+                "user_filter": user_filter,
+            },
+        )
+
+    def submit(
+        self,
+        *,
+        sql: str,
+        params: _Sequence[_scalars.Json] | _UnsetType = _UNSET,
+        timeout: int | _UnsetType = _UNSET,
+        format: _types.RowFormat | _UnsetType = _UNSET,
+        limit: int | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+    ) -> _types.Job:
+        """Start a query in the background and return its id.
+
+        Any statement may be submitted. The id of the job names the run in `query.get_status` and
+        `query.cancel` too.
+
+        Needs the permissions of the statements in `sql`.
+
+        :param sql: One statement.
+        :param params: Values of `$1`, `$2` and so on.
+        :param timeout: Milliseconds after which the statement is given up; never when left out.
+        :param format: Left out, it is `"objects"`.
+        :param limit: Keep at most so many rows, and say whether there are more. Left out, it is
+            `10000`.
+        :param database: Left out, it is `"main"`.
+        :raises SyntaxError: The SQL text does not parse.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(
+            _operations.SUBMIT,
+            {
+                "sql": sql,
+                "params": params,
+                "timeout": timeout,
+                "format": format,
+                "limit": limit,
+                "database": database,
             },
         )
 

@@ -42,6 +42,9 @@ from .database import (
     AggregateGroup,
     AggregateGroups,
     AggregateValue,
+    BulkLoadError,
+    BulkLoadErrorMode,
+    BulkLoadResult,
     ChangeType,
     Column,
     ColumnSpec,
@@ -91,6 +94,14 @@ from .health import (
     Readiness,
     Startup,
 )
+from .jobs import (
+    Job,
+    JobError,
+    JobPage,
+    JobProgress,
+    JobProgressed,
+    JobState,
+)
 from .monitoring import (
     ApiMetrics,
     MetricType,
@@ -106,6 +117,7 @@ from .protocol import (
 )
 from .query import (
     ActiveOperator,
+    ActiveQueries,
     ActiveQuerySnapshot,
     QueryCompleted,
     QueryError,
@@ -116,6 +128,7 @@ from .query import (
     QueryRow,
     QueryRowFormat,
     QueryRows,
+    QueryRunStatus,
     QueryStarted,
     QueryStatus,
     SlowQueryDetected,
@@ -162,6 +175,7 @@ from .websocket import (
 
 __all__ = [
     "ActiveOperator",
+    "ActiveQueries",
     "ActiveQuerySnapshot",
     "Aggregate",
     "AggregateChange",
@@ -175,6 +189,9 @@ __all__ = [
     "BatchResult",
     "Broadcast",
     "BroadcastResult",
+    "BulkLoadError",
+    "BulkLoadErrorMode",
+    "BulkLoadResult",
     "CallError",
     "CallOutcome",
     "ChangeType",
@@ -207,6 +224,12 @@ __all__ = [
     "InsertedRows",
     "InvalidArgumentDetails",
     "IsolationLevel",
+    "Job",
+    "JobError",
+    "JobPage",
+    "JobProgress",
+    "JobProgressed",
+    "JobState",
     "KeyMaterial",
     "LiveMode",
     "LiveResult",
@@ -236,6 +259,7 @@ __all__ = [
     "QueryRow",
     "QueryRowFormat",
     "QueryRows",
+    "QueryRunStatus",
     "QueryStarted",
     "QueryStatus",
     "Readiness",

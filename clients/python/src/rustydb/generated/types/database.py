@@ -68,6 +68,36 @@ class AggregateValue(_objects.Object, kw_only=True, frozen=True):
     """Null when there is nothing to aggregate."""
 
 
+class BulkLoadError(_objects.Object, kw_only=True, frozen=True):
+    """`BulkLoadError` of module `database`."""
+
+    row: int
+    """Place in `rows`, from 0."""
+    code: str
+    message: str
+
+
+class BulkLoadErrorMode(_objects.OpenEnum):
+    """`stop` ends the job at the first batch with a row that is refused; `skip` leaves such rows
+    out.
+    """
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+class BulkLoadResult(_objects.Object, kw_only=True, frozen=True):
+    """`BulkLoadResult` of module `database`."""
+
+    rows_loaded: int
+    rows_failed: int
+    """Rows that were left out, with `on_error: skip`."""
+    batches: int
+    """Transactions committed."""
+    errors: list[BulkLoadError]
+    """Of the first 100 rows that were left out."""
+
+
 class ChangeType(_objects.OpenEnum):
     """`ChangeType` of module `database`."""
 

@@ -16,6 +16,13 @@ from . import core as _m_core
 from . import database as _m_database
 
 
+class ActiveQueries(_objects.Object, kw_only=True, frozen=True):
+    """`ActiveQueries` of module `query`."""
+
+    queries: list[ActiveQuerySnapshot]
+    """The oldest first."""
+
+
 class ActiveQuerySnapshot(_objects.Object, kw_only=True, frozen=True):
     """`ActiveQuerySnapshot` of module `query`."""
 
@@ -127,6 +134,22 @@ class QueryRows(_objects.Object, kw_only=True, frozen=True, tag_field="event", t
     """Of the first of the rows."""
     rows: list[_scalars.Json]
     """Each as QueryRow has it."""
+
+
+class QueryRunStatus(_objects.Object, kw_only=True, frozen=True):
+    """`QueryRunStatus` of module `query`."""
+
+    query_id: _m_core.GeneratedId
+    rows_scanned: _m_core.MeasuredCount
+    """Rows read of tables so far."""
+    rows_returned: _m_core.MeasuredCount
+    """Rows of the result so far."""
+    percentage_complete: _m_core.MeasuredPercent | _UnsetType = _UNSET
+    """Rows scanned of those there are to scan; absent where that is not known."""
+    current_operation: ActiveOperator
+    """`queued` as long as a submitted statement waits to run."""
+    elapsed_ms: int
+    """Since it began to run."""
 
 
 class QueryStarted(
