@@ -1,5 +1,6 @@
 //! Streams over every transport: the same events, from the acknowledgement on, none missed.
 
+mod cancel;
 mod examples;
 mod foreign;
 mod loss;
