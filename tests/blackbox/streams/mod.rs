@@ -6,6 +6,7 @@ mod foreign;
 mod loss;
 mod oracle;
 mod races;
+mod raw;
 mod resume;
 mod rights;
 mod telemetry;
