@@ -2,6 +2,7 @@
 
 mod cancel;
 mod examples;
+mod expiry;
 mod foreign;
 mod loss;
 mod oracle;
