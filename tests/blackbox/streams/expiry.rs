@@ -107,7 +107,7 @@ async fn streams_end_when_their_token_does_and_not_before() {
     });
     let beating = beats.into_iter().map(async |(transport, mut watcher)| {
         let events = until_the_end(&mut watcher, end, &format!("heartbeats over {transport:?}")).await;
-        // Until the last moment: of those of the last second half at the least.
+        // Up to the end, give or take a stall of the machine.
         let sequence = events.last().unwrap().data["sequence"].as_u64().unwrap();
         assert_eq!(sequence, events.len() as u64, "{transport:?}: none is missing");
         let last = match &events.last().unwrap().timestamp {
@@ -118,7 +118,7 @@ async fn streams_end_when_their_token_does_and_not_before() {
             }
         };
         assert!(
-            (end - 1..=end).contains(&last),
+            (end - 2..=end).contains(&last),
             "{transport:?}: the last is of {last}, the end of {end}"
         );
     });

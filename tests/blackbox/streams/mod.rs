@@ -1,5 +1,6 @@
 //! Streams over every transport: the same events, from the acknowledgement on, none missed.
 
+mod behind;
 mod cancel;
 mod examples;
 mod expiry;
