@@ -229,8 +229,7 @@ async fn streams_telemetry_is_equal_on_all_transports_and_begins_where_it_is_ope
         let watchers = open_all(&world, heard.id, &heard.input).await;
         watched.push((heard, watchers));
     }
-    for turn in 0..TRANSPORTS.len() {
-        let cut = TRANSPORTS[turn];
+    for (turn, cut) in TRANSPORTS.iter().copied().enumerate() {
         for (_, watchers) in &mut watched {
             watchers.retain(|(transport, _)| *transport != cut);
         }

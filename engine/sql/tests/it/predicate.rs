@@ -369,11 +369,11 @@ impl World {
 
 /// AND of three-valued logic.
 fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    parts.fold(Some(true), |all, part| match (all, part) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) => Some(true),
-        _ => None,
-    })
+    let parts: Vec<Option<bool>> = parts.collect();
+    if parts.contains(&Some(false)) {
+        return Some(false);
+    }
+    (!parts.contains(&None)).then_some(true)
 }
 
 fn is_like(text: &[char], pattern: &[char]) -> bool {
