@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use crate::errors::invalid_argument;
+use crate::live::Entry;
 use crate::registry::{Answer, Registered};
 use crate::streams::{Opened, RegisteredView};
 
@@ -180,13 +181,15 @@ impl Pipeline {
         result
     }
 
-    /// Takes the opening of a view through every step; answers who opened it too.
+    /// Takes the opening of a view through every step; answers its place among the connection's subscriptions, where the
+    /// connection has one to give, and who opened it.
     pub(crate) async fn open(
         &self,
         view: &RegisteredView,
         call: Call,
         connection: Arc<str>,
-    ) -> ServiceResult<(Opened, Option<Arc<Principal>>)> {
+        entry: ServiceResult<Entry>,
+    ) -> ServiceResult<(Opened, Entry, Option<Arc<Principal>>)> {
         let desc = &view.desc.open;
         let (interface, request_id) = (call.interface, Arc::clone(&call.request_id));
         let begun = Instant::now();
@@ -201,9 +204,10 @@ impl Pipeline {
             let (context, input, timeout) = self
                 .admitted(desc, call, begun, Some(connection), &mut caller)
                 .await?;
+            let entry = entry?;
             let principal = context.principal.clone();
             let opened = within(timeout, view.open(context, input)).await?;
-            Ok((opened, principal))
+            Ok((opened, entry, principal))
         };
         let result = match AssertUnwindSafe(steps)
             .catch_unwind()

@@ -142,13 +142,14 @@ impl Watch {
         view: &RegisteredView,
         call: Call,
     ) -> ServiceResult<Watch> {
-        let entry = connection.subscribe(view.desc)?;
+        let entry = connection.subscribe(view.desc);
         // Subscribed to before the caller is authenticated: a right that is taken away meanwhile is seen.
         let mut changes = api.access_changes();
         changes.mark_unchanged();
         let input = call.input.clone();
         let credential = call.credential.clone();
-        let (opened, principal) = api.pipeline().open(view, call, connection.id().into()).await?;
+        let pipeline = api.pipeline();
+        let (opened, entry, principal) = pipeline.open(view, call, connection.id().into(), entry).await?;
         let choice = Choice::of(view.desc, &input)?;
         let expires = principal.as_deref().and_then(expiry);
         if let Some(principal) = principal {

@@ -242,13 +242,26 @@ impl FeedReader {
     /// where it is.
     pub async fn next(&mut self) -> Result<Arc<Commit>, StoreError> {
         loop {
+            if let Some(commit) = self.ready().await? {
+                return Ok(commit);
+            }
+            if self.announced.changed().await.is_err() {
+                // The store is gone, and with it whatever could be committed.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The next commit that changed something, `None` when there is none yet. Otherwise as [`FeedReader::next`].
+    pub async fn ready(&mut self) -> Result<Option<Arc<Commit>>, StoreError> {
+        loop {
             if let Some(commit) = self.page.pop_front() {
                 self.position = commit.seq;
-                return Ok(commit);
+                return Ok(Some(commit));
             }
             self.position = self.seen;
             // Marked before the look: a commit that comes after it is announced again.
-            self.announced.mark_unchanged();
+            let newest = *self.announced.borrow_and_update();
             let found = match self.feed.inner.ready(self.position) {
                 Some(found) => found,
                 None => self.look().await?,
@@ -259,9 +272,9 @@ impl FeedReader {
                 continue;
             }
             self.position = self.seen;
-            if self.announced.changed().await.is_err() {
-                // The store is gone, and with it whatever could be committed.
-                std::future::pending::<()>().await;
+            // What is shared may end before the newest commit.
+            if self.seen >= newest {
+                return Ok(None);
             }
         }
     }

@@ -3,6 +3,7 @@
 mod definitions;
 mod differential;
 mod dml;
+mod predicate;
 mod refusals;
 mod regressions;
 mod rows;

@@ -260,3 +260,49 @@ async fn a_commit_has_its_rows_definitions_statement_and_maker() {
     assert_eq!(statement.as_deref(), Some("CREATE TABLE t (a integer)"));
     assert_eq!((*row_index, row.table.as_str()), (3, "t"));
 }
+
+/// Another reader's look may have ended just before the newest commit: what is shared then is not all there is.
+#[tokio::test]
+async fn a_commit_behind_what_is_shared_is_not_waited_for() {
+    for store in stores() {
+        let feed = Feed::new(Arc::clone(&store));
+        let (mut slow, mut quick) = (feed.from_now(), feed.from_now());
+        let first = commit(&*store, 1);
+        assert_eq!(soon(slow.next()).await.unwrap().seq, first);
+        assert_eq!(soon(quick.next()).await.unwrap().seq, first);
+        // The quick one looks on, up to a commit that nobody is told of, and no further.
+        let untold = silent(&*store, 1);
+        let looked = async {
+            while feed.inner.shared.lock().to < untold {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            commit = quick.next() => panic!("there is no change yet: {commit:?}"),
+            () = soon(looked) => {}
+        }
+        let second = commit(&*store, 1);
+        assert_eq!(soon(slow.next()).await.unwrap().seq, second);
+        assert_eq!(soon(quick.next()).await.unwrap().seq, second);
+    }
+}
+
+#[tokio::test]
+async fn what_is_ready_is_had_without_waiting_and_nothing_is_skipped() {
+    for store in stores() {
+        let feed = Feed::new(Arc::clone(&store));
+        let mut reader = feed.from_now();
+        assert_eq!(reader.ready().await.unwrap(), None);
+        let first = commit(&*store, 2);
+        silent(&*store, 1);
+        let second = commit(&*store, 1);
+        let last = silent(&*store, 2);
+        for seq in [first, second] {
+            assert_eq!(reader.ready().await.unwrap().unwrap().seq, seq);
+        }
+        assert_eq!(reader.ready().await.unwrap(), None);
+        assert_eq!(reader.position(), last);
+        let third = commit(&*store, 1);
+        assert_eq!(soon(reader.next()).await.unwrap().seq, third);
+    }
+}

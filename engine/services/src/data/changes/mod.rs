@@ -81,6 +81,8 @@ struct Reading<M: Mapping> {
     /// Told before the next change.
     told: VecDeque<Item<M::Event>>,
     is_behind: bool,
+    /// When the newest of the commits that were taken was made.
+    taken_at: Timestamp,
 }
 
 impl<M: Mapping> Reading<M> {
@@ -110,6 +112,7 @@ impl<M: Mapping> Reading<M> {
             commit: None,
             told: VecDeque::new(),
             is_behind: false,
+            taken_at: Timestamp::from_micros(engine.inner.clock.now_us()),
         })
     }
 
@@ -125,10 +128,16 @@ impl<M: Mapping> Reading<M> {
                         return Ok(item);
                     }
                 }
+                None if self.is_behind => match self.reader.ready().await.map_err(failed)? {
+                    Some(commit) => self.take(commit),
+                    None => {
+                        self.is_behind = false;
+                        self.tell(Control::CaughtUp);
+                    }
+                },
                 None => {
                     let commit = self.reader.next().await.map_err(failed)?;
-                    self.watch_lag(&commit);
-                    self.commit = Some((commit, 0));
+                    self.take(commit);
                 }
             }
         }
@@ -157,9 +166,7 @@ impl<M: Mapping> Reading<M> {
                 index: (!last).then_some(*index),
             };
             let cursor = Some(self.cursors.cursor(position));
-            if last {
-                self.finish(&commit);
-            } else {
+            if !last {
                 self.commit = Some((Arc::clone(&commit), done + 1));
             }
             return Ok(Some(Item {
@@ -168,36 +175,26 @@ impl<M: Mapping> Reading<M> {
                 body: Body::Event(event),
             }));
         }
-        self.finish(&commit);
         let cursor = Some(self.cursors.cursor(Position::whole(commit.seq)));
         let body = Body::Control(Control::Bookmark);
         Ok(Some(Item { at, cursor, body }))
     }
 
-    fn watch_lag(&mut self, commit: &Commit) {
-        let commits = self.lag(commit);
+    /// Begins to hand out a commit. Whether the reader is behind is known by those that are newer.
+    fn take(&mut self, commit: Arc<Commit>) {
+        self.taken_at = Timestamp::from_micros(commit.committed_at_us);
+        let newest = *self.store.commits().borrow();
+        let commits = newest.0.saturating_sub(commit.seq.0);
+        self.commit = Some((commit, 0));
         if !self.is_behind && commits > BEHIND_COMMITS {
             self.is_behind = true;
-            self.tell(commit, Control::FellBehind { commits });
+            self.tell(Control::FellBehind { commits });
         }
     }
 
-    /// After the last change of a commit.
-    fn finish(&mut self, commit: &Commit) {
-        if self.is_behind && self.lag(commit) == 0 {
-            self.is_behind = false;
-            self.tell(commit, Control::CaughtUp);
-        }
-    }
-
-    fn lag(&self, commit: &Commit) -> u64 {
-        let newest = *self.store.commits().borrow();
-        newest.0.saturating_sub(commit.seq.0)
-    }
-
-    fn tell(&mut self, commit: &Commit, control: Control) {
+    fn tell(&mut self, control: Control) {
         self.told.push_back(Item {
-            at: Timestamp::from_micros(commit.committed_at_us),
+            at: self.taken_at,
             cursor: None,
             body: Body::Control(control),
         });

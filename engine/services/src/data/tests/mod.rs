@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod background;
+mod changes;
 mod concurrency;
 mod cursors;
 mod examples;
