@@ -124,6 +124,7 @@ pub fn modules(engine: &Engine, api: &LateApi, clock: Arc<dyn Clock>) -> Vec<rus
         rustydb_api_monitoring::module(Arc::new(Monitoring::new(api.clone(), engine.load()))),
         rustydb_api_protocol::module(Arc::new(Protocol::new(api.clone()))),
         rustydb_api_query::module(engine.query()),
+        rustydb_api_session::module(engine.session()),
         rustydb_api_sql::module(engine.sql()),
         rustydb_api_transactions::module(engine.transactions()),
         rustydb_api_websocket::module(Arc::new(Websocket::new(api.clone(), clock))),

@@ -10,6 +10,7 @@ pub mod data;
 mod engine;
 pub mod health;
 pub mod identity;
+pub mod session;
 
 pub use engine::{Engine, EngineError, EngineLoad, EngineOptions};
 pub use identity::AdminSecret;

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::{call, number, table};
 use crate::harness::contract::view;
+use crate::harness::credential::Credential;
+use crate::harness::server::ADMIN_PASSWORD;
 use crate::harness::watch::{Event, Transport, Watcher};
 use crate::harness::world::World;
 
@@ -45,6 +47,34 @@ async fn numeric_heartbeats_count_from_one() {
     let mut beats = watch(&world, "protocol.heartbeat", json!({"interval_ms": 100})).await;
     for sequence in 1..=5 {
         assert_eq!(beats.event().await.data["sequence"], sequence);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_sessions_tell_how_long_they_lasted() {
+    let world = World::new().await;
+    let input = json!({"user_filter": "role_analyst"});
+    let mut events = watch(&world, "session.session_events", input).await;
+    let mut beats = watch(&world, "protocol.heartbeat", json!({"interval_ms": 100})).await;
+    for seconds in [0.0, 2.0] {
+        let begun = Instant::now();
+        let input = json!({"username": "role_analyst", "password": ADMIN_PASSWORD});
+        let tokens = world
+            .call("auth.login", &input, &Credential::Nobody)
+            .await
+            .unwrap();
+        let open = Instant::now();
+        let caller = Credential::Bearer(tokens["access_token"].as_str().unwrap().to_owned());
+        while open.elapsed().as_secs_f64() < seconds {
+            beats.event().await;
+        }
+        let least = open.elapsed().as_secs_f64().floor();
+        world.call("auth.logout", &json!({}), &caller).await.unwrap();
+        let most = begun.elapsed().as_secs_f64();
+        assert_eq!(events.event().await.data["event_type"], "CONNECTED");
+        let ended = events.event().await.data;
+        let lasted = number(&ended, "/duration_seconds");
+        assert!((least..=most).contains(&lasted), "{lasted} of {least} to {most}");
     }
 }
 

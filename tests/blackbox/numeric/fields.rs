@@ -529,6 +529,10 @@ const MOVED_BY: &[(&str, &str)] = &[
         "SlowQueryDetected.rows_returned",
         "numeric_runs_are_watched_with_their_time",
     ),
+    (
+        "SessionEvent.duration_seconds",
+        "numeric_sessions_tell_how_long_they_lasted",
+    ),
     ("StreamControl.count", "numeric_controls_count_what_they_tell"),
 ];
 

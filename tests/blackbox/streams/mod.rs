@@ -7,3 +7,4 @@ mod oracle;
 mod races;
 mod resume;
 mod rights;
+mod sessions;

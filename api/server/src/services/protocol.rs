@@ -226,6 +226,7 @@ impl Live {
         let call = Call {
             interface: self.context.interface,
             credential: self.context.credential.clone(),
+            peer: self.context.peer,
             request_id: Arc::clone(&self.context.request_id),
             timeout_ms: None,
             input: self.args.clone(),

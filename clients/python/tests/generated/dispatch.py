@@ -543,6 +543,14 @@ class QuerySlowQueriesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
 
+class SessionSessionEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `session.session_events`."""
+
+    in_user_filter: str | _UnsetType = _field(default=_UNSET, name="user_filter")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class SqlCreateViewInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `sql.create_view`."""
 
@@ -1155,6 +1163,11 @@ VIEWS: dict[str, ViewEntry] = {
         input=QuerySlowQueriesInput,
         watch=lambda client: client.query.slow_queries,
         watch_async=lambda client: client.query.slow_queries,
+    ),
+    "session.session_events": ViewEntry(
+        input=SessionSessionEventsInput,
+        watch=lambda client: client.session.session_events,
+        watch_async=lambda client: client.session.session_events,
     ),
     "transactions.transaction_events": ViewEntry(
         input=TransactionsTransactionEventsInput,

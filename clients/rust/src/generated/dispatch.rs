@@ -869,6 +869,18 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "session.session_events" => {
+            watched(
+                client
+                    .session()
+                    .session_events(
+                        &typed::<
+                            ::rustydb_contract_session::SessionSessionEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "transactions.transaction_events" => {
             watched(
                 client

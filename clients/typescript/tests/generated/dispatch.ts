@@ -8,6 +8,7 @@ import type * as healthTypes from "../../src/generated/types/health.js";
 import type * as monitoringTypes from "../../src/generated/types/monitoring.js";
 import type * as protocolTypes from "../../src/generated/types/protocol.js";
 import type * as queryTypes from "../../src/generated/types/query.js";
+import type * as sessionTypes from "../../src/generated/types/session.js";
 import type * as sqlTypes from "../../src/generated/types/sql.js";
 import type * as transactionsTypes from "../../src/generated/types/transactions.js";
 import type * as websocketTypes from "../../src/generated/types/websocket.js";
@@ -119,6 +120,7 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["query.executions", (db, input, options) => db.query.executions(input as queryTypes.QueryExecutionsInput, options)],
   ["query.results", (db, input, options) => db.query.results(input as queryTypes.QueryResultsInput, options)],
   ["query.slow_queries", (db, input, options) => db.query.slowQueries(input as queryTypes.QuerySlowQueriesInput, options)],
+  ["session.session_events", (db, input, options) => db.session.sessionEvents(input as sessionTypes.SessionSessionEventsInput, options)],
   ["transactions.transaction_events", (db, input, options) => db.transactions.transactionEvents(input as transactionsTypes.TransactionsTransactionEventsInput, options)],
   ["websocket.broadcasts", (db, input, options) => db.websocket.broadcasts(input as websocketTypes.WebsocketBroadcastsInput, options)],
 ]);

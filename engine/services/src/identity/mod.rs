@@ -53,6 +53,7 @@ mod settings;
 mod signing;
 mod state;
 mod sweep;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -63,6 +64,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use rustydb_contract::ServiceResult;
+use rustydb_contract::topic::Topic;
+use rustydb_contract_session::SessionEvent;
 use rustydb_runtime::{Clock, Rng};
 use rustydb_store::seam::TableStore;
 use tokio::sync::watch;
@@ -103,6 +106,7 @@ struct Inner {
     state: RwLock<State>,
     /// Counts the changes of users, sessions and keys.
     revision: watch::Sender<u64>,
+    session_events: Arc<Topic<SessionEvent>>,
     /// Held while users or keys change.
     changes: Mutex<()>,
 }

@@ -115,6 +115,11 @@ from .query import (
     QueryStatus,
     SlowQueryDetected,
 )
+from .session import (
+    SessionEndReason,
+    SessionEvent,
+    SessionEventType,
+)
 from .sql import (
     BatchResult,
     Position,
@@ -250,6 +255,9 @@ __all__ = [
     "SchemaObjectType",
     "ServerInfo",
     "ServerVersion",
+    "SessionEndReason",
+    "SessionEvent",
+    "SessionEventType",
     "SigningKey",
     "SigningKeySet",
     "SlowQueryDetected",
