@@ -78,6 +78,36 @@ async fn numeric_sessions_tell_how_long_they_lasted() {
     }
 }
 
+/// A check takes part of the time until its event, and that of the catalog longer with more in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_checks_that_are_watched_take_part_of_the_time() {
+    let world = World::new().await;
+    let catalog = async || {
+        let mut least = f64::INFINITY;
+        for _ in 0..20 {
+            let begun = Instant::now();
+            let mut changes = watch(&world, "health.status_changes", json!({})).await;
+            let first = changes.event().await.data;
+            let outside = begun.elapsed().as_micros() as f64;
+            let components = first["changed_components"].as_array().unwrap();
+            let all: f64 = components
+                .iter()
+                .map(|component| number(component, "/check_us"))
+                .sum();
+            assert!(all <= outside, "checks of {all} us in {outside} us");
+            let place = components.iter().find(|component| component["name"] == "catalog");
+            least = least.min(number(place.unwrap(), "/check_us"));
+        }
+        least
+    };
+    let few = catalog().await;
+    for n in 0..150 {
+        call(&world, "database.create", json!({"name": format!("d{n}")})).await;
+    }
+    let many = catalog().await;
+    assert!(many > few, "{few} us, then {many} us of 150 databases more");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numeric_transactions_tell_their_rows_and_time() {
     let world = World::new().await;

@@ -254,6 +254,10 @@ const MOVED_BY: &[(&str, &str)] = &[
         "numeric_checks_take_part_of_the_time_of_the_call",
     ),
     (
+        "HealthStatusChange.changed_components[].check_us",
+        "numeric_checks_that_are_watched_take_part_of_the_time",
+    ),
+    (
         "sql.execute_batch.failed",
         "numeric_a_batch_counts_what_succeeded_and_what_failed",
     ),

@@ -2,6 +2,7 @@
 
 mod crash;
 mod headers;
+mod health;
 mod lifecycle;
 mod metrics;
 mod restart;

@@ -439,6 +439,14 @@ class HealthGetSummaryInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `health.get_summary`."""
 
 
+class HealthStatusChangesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `health.status_changes`."""
+
+    in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class MonitoringMetricsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `monitoring.metrics`."""
 
@@ -1113,6 +1121,11 @@ VIEWS: dict[str, ViewEntry] = {
         input=DatabaseTableModificationsInput,
         watch=lambda client: client.database.table_modifications,
         watch_async=lambda client: client.database.table_modifications,
+    ),
+    "health.status_changes": ViewEntry(
+        input=HealthStatusChangesInput,
+        watch=lambda client: client.health.status_changes,
+        watch_async=lambda client: client.health.status_changes,
     ),
     "monitoring.metrics": ViewEntry(
         input=MonitoringMetricsInput,

@@ -755,6 +755,18 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "health.status_changes" => {
+            watched(
+                client
+                    .health()
+                    .status_changes(
+                        &typed::<
+                            ::rustydb_contract_health::HealthStatusChangesInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "monitoring.metrics" => {
             watched(
                 client

@@ -110,6 +110,7 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["database.schema_changes", (db, input, options) => db.database.schemaChanges(input as databaseTypes.DatabaseSchemaChangesInput, options)],
   ["database.table_changes", (db, input, options) => db.database.tableChanges(input as databaseTypes.DatabaseTableChangesInput, options)],
   ["database.table_modifications", (db, input, options) => db.database.tableModifications(input as databaseTypes.DatabaseTableModificationsInput, options)],
+  ["health.status_changes", (db, input, options) => db.health.statusChanges(input as healthTypes.HealthStatusChangesInput, options)],
   ["monitoring.metrics", (db, input, options) => db.monitoring.metrics(input as monitoringTypes.MonitoringMetricsInput, options)],
   ["monitoring.system_metrics", (db, input, options) => db.monitoring.systemMetrics(input as monitoringTypes.MonitoringSystemMetricsInput, options)],
   ["protocol.error_stream", (db, input, options) => db.protocol.errorStream(input as protocolTypes.ProtocolErrorStreamInput, options)],
