@@ -466,6 +466,14 @@ class MonitoringSystemMetricsInput(_Struct, kw_only=True, forbid_unknown_fields=
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
 
+class ProtocolApiSchemaChangesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `protocol.api_schema_changes`."""
+
+    in_since_revision: str | _UnsetType = _field(default=_UNSET, name="since_revision")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class ProtocolErrorStreamInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `protocol.error_stream`."""
 
@@ -1136,6 +1144,11 @@ VIEWS: dict[str, ViewEntry] = {
         input=MonitoringSystemMetricsInput,
         watch=lambda client: client.monitoring.system_metrics,
         watch_async=lambda client: client.monitoring.system_metrics,
+    ),
+    "protocol.api_schema_changes": ViewEntry(
+        input=ProtocolApiSchemaChangesInput,
+        watch=lambda client: client.protocol.api_schema_changes,
+        watch_async=lambda client: client.protocol.api_schema_changes,
     ),
     "protocol.error_stream": ViewEntry(
         input=ProtocolErrorStreamInput,

@@ -791,6 +791,18 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "protocol.api_schema_changes" => {
+            watched(
+                client
+                    .protocol()
+                    .api_schema_changes(
+                        &typed::<
+                            ::rustydb_contract_protocol::ProtocolApiSchemaChangesInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "protocol.error_stream" => {
             watched(
                 client

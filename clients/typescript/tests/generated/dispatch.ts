@@ -113,6 +113,7 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["health.status_changes", (db, input, options) => db.health.statusChanges(input as healthTypes.HealthStatusChangesInput, options)],
   ["monitoring.metrics", (db, input, options) => db.monitoring.metrics(input as monitoringTypes.MonitoringMetricsInput, options)],
   ["monitoring.system_metrics", (db, input, options) => db.monitoring.systemMetrics(input as monitoringTypes.MonitoringSystemMetricsInput, options)],
+  ["protocol.api_schema_changes", (db, input, options) => db.protocol.apiSchemaChanges(input as protocolTypes.ProtocolApiSchemaChangesInput, options)],
   ["protocol.error_stream", (db, input, options) => db.protocol.errorStream(input as protocolTypes.ProtocolErrorStreamInput, options)],
   ["protocol.heartbeat", (db, input, options) => db.protocol.heartbeat(input as protocolTypes.ProtocolHeartbeatInput, options)],
   ["protocol.live_operation", (db, input, options) => db.protocol.liveOperation(input as protocolTypes.ProtocolLiveOperationInput, options)],

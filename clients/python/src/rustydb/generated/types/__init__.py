@@ -94,8 +94,10 @@ from .monitoring import (
     SystemMetrics,
 )
 from .protocol import (
+    ApiSchemaChange,
     CallError,
     CallOutcome,
+    ContractMembers,
     Heartbeat,
     LiveResult,
     MutationResult,
@@ -172,6 +174,7 @@ __all__ = [
     "ApiKey",
     "ApiKeyList",
     "ApiMetrics",
+    "ApiSchemaChange",
     "BatchResult",
     "Broadcast",
     "BroadcastResult",
@@ -186,6 +189,7 @@ __all__ = [
     "ComponentHealth",
     "Connection",
     "ConnectionList",
+    "ContractMembers",
     "CreatedApiKey",
     "Database",
     "DatabaseDetail",
