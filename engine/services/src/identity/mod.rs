@@ -22,6 +22,8 @@
 //! A user has a generation, and a session the generation of its login. Disabling the user or setting a password
 //! counts it up, which ends all sessions in one write however many there are; their records are removed after.
 //!
+//! Each beginning and end of a session is told once to whoever listens: [`telling`].
+//!
 //! # Durability and locking
 //!
 //! The store is the truth; [`state::State`] holds all of it in memory and learns of a change only when its commit
