@@ -6,7 +6,7 @@ use futures::stream;
 use rustydb_contract::stream::Subscription;
 use rustydb_contract::{CallContext, ServiceResult, async_trait};
 use rustydb_contract_session::{SessionEvent, SessionService, SessionSessionEventsInput};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::identity::IdentityService;
 
@@ -36,7 +36,7 @@ impl SessionService for Sessions {
             let wanted = |user: &String| *user == event.user_id || *user == event.username;
             user.as_ref().is_none_or(wanted).then(|| event.clone())
         });
-        let mut looks = interval_at(Instant::now(), LOOK_EVERY);
+        let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let watching = Watching {
             events,

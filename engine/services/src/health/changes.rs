@@ -13,7 +13,7 @@ use rustydb_contract::stream::{Item, Subscription};
 use rustydb_contract::topic::Topic;
 use rustydb_contract::{ServiceResult, Timestamp};
 use rustydb_contract_health::{HealthStatus, HealthStatusChange, HealthSummary};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::MissedTickBehavior;
 
 use super::{Probes, messages};
 
@@ -96,8 +96,10 @@ impl Probes {
 
 /// Looks for as long as somebody listens.
 async fn look(probes: Probes, topic: Weak<Topic<Look>>, interval: Duration) {
-    let mut ticks = interval_at(Instant::now() + interval, interval);
+    let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first comes at once, and who subscribed has looked.
+    ticks.tick().await;
     loop {
         ticks.tick().await;
         let Some(topic) = topic.upgrade() else { return };

@@ -1,5 +1,5 @@
 //! What probes find, and each change of it told once, on probes that a test sets.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::time::Instant;
 

@@ -1,6 +1,8 @@
 //! Sessions are told of as they begin and end: each once, with its reason, and never what did not happen.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rustydb_contract::CallContext;
 use rustydb_contract::stream::{Body, Subscription};
@@ -277,5 +279,56 @@ async fn a_filter_takes_the_sessions_of_a_user_by_id_or_name() {
         for _ in 0..2 {
             assert_eq!(next(events).await.username, "alice");
         }
+    }
+}
+
+/// Logouts, sign-ins and a change of the user at the same time: each session that was told to begin is told to end, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_ends_that_race_each_session_is_told_one() {
+    const SESSIONS: usize = 20;
+    for _ in 0..20 {
+        let world = Arc::new(World::new().await);
+        let user = world.create_user("alice", &[]).await;
+        let mut events = watch(&world, Some("alice")).await;
+        let mut callers = Vec::new();
+        for _ in 0..SESSIONS {
+            callers.push(world.caller("alice").await);
+        }
+        let mut racing = tokio::task::JoinSet::new();
+        for caller in callers {
+            let there = Arc::clone(&world);
+            racing.spawn(async move {
+                there.auth.logout(&caller, AuthLogoutInput {}).await.unwrap();
+            });
+            let there = Arc::clone(&world);
+            // Refused once alice is disabled.
+            racing.spawn(async move { drop(there.try_login("alice", PASSWORD).await) });
+        }
+        let (there, disabled) = (Arc::clone(&world), user.clone());
+        racing.spawn(
+            async move { change(&there, &disabled, &SessionEndReason::UserDisabled, &nobody()).await },
+        );
+        while let Some(done) = racing.join_next().await {
+            done.unwrap();
+        }
+        let mut enable = change_of(&user.id);
+        enable.enabled = Some(true);
+        world.update_user(enable).await.unwrap();
+        let last = world.caller("alice").await.principal().session_id.clone();
+        let (mut open, mut begun) = (BTreeSet::new(), 0);
+        loop {
+            let event = next(&mut events).await;
+            if Some(&event.session_id) == last.as_ref() {
+                break;
+            }
+            if event.event_type == SessionEventType::Connected {
+                begun += 1;
+                assert!(open.insert(event.session_id), "it began twice");
+            } else {
+                assert!(open.remove(&event.session_id), "{event:?} without a session");
+            }
+        }
+        assert!(begun >= SESSIONS);
+        assert_eq!(open, BTreeSet::new(), "they are over and were not told to be");
     }
 }
