@@ -2,6 +2,7 @@
 //!
 //! Nothing an operation does depends on the interface that carried it, and no handler checks a permission.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,8 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 pub struct Call {
     pub interface: Interface,
     pub credential: CredentialCell,
+    /// Where it comes from; `None` when the server does not know.
+    pub peer: Option<SocketAddr>,
     pub request_id: Arc<str>,
     /// What the caller asks for; bounded by the contract.
     pub timeout_ms: Option<u64>,
@@ -343,6 +346,7 @@ impl Pipeline {
             request_id: call.request_id,
             principal,
             credential: call.credential,
+            peer: call.peer,
             connection,
             deadline: begun + timeout,
         };

@@ -66,6 +66,7 @@ async fn open(
     let call = Call {
         interface: Interface::Rest,
         credential: CredentialCell::new(credential),
+        peer: connection.address,
         request_id: Arc::clone(request_id),
         timeout_ms,
         input,

@@ -169,6 +169,7 @@ async fn call_with<O: Operation<Service = Doer>>(
     let call = Call {
         interface: Interface::Rest,
         credential: CredentialCell::new(token.map(|token| Credential::Bearer(token.to_owned()))),
+        peer: None,
         request_id: "test".into(),
         timeout_ms,
         input,

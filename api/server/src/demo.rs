@@ -116,6 +116,7 @@ async fn call(
     let call = Call {
         interface: Interface::Rpc,
         credential: CredentialCell::new(credential),
+        peer: None,
         request_id,
         timeout_ms: None,
         input,

@@ -12,6 +12,7 @@ use rustydb_runtime::SystemClock;
 use rustydb_services::{Engine, EngineOptions};
 use serde_json::{Value, json};
 
+use crate::contract::LateHistory;
 use crate::serve;
 
 const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
@@ -23,7 +24,12 @@ async fn server(folder: &tempfile::TempDir) -> Server {
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
     server::build(
         pipeline,
-        serve::modules(&engine, &LateApi::default(), Arc::new(SystemClock::new())),
+        serve::modules(
+            &engine,
+            &LateApi::default(),
+            &LateHistory::default(),
+            Arc::new(SystemClock::new()),
+        ),
     )
     .unwrap()
 }

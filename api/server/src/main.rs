@@ -1,6 +1,7 @@
 //! The `rustydb` binary: `serve` runs the server, `demo` runs it on sample data.
 
 mod config;
+mod contract;
 mod demo;
 #[cfg(test)]
 mod documents;

@@ -12,13 +12,19 @@ use rustydb_contract_core::access::LIMITS;
 use rustydb_runtime::SystemClock;
 use rustydb_services::{Engine, EngineOptions};
 
+use crate::contract::LateHistory;
 use crate::serve;
 
 /// Interface and operation.
 type Registration = (&'static str, &'static str);
 
 fn modules_of(engine: &Engine) -> Vec<ModuleApi> {
-    serve::modules(engine, &LateApi::default(), Arc::new(SystemClock::new()))
+    serve::modules(
+        engine,
+        &LateApi::default(),
+        &LateHistory::default(),
+        Arc::new(SystemClock::new()),
+    )
 }
 
 fn build(engine: &Engine, modules: Vec<ModuleApi>) -> Server {

@@ -9,6 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::serve::ListenerExt;
 use rustydb_api::{Api, LateApi, Pipeline, server};
+use rustydb_contract::Timestamp;
 use rustydb_contract_core::access::LIMITS;
 use rustydb_runtime::{Clock, SystemClock};
 use rustydb_services::{AdminSecret, Engine, EngineOptions};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, ServeArguments};
+use crate::contract::{Contract, History, LateHistory};
 use crate::services::{Monitoring, Protocol, Websocket};
 use crate::{metrics, pages, secret};
 
@@ -89,8 +91,9 @@ pub async fn start(
     }
     let pipeline = Pipeline::new(engine.identity(), engine.classifier(), LIMITS);
     let late = LateApi::default();
-    let server = server::build(pipeline, modules(&engine, &late, clock))
-        .context("the GraphQL schema does not build")?;
+    let history = LateHistory::default();
+    let modules = modules(&engine, &late, &history, Arc::clone(&clock) as _);
+    let server = server::build(pipeline, modules).context("the GraphQL schema does not build")?;
     late.set(&server.api);
     let router = metrics::add(pages::add(server.router.clone()), server.api.clone(), recorder);
     let router = server::with_fallbacks(router, server.graphql);
@@ -102,6 +105,7 @@ pub async fn start(
     })?;
     let address = listener.local_addr()?;
     let stop = StopSignals::listen().context("cannot listen for signals")?;
+    note_contract(&history, &server.api, config, &*clock).await?;
     engine.started();
     Ok(Running {
         address,
@@ -114,8 +118,29 @@ pub async fn start(
     })
 }
 
-/// The contract's modules, each with its service. Those that are about the server find it by `api` once it is there.
-pub fn modules(engine: &Engine, api: &LateApi, clock: Arc<dyn Clock>) -> Vec<rustydb_api::ModuleApi> {
+/// Notes which contract is served from now on.
+async fn note_contract(
+    history: &LateHistory,
+    api: &Api,
+    config: &Config,
+    clock: &dyn Clock,
+) -> anyhow::Result<()> {
+    let (contract, now) = (Contract::of(api), Timestamp::from_micros(clock.now_us()));
+    let folder = config.data_dir.clone();
+    let noted = tokio::task::spawn_blocking(move || History::note(&folder, contract, now)).await?;
+    // It is empty: it was made for this server.
+    history.get_or_init(|| noted);
+    Ok(())
+}
+
+/// The contract's modules, each with its service. Those that are about the server find it by `api`, and its contract by
+/// `history`, once these are there.
+pub fn modules(
+    engine: &Engine,
+    api: &LateApi,
+    history: &LateHistory,
+    clock: Arc<dyn Clock>,
+) -> Vec<rustydb_api::ModuleApi> {
     vec![
         rustydb_api_admin::module(engine.admin()),
         rustydb_api_auth::module(engine.auth()),
@@ -123,8 +148,9 @@ pub fn modules(engine: &Engine, api: &LateApi, clock: Arc<dyn Clock>) -> Vec<rus
         rustydb_api_health::module(engine.health()),
         rustydb_api_jobs::module(engine.jobs()),
         rustydb_api_monitoring::module(Arc::new(Monitoring::new(api.clone(), engine.load()))),
-        rustydb_api_protocol::module(Arc::new(Protocol::new(api.clone()))),
+        rustydb_api_protocol::module(Arc::new(Protocol::new(api.clone(), history.clone()))),
         rustydb_api_query::module(engine.query()),
+        rustydb_api_session::module(engine.session()),
         rustydb_api_sql::module(engine.sql()),
         rustydb_api_transactions::module(engine.transactions()),
         rustydb_api_websocket::module(Arc::new(Websocket::new(api.clone(), clock))),

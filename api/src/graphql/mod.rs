@@ -4,6 +4,7 @@
 mod convert;
 mod schema;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_graphql::dynamic::Schema;
@@ -34,6 +35,7 @@ const FIELD_EXTENSION: &str = "rustydb_field";
 /// What resolvers need of the request that carries them.
 pub(crate) struct RequestData {
     pub(crate) credential: CredentialCell,
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) request_id: Arc<str>,
     pub(crate) timeout_ms: Option<u64>,
     /// What carries subscriptions; `None` of a request that is answered at once.
@@ -120,6 +122,7 @@ async fn decode(graphql: &Graphql, request: Request, request_id: &Arc<str>) -> S
         .map_err(|error| ServiceError::new(&INVALID_REQUEST, error.to_string()))?;
     Ok(request.data(RequestData {
         credential: CredentialCell::new(credential),
+        peer: rest::address_of(&parts),
         request_id: Arc::clone(request_id),
         timeout_ms,
         connection: None,

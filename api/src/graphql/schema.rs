@@ -132,6 +132,7 @@ fn resolve<'a>(api: Api, desc: &'static OperationDesc, context: ResolverContext<
         let call = Call {
             interface: Interface::Graphql,
             credential: CredentialCell::new(data.credential.get()),
+            peer: data.peer,
             request_id: data.request_id.clone(),
             timeout_ms: data.timeout_ms,
             input: Value::Object(input),
@@ -184,6 +185,7 @@ fn watch<'a>(api: Api, desc: &'static ViewDesc, context: ResolverContext<'a>) ->
         let call = Call {
             interface: Interface::Graphql,
             credential: data.credential.clone(),
+            peer: data.peer,
             request_id: data.request_id.clone(),
             timeout_ms: data.timeout_ms,
             input: Value::Object(input),

@@ -57,6 +57,7 @@ async fn answer(
     let call = Call {
         interface: Interface::Rest,
         credential: CredentialCell::new(credential),
+        peer: address_of(&parts),
         request_id,
         timeout_ms,
         input,

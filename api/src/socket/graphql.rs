@@ -211,6 +211,7 @@ impl TransportWs {
         let request_id = request_id(None);
         let request = request.data(RequestData {
             credential: socket.credential.clone(),
+            peer: socket.connection.address,
             request_id: Arc::clone(&request_id),
             timeout_ms: None,
             connection: Some(Arc::clone(&socket.connection)),

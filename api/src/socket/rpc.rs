@@ -13,6 +13,7 @@
 //! `broadcast` {topic, message, metadata} is sent to connections without their having asked.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -174,11 +175,11 @@ impl Rpc {
         let id = request.id.clone();
         let answered = Arc::new(AtomicBool::new(false));
         let (api, outbox) = (socket.api.clone(), socket.outbox.clone());
-        let credential = socket.credential.get();
+        let (credential, peer) = (socket.credential.get(), socket.connection.address);
         let (slots, done) = (Arc::clone(&self.slots), Arc::clone(&answered));
         let task = socket.calls.spawn(async move {
             let slot = slots.acquire_owned().await;
-            if let Some(text) = call(&api, credential, request).await
+            if let Some(text) = call(&api, credential, peer, request).await
                 && !done.swap(true, Ordering::Relaxed)
             {
                 outbox.send(text).await;
@@ -216,12 +217,12 @@ impl Rpc {
             }
         }
         let (api, outbox) = (socket.api.clone(), socket.outbox.clone());
-        let credential = socket.credential.get();
+        let (credential, peer) = (socket.credential.get(), socket.connection.address);
         let slots = Arc::clone(&self.slots);
         socket.calls.spawn(async move {
             let calls = parsed.into_iter().map(async |request| {
                 let _slot = slots.acquire().await;
-                call(&api, credential.clone(), request).await
+                call(&api, credential.clone(), peer, request).await
             });
             texts.extend(futures::future::join_all(calls).await.into_iter().flatten());
             if !texts.is_empty() {
@@ -367,6 +368,7 @@ async fn watch(
     let call = Call {
         interface: Interface::Rpc,
         credential: socket.credential.clone(),
+        peer: socket.connection.address,
         request_id: Arc::clone(request_id),
         timeout_ms,
         input,
@@ -402,11 +404,17 @@ async fn forward(mut watch: Watch, outbox: Outbox) {
 }
 
 /// Runs one call; a notification is not answered.
-async fn call(api: &Api, credential: Option<Credential>, request: RpcRequest) -> Option<String> {
+async fn call(
+    api: &Api,
+    credential: Option<Credential>,
+    peer: Option<SocketAddr>,
+    request: RpcRequest,
+) -> Option<String> {
     let request_id = request_id(request.request_id.as_deref());
     let call = Call {
         interface: Interface::Rpc,
         credential: CredentialCell::new(credential),
+        peer,
         request_id: Arc::clone(&request_id),
         timeout_ms: request.timeout_ms,
         input: request.params,

@@ -287,6 +287,7 @@ pub(super) async fn open_for(socket: &Socket, view: &'static ViewDesc, input: Va
     let call = Call {
         interface: Interface::Rpc,
         credential: socket.credential.clone(),
+        peer: socket.connection.address,
         request_id: request_id(None),
         timeout_ms: None,
         input,

@@ -89,16 +89,16 @@ impl AuthService for Auth {
         })
     }
 
-    async fn login(&self, _: &CallContext, input: AuthLoginInput) -> ServiceResult<TokenPair> {
+    async fn login(&self, context: &CallContext, input: AuthLoginInput) -> ServiceResult<TokenPair> {
         self.identity
-            .login(&input.username, input.password)
+            .login(&input.username, input.password, context.peer)
             .await
             .map(token_pair)
     }
 
     async fn logout(&self, context: &CallContext, _: AuthLogoutInput) -> ServiceResult<Empty> {
         if let Some(session_id) = &context.principal().session_id {
-            self.identity.logout(session_id).await?;
+            self.identity.logout(session_id, context.peer).await?;
         }
         Ok(Empty {})
     }

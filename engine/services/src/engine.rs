@@ -11,6 +11,7 @@ use rustydb_contract_database::DatabaseService;
 use rustydb_contract_health::HealthService;
 use rustydb_contract_jobs::JobsService;
 use rustydb_contract_query::QueryService;
+use rustydb_contract_session::SessionService;
 use rustydb_contract_sql::SqlService;
 use rustydb_contract_transactions::TransactionsService;
 use rustydb_runtime::{Clock, Rng, SystemRng, files};
@@ -27,6 +28,7 @@ use crate::data::DataEngine;
 use crate::health::{Component, Health};
 use crate::identity::{AdminSecret, IdentityError, IdentityService, IdentitySettings};
 use crate::jobs::Jobs;
+use crate::session::Sessions;
 
 /// File of the store in the data directory.
 const STORE_FILE: &str = "rustydb.redb";
@@ -185,6 +187,10 @@ impl Engine {
 
     pub fn query(&self) -> Arc<dyn QueryService> {
         Arc::new(self.data.clone())
+    }
+
+    pub fn session(&self) -> Arc<dyn SessionService> {
+        Arc::new(Sessions::new(self.identity.clone()))
     }
 
     pub fn sql(&self) -> Arc<dyn SqlService> {

@@ -11,6 +11,7 @@ mod engine;
 pub mod health;
 pub mod identity;
 pub mod jobs;
+pub mod session;
 
 pub use engine::{Engine, EngineError, EngineLoad, EngineOptions};
 pub use identity::AdminSecret;

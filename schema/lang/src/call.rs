@@ -1,6 +1,7 @@
 //! What a service is told of the call it answers.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,6 +78,8 @@ pub struct CallContext {
     pub principal: Option<Arc<Principal>>,
     /// What the caller presented, for services that make calls for their caller.
     pub credential: CredentialCell,
+    /// Where the call comes from, as the server sees it; `None` of one that the server makes itself.
+    pub peer: Option<SocketAddr>,
     /// Id of the connection that stays open for a subscription; `None` of a call that is answered once.
     pub connection: Option<Arc<str>>,
     /// The answer is worthless after this moment; the pipeline drops the call's future then.

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::{call, number, table};
 use crate::harness::contract::view;
+use crate::harness::credential::Credential;
+use crate::harness::server::ADMIN_PASSWORD;
 use crate::harness::watch::{Event, Transport, Watcher};
 use crate::harness::world::World;
 
@@ -46,6 +48,64 @@ async fn numeric_heartbeats_count_from_one() {
     for sequence in 1..=5 {
         assert_eq!(beats.event().await.data["sequence"], sequence);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_sessions_tell_how_long_they_lasted() {
+    let world = World::new().await;
+    let input = json!({"user_filter": "role_analyst"});
+    let mut events = watch(&world, "session.session_events", input).await;
+    let mut beats = watch(&world, "protocol.heartbeat", json!({"interval_ms": 100})).await;
+    for seconds in [0.0, 2.0] {
+        let begun = Instant::now();
+        let input = json!({"username": "role_analyst", "password": ADMIN_PASSWORD});
+        let tokens = world
+            .call("auth.login", &input, &Credential::Nobody)
+            .await
+            .unwrap();
+        let open = Instant::now();
+        let caller = Credential::Bearer(tokens["access_token"].as_str().unwrap().to_owned());
+        while open.elapsed().as_secs_f64() < seconds {
+            beats.event().await;
+        }
+        let least = open.elapsed().as_secs_f64().floor();
+        world.call("auth.logout", &json!({}), &caller).await.unwrap();
+        let most = begun.elapsed().as_secs_f64();
+        assert_eq!(events.event().await.data["event_type"], "CONNECTED");
+        let ended = events.event().await.data;
+        let lasted = number(&ended, "/duration_seconds");
+        assert!((least..=most).contains(&lasted), "{lasted} of {least} to {most}");
+    }
+}
+
+/// A check takes part of the time until its event, and that of the catalog longer with more in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_checks_that_are_watched_take_part_of_the_time() {
+    let world = World::new().await;
+    let catalog = async || {
+        let mut least = f64::INFINITY;
+        for _ in 0..20 {
+            let begun = Instant::now();
+            let mut changes = watch(&world, "health.status_changes", json!({})).await;
+            let first = changes.event().await.data;
+            let outside = begun.elapsed().as_micros() as f64;
+            let components = first["changed_components"].as_array().unwrap();
+            let all: f64 = components
+                .iter()
+                .map(|component| number(component, "/check_us"))
+                .sum();
+            assert!(all <= outside, "checks of {all} us in {outside} us");
+            let place = components.iter().find(|component| component["name"] == "catalog");
+            least = least.min(number(place.unwrap(), "/check_us"));
+        }
+        least
+    };
+    let few = catalog().await;
+    for n in 0..150 {
+        call(&world, "database.create", json!({"name": format!("d{n}")})).await;
+    }
+    let many = catalog().await;
+    assert!(many > few, "{few} us, then {many} us of 150 databases more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -254,6 +254,10 @@ const MOVED_BY: &[(&str, &str)] = &[
         "numeric_checks_take_part_of_the_time_of_the_call",
     ),
     (
+        "HealthStatusChange.changed_components[].check_us",
+        "numeric_checks_that_are_watched_take_part_of_the_time",
+    ),
+    (
         "sql.execute_batch.failed",
         "numeric_a_batch_counts_what_succeeded_and_what_failed",
     ),
@@ -532,6 +536,10 @@ const MOVED_BY: &[(&str, &str)] = &[
     (
         "SlowQueryDetected.rows_returned",
         "numeric_runs_are_watched_with_their_time",
+    ),
+    (
+        "SessionEvent.duration_seconds",
+        "numeric_sessions_tell_how_long_they_lasted",
     ),
     ("StreamControl.count", "numeric_controls_count_what_they_tell"),
 ];

@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 use crate::harness::contract::model;
 use crate::harness::error::Answer;
 
-/// Aliases whose values belong to one run.
+/// Aliases whose values belong to one run, or to one build.
 const RUN_TYPES: &[&str] = &[
     "ActiveOperator",
     "ClientAddress",
+    "ContractMembers",
     "GeneratedId",
     "KeyMaterial",
     "MachinePath",

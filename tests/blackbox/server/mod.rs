@@ -1,7 +1,9 @@
 //! The server as a process: how it starts, what it says, how it ends, and what it keeps.
 
+mod contract;
 mod crash;
 mod headers;
+mod health;
 mod lifecycle;
 mod metrics;
 mod restart;

@@ -11,4 +11,5 @@ mod races;
 mod raw;
 mod resume;
 mod rights;
+mod sessions;
 mod telemetry;

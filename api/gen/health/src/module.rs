@@ -2,9 +2,10 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_health::{operations, HealthService};
+use ::rustydb_contract_health::{operations, views, HealthService};
 use ::rustydb_api::ModuleApi;
 use ::rustydb_api::Registered;
+use ::rustydb_api::RegisteredView;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -19,13 +20,16 @@ pub fn module(service: Arc<dyn HealthService>) -> ModuleApi {
             Registered::new::<operations::GetDetail>(Arc::clone(&service)),
             Registered::new::<operations::GetSummary>(Arc::clone(&service)),
         ]),
-        views: Vec::from([]),
+        views: Vec::from([
+            RegisteredView::new::<views::StatusChanges>(Arc::clone(&service)),
+        ]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::check_liveness))
             .routes(routes!(rest::check_readiness))
             .routes(routes!(rest::check_startup))
             .routes(routes!(rest::get_detail))
-            .routes(routes!(rest::get_summary)),
+            .routes(routes!(rest::get_summary))
+            .routes(routes!(rest::status_changes)),
         rpc: Vec::from([
             &operations::CHECK_LIVENESS,
             &operations::CHECK_READINESS,

@@ -14,12 +14,14 @@ pub fn module(service: Arc<dyn ProtocolService>) -> ModuleApi {
         desc: &::rustydb_contract_protocol::MODULE,
         operations: Vec::from([]),
         views: Vec::from([
+            RegisteredView::new::<views::ApiSchemaChanges>(Arc::clone(&service)),
             RegisteredView::new::<views::ErrorStream>(Arc::clone(&service)),
             RegisteredView::new::<views::Heartbeat>(Arc::clone(&service)),
             RegisteredView::new::<views::LiveOperation>(Arc::clone(&service)),
             RegisteredView::new::<views::MutationResults>(Arc::clone(&service)),
         ]),
         rest: OpenApiRouter::new()
+            .routes(routes!(rest::api_schema_changes))
             .routes(routes!(rest::error_stream))
             .routes(routes!(rest::heartbeat))
             .routes(routes!(rest::live_operation))

@@ -5,6 +5,25 @@ use ::rustydb_contract_protocol::views;
 use ::axum::extract::{RawPathParams, Request, State};
 use ::axum::response::Response;
 use ::rustydb_api::{Api, rest};
+/// Learn which operations and views changed with the server's build.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/protocol/api-schema-changes",
+    operation_id = "protocol.api_schema_changes",
+    tag = "protocol",
+    summary = "Learn which operations and views changed with the server's build.",
+    description = "One event comes at once: what changed since the revision that the caller knows or, without `since_revision`, since the one that was served before this; everything is added where there was none. A contract changes with the server's build alone, so nothing follows until the server stops; who connects again passes the revision it was told.",
+    params(views::ApiSchemaChanges),
+    responses(views::ApiSchemaChanges),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn api_schema_changes(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::API_SCHEMA_CHANGES, path, request).await
+}
 /// Watch the errors that calls answer.
 #[utoipa::path(
     get,

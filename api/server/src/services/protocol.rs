@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream;
+use futures::{StreamExt, stream};
 use rustydb_api::{Call, Called, LateApi};
 use rustydb_contract::descriptor::OperationKind;
 use rustydb_contract::stream::{Item, Subscription};
 use rustydb_contract::{CallContext, Json, Presence, ServiceError, ServiceResult, Timestamp, async_trait};
 use rustydb_contract_core::MODULE as CORE;
 use rustydb_contract_core::access::SYSTEM_ADMIN;
-use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT};
-use rustydb_contract_protocol::errors::{UNKNOWN_ERROR_CODE, UNKNOWN_OPERATION};
+use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT, UNAVAILABLE};
+use rustydb_contract_protocol::errors::{UNKNOWN_ERROR_CODE, UNKNOWN_OPERATION, UNKNOWN_REVISION};
 use rustydb_contract_protocol::{
-    CallError, CallOutcome, Heartbeat, LiveResult, MutationResult, ProtocolErrorStreamInput,
-    ProtocolHeartbeatInput, ProtocolLiveOperationInput, ProtocolMutationResultsInput, ProtocolService,
+    ApiSchemaChange, CallError, CallOutcome, Heartbeat, LiveResult, MutationResult,
+    ProtocolApiSchemaChangesInput, ProtocolErrorStreamInput, ProtocolHeartbeatInput,
+    ProtocolLiveOperationInput, ProtocolMutationResultsInput, ProtocolService,
 };
 use serde_json::{Map, Value};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use crate::contract::{Change, LateHistory};
 
 /// Time between two heartbeats when the caller names none.
 const HEARTBEAT_MS_DEFAULT: u32 = 30_000;
@@ -27,16 +30,55 @@ const LIVE_MS_DEFAULT: u32 = 1_000;
 
 pub struct Protocol {
     api: LateApi,
+    history: LateHistory,
 }
 
 impl Protocol {
-    pub fn new(api: LateApi) -> Protocol {
-        Protocol { api }
+    pub fn new(api: LateApi, history: LateHistory) -> Protocol {
+        Protocol { api, history }
     }
 }
 
 #[async_trait]
 impl ProtocolService for Protocol {
+    async fn api_schema_changes(
+        &self,
+        _: &CallContext,
+        input: ProtocolApiSchemaChangesInput,
+    ) -> ServiceResult<Subscription<ApiSchemaChange>> {
+        let history = self
+            .history
+            .get()
+            .ok_or_else(|| ServiceError::new(&UNAVAILABLE, "the server is starting"))?;
+        let since = input.since_revision;
+        let change = history.change_since(since.as_deref()).ok_or_else(|| {
+            let message = format!(
+                "since_revision: no contract of revision {:?} is known to have been served on these data; \
+                 leave it out to be told the newest, and read the contract anew",
+                since.unwrap_or_default()
+            );
+            ServiceError::new(&UNKNOWN_REVISION, message)
+        })?;
+        let Change {
+            revision,
+            served_since,
+            added,
+            changed,
+            removed,
+        } = change;
+        let event = ApiSchemaChange {
+            revision,
+            served_since,
+            added,
+            changed,
+            removed,
+        };
+        let item = Item::event(Timestamp::now(), event);
+        // The contract that is served stays the same for as long as the server runs.
+        let items = stream::once(std::future::ready(Ok(item))).chain(stream::pending());
+        Ok(Subscription::new(None, items))
+    }
+
     async fn heartbeat(
         &self,
         _: &CallContext,
@@ -226,6 +268,7 @@ impl Live {
         let call = Call {
             interface: self.context.interface,
             credential: self.context.credential.clone(),
+            peer: self.context.peer,
             request_id: Arc::clone(&self.context.request_id),
             timeout_ms: None,
             input: self.args.clone(),

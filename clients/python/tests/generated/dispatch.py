@@ -474,6 +474,14 @@ class HealthGetSummaryInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `health.get_summary`."""
 
 
+class HealthStatusChangesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `health.status_changes`."""
+
+    in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class JobsCancelInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `jobs.cancel`."""
 
@@ -525,6 +533,14 @@ class MonitoringSystemMetricsInput(_Struct, kw_only=True, forbid_unknown_fields=
     in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
     in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
     in_metric_types: list[_types.MetricType] | _UnsetType = _field(default=_UNSET, name="metric_types")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class ProtocolApiSchemaChangesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `protocol.api_schema_changes`."""
+
+    in_since_revision: str | _UnsetType = _field(default=_UNSET, name="since_revision")
     in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
@@ -639,6 +655,14 @@ class QuerySlowQueriesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `query.slow_queries`."""
 
     in_threshold_ms: int | _UnsetType = _field(default=_UNSET, name="threshold_ms")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class SessionSessionEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `session.session_events`."""
+
+    in_user_filter: str | _UnsetType = _field(default=_UNSET, name="user_filter")
     in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
@@ -1263,6 +1287,11 @@ VIEWS: dict[str, ViewEntry] = {
         watch=lambda client: client.database.table_modifications,
         watch_async=lambda client: client.database.table_modifications,
     ),
+    "health.status_changes": ViewEntry(
+        input=HealthStatusChangesInput,
+        watch=lambda client: client.health.status_changes,
+        watch_async=lambda client: client.health.status_changes,
+    ),
     "jobs.progress": ViewEntry(
         input=JobsProgressInput,
         watch=lambda client: client.jobs.progress,
@@ -1277,6 +1306,11 @@ VIEWS: dict[str, ViewEntry] = {
         input=MonitoringSystemMetricsInput,
         watch=lambda client: client.monitoring.system_metrics,
         watch_async=lambda client: client.monitoring.system_metrics,
+    ),
+    "protocol.api_schema_changes": ViewEntry(
+        input=ProtocolApiSchemaChangesInput,
+        watch=lambda client: client.protocol.api_schema_changes,
+        watch_async=lambda client: client.protocol.api_schema_changes,
     ),
     "protocol.error_stream": ViewEntry(
         input=ProtocolErrorStreamInput,
@@ -1317,6 +1351,11 @@ VIEWS: dict[str, ViewEntry] = {
         input=QuerySlowQueriesInput,
         watch=lambda client: client.query.slow_queries,
         watch_async=lambda client: client.query.slow_queries,
+    ),
+    "session.session_events": ViewEntry(
+        input=SessionSessionEventsInput,
+        watch=lambda client: client.session.session_events,
+        watch_async=lambda client: client.session.session_events,
     ),
     "transactions.transaction_events": ViewEntry(
         input=TransactionsTransactionEventsInput,

@@ -863,6 +863,18 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "health.status_changes" => {
+            watched(
+                client
+                    .health()
+                    .status_changes(
+                        &typed::<
+                            ::rustydb_contract_health::HealthStatusChangesInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "jobs.progress" => {
             watched(
                 client
@@ -892,6 +904,18 @@ pub(crate) fn watch(
                     .system_metrics(
                         &typed::<
                             ::rustydb_contract_monitoring::MonitoringSystemMetricsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "protocol.api_schema_changes" => {
+            watched(
+                client
+                    .protocol()
+                    .api_schema_changes(
+                        &typed::<
+                            ::rustydb_contract_protocol::ProtocolApiSchemaChangesInput,
                         >(input)?,
                     ),
                 projected,
@@ -983,6 +1007,18 @@ pub(crate) fn watch(
                     .query()
                     .slow_queries(
                         &typed::<::rustydb_contract_query::QuerySlowQueriesInput>(input)?,
+                    ),
+                projected,
+            )
+        }
+        "session.session_events" => {
+            watched(
+                client
+                    .session()
+                    .session_events(
+                        &typed::<
+                            ::rustydb_contract_session::SessionSessionEventsInput,
+                        >(input)?,
                     ),
                 projected,
             )

@@ -108,6 +108,8 @@ pub enum ErrorCode {
     UnknownErrorCode,
     /// There is no such operation of the kind that is asked for. Status 404.
     UnknownOperation,
+    /// The server has served no contract of that revision on these data, or too many since. Status 404.
+    UnknownRevision,
     /// There is no view of that id. Status 404.
     UnknownView,
     /// The engine does not do what the SQL asks. Status 400.
@@ -276,6 +278,9 @@ impl ErrorCode {
             ErrorCode::UnknownOperation => {
                 Some(&::rustydb_contract_protocol::errors::UNKNOWN_OPERATION)
             }
+            ErrorCode::UnknownRevision => {
+                Some(&::rustydb_contract_protocol::errors::UNKNOWN_REVISION)
+            }
             ErrorCode::UnknownView => {
                 Some(&::rustydb_contract_websocket::errors::UNKNOWN_VIEW)
             }
@@ -367,6 +372,7 @@ impl From<::std::string::String> for ErrorCode {
             "UNIQUE_VIOLATION" => ErrorCode::UniqueViolation,
             "UNKNOWN_ERROR_CODE" => ErrorCode::UnknownErrorCode,
             "UNKNOWN_OPERATION" => ErrorCode::UnknownOperation,
+            "UNKNOWN_REVISION" => ErrorCode::UnknownRevision,
             "UNKNOWN_VIEW" => ErrorCode::UnknownView,
             "UNSUPPORTED" => ErrorCode::Unsupported,
             "UNSUPPORTED_ISOLATION_LEVEL" => ErrorCode::UnsupportedIsolationLevel,

@@ -2,7 +2,7 @@
 
 //! Whether the server lives, is ready, and what its parts say.
 pub use ::rustydb_contract_health::types::*;
-/// Operations of the `health` module.
+/// Operations and views of the `health` module.
 #[derive(Debug, Clone, Copy)]
 pub struct HealthApi<'a> {
     pub(super) client: &'a crate::Client,
@@ -63,6 +63,23 @@ impl HealthApi<'_> {
             &::rustydb_contract_health::operations::GET_SUMMARY,
             &::rustydb_contract_health::HealthGetSummaryInput {
             },
+        )
+    }
+    /// Watch the status of the server and its components.
+    ///
+    /// The first event comes at once and tells the status as it is; another comes whenever a look finds the status of a component to be another. All who ask for the same interval share the looks.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn status_changes(
+        &self,
+        input: &::rustydb_contract_health::HealthStatusChangesInput,
+    ) -> crate::ViewCall<::rustydb_contract_health::HealthStatusChange> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_health::views::STATUS_CHANGES,
+            input,
         )
     }
 }

@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod monitoring;
 pub mod protocol;
 pub mod query;
+pub mod session;
 pub mod sql;
 pub mod transactions;
 pub mod websocket;
@@ -27,6 +28,7 @@ pub static MODULES: &[&::rustydb_contract::descriptor::ModuleDesc] = &[
     &::rustydb_contract_monitoring::MODULE,
     &::rustydb_contract_protocol::MODULE,
     &::rustydb_contract_query::MODULE,
+    &::rustydb_contract_session::MODULE,
     &::rustydb_contract_sql::MODULE,
     &::rustydb_contract_transactions::MODULE,
     &::rustydb_contract_websocket::MODULE,
@@ -69,6 +71,12 @@ impl crate::Client {
     /// How statements are planned.
     pub fn query(&self) -> query::QueryApi<'_> {
         query::QueryApi { client: self }
+    }
+    /// Login sessions as they begin and end.
+    pub fn session(&self) -> session::SessionApi<'_> {
+        session::SessionApi {
+            client: self,
+        }
     }
     /// Run SQL, and define what only SQL can.
     pub fn sql(&self) -> sql::SqlApi<'_> {

@@ -8,6 +8,27 @@ pub struct ProtocolApi<'a> {
     pub(super) client: &'a crate::Client,
 }
 impl ProtocolApi<'_> {
+    /// Learn which operations and views changed with the server's build.
+    ///
+    /// One event comes at once: what changed since the revision that the caller knows or, without `since_revision`, since the one that was served before this; everything is added where there was none. A contract changes with the server's build alone, so nothing follows until the server stops; who connects again passes the revision it was told.
+    ///
+    /// Needs any valid credentials. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    ///
+    /// # Errors
+    ///
+    /// - `UNKNOWN_REVISION`: The server has served no contract of that revision on these data, or too many since.
+    pub fn api_schema_changes(
+        &self,
+        input: &::rustydb_contract_protocol::ProtocolApiSchemaChangesInput,
+    ) -> crate::ViewCall<::rustydb_contract_protocol::ApiSchemaChange> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_protocol::views::API_SCHEMA_CHANGES,
+            input,
+        )
+    }
     /// Watch the errors that calls answer.
     ///
     /// Needs the permission `system:read`. Since 0.1.0.

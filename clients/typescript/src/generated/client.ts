@@ -10,6 +10,7 @@ import * as jobsModule from "./modules/jobs.js";
 import * as monitoringModule from "./modules/monitoring.js";
 import * as protocolModule from "./modules/protocol.js";
 import * as queryModule from "./modules/query.js";
+import * as sessionModule from "./modules/session.js";
 import * as sqlModule from "./modules/sql.js";
 import * as transactionsModule from "./modules/transactions.js";
 import * as websocketModule from "./modules/websocket.js";
@@ -35,6 +36,8 @@ export class RustyDB {
   readonly protocol: protocolModule.ProtocolOperations;
   /** How statements are planned. */
   readonly query: queryModule.QueryOperations;
+  /** Login sessions as they begin and end. */
+  readonly session: sessionModule.SessionOperations;
   /** Run SQL, and define what only SQL can. */
   readonly sql: sqlModule.SqlOperations;
   /** Transactions that span calls. */
@@ -52,6 +55,7 @@ export class RustyDB {
     this.monitoring = new monitoringModule.MonitoringOperations(caller);
     this.protocol = new protocolModule.ProtocolOperations(caller);
     this.query = new queryModule.QueryOperations(caller);
+    this.session = new sessionModule.SessionOperations(caller);
     this.sql = new sqlModule.SqlOperations(caller);
     this.transactions = new transactionsModule.TransactionsOperations(caller);
     this.websocket = new websocketModule.WebsocketOperations(caller);

@@ -467,6 +467,15 @@ export class UnknownOperationError extends runtime.RustyDBError {
 }
 
 /**
+ * The server has served no contract of that revision on these data, or too many since.
+ *
+ * `UNKNOWN_REVISION`, HTTP status 404. The same call would fail again.
+ */
+export class UnknownRevisionError extends runtime.RustyDBError {
+  declare readonly code: "UNKNOWN_REVISION";
+}
+
+/**
  * There is no view of that id.
  *
  * `UNKNOWN_VIEW`, HTTP status 404. The same call would fail again.
@@ -592,6 +601,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["UNIQUE_VIOLATION", { type: UniqueViolationError, retry: "never" }],
   ["UNKNOWN_ERROR_CODE", { type: UnknownErrorCodeError, retry: "never" }],
   ["UNKNOWN_OPERATION", { type: UnknownOperationError, retry: "never" }],
+  ["UNKNOWN_REVISION", { type: UnknownRevisionError, retry: "never" }],
   ["UNKNOWN_VIEW", { type: UnknownViewError, retry: "never" }],
   ["UNSUPPORTED", { type: UnsupportedError, retry: "never" }],
   ["UNSUPPORTED_ISOLATION_LEVEL", { type: UnsupportedIsolationLevelError, retry: "never" }],
@@ -655,6 +665,7 @@ export interface ErrorsByCode {
   "UNIQUE_VIOLATION": UniqueViolationError;
   "UNKNOWN_ERROR_CODE": UnknownErrorCodeError;
   "UNKNOWN_OPERATION": UnknownOperationError;
+  "UNKNOWN_REVISION": UnknownRevisionError;
   "UNKNOWN_VIEW": UnknownViewError;
   "UNSUPPORTED": UnsupportedError;
   "UNSUPPORTED_ISOLATION_LEVEL": UnsupportedIsolationLevelError;

@@ -9,6 +9,7 @@ import type * as jobsTypes from "../../src/generated/types/jobs.js";
 import type * as monitoringTypes from "../../src/generated/types/monitoring.js";
 import type * as protocolTypes from "../../src/generated/types/protocol.js";
 import type * as queryTypes from "../../src/generated/types/query.js";
+import type * as sessionTypes from "../../src/generated/types/session.js";
 import type * as sqlTypes from "../../src/generated/types/sql.js";
 import type * as transactionsTypes from "../../src/generated/types/transactions.js";
 import type * as websocketTypes from "../../src/generated/types/websocket.js";
@@ -122,9 +123,11 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["database.schema_changes", (db, input, options) => db.database.schemaChanges(input as databaseTypes.DatabaseSchemaChangesInput, options)],
   ["database.table_changes", (db, input, options) => db.database.tableChanges(input as databaseTypes.DatabaseTableChangesInput, options)],
   ["database.table_modifications", (db, input, options) => db.database.tableModifications(input as databaseTypes.DatabaseTableModificationsInput, options)],
+  ["health.status_changes", (db, input, options) => db.health.statusChanges(input as healthTypes.HealthStatusChangesInput, options)],
   ["jobs.progress", (db, input, options) => db.jobs.progress(input as jobsTypes.JobsProgressInput, options)],
   ["monitoring.metrics", (db, input, options) => db.monitoring.metrics(input as monitoringTypes.MonitoringMetricsInput, options)],
   ["monitoring.system_metrics", (db, input, options) => db.monitoring.systemMetrics(input as monitoringTypes.MonitoringSystemMetricsInput, options)],
+  ["protocol.api_schema_changes", (db, input, options) => db.protocol.apiSchemaChanges(input as protocolTypes.ProtocolApiSchemaChangesInput, options)],
   ["protocol.error_stream", (db, input, options) => db.protocol.errorStream(input as protocolTypes.ProtocolErrorStreamInput, options)],
   ["protocol.heartbeat", (db, input, options) => db.protocol.heartbeat(input as protocolTypes.ProtocolHeartbeatInput, options)],
   ["protocol.live_operation", (db, input, options) => db.protocol.liveOperation(input as protocolTypes.ProtocolLiveOperationInput, options)],
@@ -133,6 +136,7 @@ export const watches: ReadonlyMap<string, Watch> = new Map<string, Watch>([
   ["query.executions", (db, input, options) => db.query.executions(input as queryTypes.QueryExecutionsInput, options)],
   ["query.results", (db, input, options) => db.query.results(input as queryTypes.QueryResultsInput, options)],
   ["query.slow_queries", (db, input, options) => db.query.slowQueries(input as queryTypes.QuerySlowQueriesInput, options)],
+  ["session.session_events", (db, input, options) => db.session.sessionEvents(input as sessionTypes.SessionSessionEventsInput, options)],
   ["transactions.transaction_events", (db, input, options) => db.transactions.transactionEvents(input as transactionsTypes.TransactionsTransactionEventsInput, options)],
   ["websocket.broadcasts", (db, input, options) => db.websocket.broadcasts(input as websocketTypes.WebsocketBroadcastsInput, options)],
 ]);

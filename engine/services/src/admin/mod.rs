@@ -53,8 +53,8 @@ impl AdminService for Admin {
         Ok(shown(&*self.identity.create_user(new).await?))
     }
 
-    async fn delete_user(&self, _: &CallContext, input: AdminDeleteUserInput) -> ServiceResult<Empty> {
-        self.identity.delete_user(input.id).await?;
+    async fn delete_user(&self, context: &CallContext, input: AdminDeleteUserInput) -> ServiceResult<Empty> {
+        self.identity.delete_user(input.id, caller_id(context)).await?;
         Ok(Empty {})
     }
 
@@ -117,15 +117,21 @@ impl AdminService for Admin {
         })
     }
 
-    async fn update_user(&self, _: &CallContext, input: AdminUpdateUserInput) -> ServiceResult<User> {
+    async fn update_user(&self, context: &CallContext, input: AdminUpdateUserInput) -> ServiceResult<User> {
         let change = UserChange {
             username: input.username,
             password: input.password,
             roles: input.roles,
             enabled: input.enabled,
         };
-        Ok(shown(&*self.identity.update_user(input.id, change).await?))
+        let by = caller_id(context);
+        Ok(shown(&*self.identity.update_user(input.id, change, by).await?))
     }
+}
+
+fn caller_id(context: &CallContext) -> Option<String> {
+    let caller = context.principal.as_deref();
+    caller.map(|caller| caller.user_id.clone())
 }
 
 fn shown(user: &Stored<UserRecord>) -> User {

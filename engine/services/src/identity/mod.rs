@@ -22,6 +22,8 @@
 //! A user has a generation, and a session the generation of its login. Disabling the user or setting a password
 //! counts it up, which ends all sessions in one write however many there are; their records are removed after.
 //!
+//! Each beginning and end of a session is told once to whoever listens: [`telling`].
+//!
 //! # Durability and locking
 //!
 //! The store is the truth; [`state::State`] holds all of it in memory and learns of a change only when its commit
@@ -53,6 +55,7 @@ mod settings;
 mod signing;
 mod state;
 mod sweep;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -63,6 +66,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use rustydb_contract::ServiceResult;
+use rustydb_contract::topic::Topic;
+use rustydb_contract_session::SessionEvent;
 use rustydb_runtime::{Clock, Rng};
 use rustydb_store::seam::TableStore;
 use tokio::sync::watch;
@@ -103,6 +108,7 @@ struct Inner {
     state: RwLock<State>,
     /// Counts the changes of users, sessions and keys.
     revision: watch::Sender<u64>,
+    session_events: Arc<Topic<SessionEvent>>,
     /// Held while users or keys change.
     changes: Mutex<()>,
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use rustydb_contract::topic::Topic;
 use rustydb_runtime::{Clock, Rng};
 use rustydb_store::seam::{KeyRange, SpaceId, StoreSnapshot, TableStore};
 use serde::de::DeserializeOwned;
@@ -64,6 +65,7 @@ impl IdentityService {
             tokens: Tokens::new(signing, settings.verified_tokens_max),
             state: RwLock::new(state),
             revision: watch::Sender::new(0),
+            session_events: Topic::new(),
             changes: Mutex::new(()),
             store,
             clock,

@@ -1,10 +1,12 @@
 //! Login sessions and the tokens they issue.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustydb_contract::{ServiceError, ServiceResult};
 use rustydb_contract_auth::errors::{INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN};
 use rustydb_contract_core::errors::WRITE_CONFLICT;
+use rustydb_contract_session::SessionEndReason;
 use rustydb_store::error::StoreError;
 use rustydb_store::seam::{SpaceId, Write};
 
@@ -12,6 +14,7 @@ use super::access::MICROS;
 use super::error::store_failure;
 use super::records::{Session, SessionRecord, Stored, User, UserRecord};
 use super::secret::{self, Digest, random, random_id};
+use super::telling::Ending;
 use super::{IdentityService, Inner, commit};
 
 const FAMILY_BYTES: usize = 16;
@@ -40,7 +43,13 @@ impl Stored<SessionRecord> {
 }
 
 impl IdentityService {
-    pub(crate) async fn login(&self, username: &str, password: String) -> ServiceResult<IssuedTokens> {
+    /// `from` is where the user calls from.
+    pub(crate) async fn login(
+        &self,
+        username: &str,
+        password: String,
+        from: Option<SocketAddr>,
+    ) -> ServiceResult<IssuedTokens> {
         let user = self.0.state.read().user_named(username).cloned();
         let hash = user.as_ref().map(|user| user.record.password_hash.clone());
         let right = self.0.passwords.verify(password, hash).await?;
@@ -51,7 +60,7 @@ impl IdentityService {
             ));
         };
         self.changing(move |inner| {
-            let issued = inner.open_session(&user)?;
+            let issued = inner.open_session(&user, from)?;
             inner.sweep();
             Ok(issued)
         })
@@ -62,17 +71,18 @@ impl IdentityService {
         self.changing(move |inner| inner.refresh(&token)).await
     }
 
-    /// Ends a session; one that has ended is none to complain about.
-    pub(crate) async fn logout(&self, session_id: &str) -> ServiceResult<()> {
+    /// Ends a session; one that has ended is none to complain about. `from` is where its user calls from.
+    pub(crate) async fn logout(&self, session_id: &str, from: Option<SocketAddr>) -> ServiceResult<()> {
         let id = session_id.to_owned();
-        self.changing(move |inner| inner.end_session(&id)).await
+        self.changing(move |inner| inner.end_session(&id, &Ending::by_logout(from)))
+            .await
     }
 }
 
 impl Inner {
     /// The user is the one whose password was right: if it changed since, the session is of an old generation and
     /// dead from the start.
-    pub(super) fn open_session(&self, user: &User) -> ServiceResult<IssuedTokens> {
+    pub(super) fn open_session(&self, user: &User, from: Option<SocketAddr>) -> ServiceResult<IssuedTokens> {
         let id = random_id(&*self.clock, &*self.rng);
         let token: [u8; TOKEN_BYTES] = random(&*self.rng);
         let (family, secret) = digests(&token);
@@ -88,9 +98,8 @@ impl Inner {
         let issued = self.issue(user, &id, &record, &token, now_us)?;
         let write = commit::create(SpaceId::SESSIONS, &id, &record);
         let version = self.commit(vec![write]).map_err(store_failure)?;
-        self.state
-            .write()
-            .put_session(Arc::new(Stored { id, version, record }));
+        let session = Arc::new(Stored { id, version, record });
+        self.enter_session(&mut self.state.write(), &session, from);
         Ok(issued)
     }
 
@@ -116,7 +125,8 @@ impl Inner {
                 user_id = user.id,
                 "a refresh token was used a second time; its session ends"
             );
-            self.end_session(&session.id)?;
+            let ending = Ending::by_change(SessionEndReason::RefreshTokenReused, false);
+            self.end_session(&session.id, &ending)?;
             return Err(refused());
         }
         if !session.is_live(&user, now_us) {
@@ -181,7 +191,7 @@ impl Inner {
     /// Removes a session, whatever version it has by then.
     ///
     /// The version comes from the store: a refresh that has committed may not be in memory yet.
-    pub(super) fn end_session(&self, id: &str) -> ServiceResult<()> {
+    pub(super) fn end_session(&self, id: &str, ending: &Ending) -> ServiceResult<()> {
         for _ in 0..END_ATTEMPTS_MAX {
             let snapshot = self.store.snapshot().map_err(store_failure)?;
             let found = snapshot
@@ -201,7 +211,7 @@ impl Inner {
                     Err(failed) => return Err(store_failure(failed)),
                 }
             }
-            self.change().remove_session(id);
+            self.leave_session(&mut self.change(), id, ending);
             return Ok(());
         }
         Err(ServiceError::new(
@@ -212,13 +222,13 @@ impl Inner {
 
     /// Removes the records of a user's sessions after a change that ended them. What can't be removed now stays
     /// ended, and is swept when its time is over.
-    pub(super) fn remove_sessions_of(&self, user_id: &str) {
+    pub(super) fn remove_sessions_of(&self, user_id: &str, ending: &Ending) {
         let sessions = self.state.read().sessions_of(user_id);
         for batch in sessions.chunks(END_BATCH) {
-            let result = match self.remove_sessions(batch) {
-                Err(StoreError::Conflict { .. }) => {
-                    batch.iter().try_for_each(|session| self.end_session(&session.id))
-                }
+            let result = match self.remove_sessions(batch, ending) {
+                Err(StoreError::Conflict { .. }) => batch
+                    .iter()
+                    .try_for_each(|session| self.end_session(&session.id, ending)),
                 result => result.map_err(store_failure),
             };
             if let Err(error) = result {
@@ -228,14 +238,14 @@ impl Inner {
         }
     }
 
-    pub(super) fn remove_sessions(&self, sessions: &[Session]) -> Result<(), StoreError> {
+    pub(super) fn remove_sessions(&self, sessions: &[Session], ending: &Ending) -> Result<(), StoreError> {
         let writes = sessions
             .iter()
             .map(|session| commit::remove(SpaceId::SESSIONS, session));
         self.commit(writes.collect())?;
         let mut state = self.change();
         for session in sessions {
-            state.remove_session(&session.id);
+            self.leave_session(&mut state, &session.id, ending);
         }
         Ok(())
     }

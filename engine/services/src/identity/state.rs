@@ -161,10 +161,8 @@ impl State {
         }
     }
 
-    pub(crate) fn remove_session(&mut self, id: &str) {
-        let Some(session) = self.sessions.remove(id) else {
-            return;
-        };
+    pub(crate) fn remove_session(&mut self, id: &str) -> Option<Session> {
+        let session = self.sessions.remove(id)?;
         let record = &session.record;
         self.families.remove(&record.family);
         self.session_ends
@@ -175,6 +173,7 @@ impl State {
                 self.sessions_of.remove(&record.user_id);
             }
         }
+        Some(session)
     }
 
     /// At most `sessions_max` sessions that ended at `until_us` or before, the oldest first.

@@ -3,10 +3,12 @@
 //! Each login sweeps a bounded number of records, more than it makes, so what has expired shrinks while anybody
 //! signs in.
 
+use rustydb_contract_session::SessionEndReason;
 use rustydb_store::error::StoreError;
 use rustydb_store::seam::SpaceId;
 
 use super::access::MICROS;
+use super::telling::Ending;
 use super::{Inner, commit};
 
 /// Sessions removed by one login, which makes one.
@@ -25,7 +27,7 @@ impl Inner {
         }
     }
 
-    fn sweep_sessions(&self) -> Result<(), StoreError> {
+    pub(super) fn sweep_sessions(&self) -> Result<(), StoreError> {
         let ended = self
             .state
             .read()
@@ -33,7 +35,8 @@ impl Inner {
         if ended.is_empty() {
             Ok(())
         } else {
-            self.remove_sessions(&ended)
+            let ending = Ending::by_change(SessionEndReason::Expired, false);
+            self.remove_sessions(&ended, &ending)
         }
     }
 

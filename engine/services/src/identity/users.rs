@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustydb_contract::{ServiceError, ServiceResult};
 use rustydb_contract_admin::errors::{LAST_ADMINISTRATOR, ROLE_NOT_FOUND, USER_EXISTS, USER_NOT_FOUND};
 use rustydb_contract_core::access::ROLES;
+use rustydb_contract_session::SessionEndReason;
 use rustydb_store::seam::SpaceId;
 
 use super::access::ADMIN_ROLE;
@@ -12,6 +13,7 @@ use super::error::store_failure;
 use super::records::{PasswordHash, Stored, User, UserRecord};
 use super::secret::random_id;
 use super::state::State;
+use super::telling::Ending;
 use super::{IdentityService, Inner, commit};
 
 /// A user to make.
@@ -51,10 +53,12 @@ impl IdentityService {
         self.0.state.read().users_after(after, users_max)
     }
 
+    /// `by` is the id of the user who changes it.
     pub(crate) async fn update_user(
         &self,
         id_or_name: String,
         mut change: UserChange,
+        by: Option<String>,
     ) -> ServiceResult<User> {
         // The id, so that a rename in between does not lead to somebody else.
         let id = self.user(&id_or_name)?.id.clone();
@@ -63,14 +67,15 @@ impl IdentityService {
             Some(password) => Some(self.0.passwords.hash(password, &*self.0.rng).await?),
             None => None,
         };
-        self.changing(move |inner| inner.update_user(&id, change, password_hash))
+        self.changing(move |inner| inner.update_user(&id, change, password_hash, by.as_deref()))
             .await
     }
 
-    /// Removes a user with its keys and sessions.
-    pub(crate) async fn delete_user(&self, id_or_name: String) -> ServiceResult<()> {
+    /// Removes a user with its keys and sessions. `by` is the id of the user who does.
+    pub(crate) async fn delete_user(&self, id_or_name: String, by: Option<String>) -> ServiceResult<()> {
         let id = self.user(&id_or_name)?.id.clone();
-        self.changing(move |inner| inner.delete_user(&id)).await
+        self.changing(move |inner| inner.delete_user(&id, by.as_deref()))
+            .await
     }
 }
 
@@ -108,6 +113,7 @@ impl Inner {
         id: &str,
         change: UserChange,
         password: Option<PasswordHash>,
+        by: Option<&str>,
     ) -> ServiceResult<User> {
         let changes = self.changes.lock();
         let user = self.state.read().required_user(id)?;
@@ -118,7 +124,12 @@ impl Inner {
         }
         record.roles = change.roles.unwrap_or(record.roles);
         record.enabled = change.enabled.unwrap_or(record.enabled);
-        let ends_sessions = password.is_some() || (user.record.enabled && !record.enabled);
+        let reason = if user.record.enabled && !record.enabled {
+            Some(SessionEndReason::UserDisabled)
+        } else {
+            password.is_some().then_some(SessionEndReason::PasswordChanged)
+        };
+        let ending = reason.map(|reason| Ending::by_change(reason, by == Some(id)));
         record.password_hash = password.unwrap_or(record.password_hash);
         if record == user.record {
             return Ok(user);
@@ -126,7 +137,7 @@ impl Inner {
         if !administers(&record) {
             self.state.read().another_administers(&user)?;
         }
-        record.generation += u64::from(ends_sessions);
+        record.generation += u64::from(ending.is_some());
         record.updated_at_us = self.clock.now_us();
         let write = commit::replace(SpaceId::USERS, &user, &record);
         let version = self.commit(vec![write]).map_err(store_failure)?;
@@ -135,15 +146,21 @@ impl Inner {
             version,
             record,
         });
-        self.change().put_user(Arc::clone(&user));
+        {
+            let mut state = self.change();
+            if let Some(ending) = &ending {
+                self.tell_all_end(&state, id, ending);
+            }
+            state.put_user(Arc::clone(&user));
+        }
         drop(changes);
-        if ends_sessions {
-            self.remove_sessions_of(&user.id);
+        if let Some(ending) = &ending {
+            self.remove_sessions_of(&user.id, ending);
         }
         Ok(user)
     }
 
-    fn delete_user(&self, id: &str) -> ServiceResult<()> {
+    fn delete_user(&self, id: &str, by: Option<&str>) -> ServiceResult<()> {
         let changes = self.changes.lock();
         let (user, keys) = {
             let state = self.state.read();
@@ -155,15 +172,17 @@ impl Inner {
         let mut writes = vec![commit::remove(SpaceId::USERS, &user)];
         writes.extend(keys.iter().map(|key| commit::remove(SpaceId::API_KEYS, key)));
         self.commit(writes).map_err(store_failure)?;
+        let ending = Ending::by_change(SessionEndReason::UserDeleted, by == Some(id));
         {
             let mut state = self.change();
+            self.tell_all_end(&state, &user.id, &ending);
             state.remove_user(&user.id);
             for key in &keys {
                 state.remove_key(&user.id, &key.id);
             }
         }
         drop(changes);
-        self.remove_sessions_of(&user.id);
+        self.remove_sessions_of(&user.id, &ending);
         Ok(())
     }
 }

@@ -192,8 +192,135 @@ pub static HEALTH_GET_SUMMARY_INPUT: TypeDesc = TypeDesc {
 };
 pub static HEALTH_STATUS: TypeDesc = TypeDesc {
     name: "HealthStatus",
-    description: "`degraded` still serves; `unhealthy` refuses writes.",
+    description: "`degraded` serves, but a check of it took longer than 5 s; `unhealthy` refuses writes, or what it answers is not to be relied on.",
     shape: Shape::Enum(&["healthy", "degraded", "unhealthy"]),
+};
+pub static HEALTH_STATUS_CHANGE: TypeDesc = TypeDesc {
+    name: "HealthStatusChange",
+    description: "The status as it is now, with what became another since the event before.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "status",
+                description: "The worst status of the components.",
+                ty: Ty::Ref(&crate::desc::HEALTH_STATUS),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "changed_components",
+                description: "Those whose status changed, as they are now; in the first event all.",
+                ty: Ty::Array {
+                    items: &Ty::Ref(&crate::desc::COMPONENT_HEALTH),
+                    min: None,
+                    max: None,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "errors",
+                description: "What is wrong with the components that are unhealthy now, changed or not.",
+                ty: Ty::Array {
+                    items: &Ty::Text {
+                        min_length: None,
+                        max_length: None,
+                        pattern: None,
+                    },
+                    min: None,
+                    max: None,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "warnings",
+                description: "What is wrong with the components that are degraded now, changed or not.",
+                ty: Ty::Array {
+                    items: &Ty::Text {
+                        min_length: None,
+                        max_length: None,
+                        pattern: None,
+                    },
+                    min: None,
+                    max: None,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static HEALTH_STATUS_CHANGES_INPUT: TypeDesc = TypeDesc {
+    name: "HealthStatusChangesInput",
+    description: "Input of `health.status_changes`.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "interval_seconds",
+                description: "Time between two looks.",
+                ty: Ty::Integer {
+                    width: IntegerWidth::UInt32,
+                    minimum: 1,
+                    maximum: 3600,
+                },
+                required: false,
+                nullable: false,
+                default: Some("10"),
+                sensitive: false,
+                place: Some(RestPlace::Query),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "filter",
+                description: "Field of the data to the value it must have, or to a list of values of which it must have one.",
+                ty: Ty::Map { values: &Ty::Json },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Query),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "fields",
+                description: "Fields of the data to send; all when left out.",
+                ty: Ty::Array {
+                    items: &Ty::Text {
+                        min_length: None,
+                        max_length: None,
+                        pattern: None,
+                    },
+                    min: Some(1),
+                    max: Some(64),
+                },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Query),
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
 };
 pub static HEALTH_SUMMARY: TypeDesc = TypeDesc {
     name: "HealthSummary",

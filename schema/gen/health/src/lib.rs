@@ -2,7 +2,7 @@
 
 //! Whether the server lives, is ready, and what its parts say.
 //!
-//! Probes for orchestrators and people. They need no credentials and tell nothing that would need them.
+//! Probes for orchestrators and people. They need no credentials and tell nothing that would need them. To watch the status needs permission, since it keeps the server busy.
 #[rustfmt::skip]
 pub mod desc;
 #[rustfmt::skip]
@@ -16,6 +16,8 @@ mod openapi;
 pub mod operations;
 #[rustfmt::skip]
 pub mod types;
+#[rustfmt::skip]
+pub mod views;
 pub use module::MODULE;
 pub use operations::HealthService;
 pub use types::*;

@@ -13,7 +13,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::operations::GET_DETAIL,
         &crate::operations::GET_SUMMARY,
     ],
-    views: &[],
+    views: &[&crate::views::STATUS_CHANGES],
     types: &[
         &crate::desc::COMPONENT_HEALTH,
         &crate::desc::HEALTH_CHECK_LIVENESS_INPUT,
@@ -23,6 +23,8 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::desc::HEALTH_GET_DETAIL_INPUT,
         &crate::desc::HEALTH_GET_SUMMARY_INPUT,
         &crate::desc::HEALTH_STATUS,
+        &crate::desc::HEALTH_STATUS_CHANGE,
+        &crate::desc::HEALTH_STATUS_CHANGES_INPUT,
         &crate::desc::HEALTH_SUMMARY,
         &crate::desc::LIVENESS,
         &crate::desc::READINESS,

@@ -8,3 +8,4 @@ operation!(crate ::operations::CheckReadiness, & crate ::operations::CHECK_READI
 operation!(crate ::operations::CheckStartup, & crate ::operations::CHECK_STARTUP);
 operation!(crate ::operations::GetDetail, & crate ::operations::GET_DETAIL);
 operation!(crate ::operations::GetSummary, & crate ::operations::GET_SUMMARY);
+operation!(crate ::views::StatusChanges, & crate ::views::STATUS_CHANGES.open);

@@ -39,6 +39,16 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::HealthGetSummaryInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::HealthSummary>;
+        /// Watch the status of the server and its components.
+        ///
+        /// The first event comes at once and tells the status as it is; another comes whenever a look finds the status of a component to be another. All who ask for the same interval share the looks.
+        async fn status_changes(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::HealthStatusChangesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::HealthStatusChange>,
+        >;
     }
 }
 mod table {

@@ -46,7 +46,7 @@ pub struct HealthGetDetailInput {}
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct HealthGetSummaryInput {}
-/// `degraded` still serves; `unhealthy` refuses writes.
+/// `degraded` serves, but a check of it took longer than 5 s; `unhealthy` refuses writes, or what it answers is not to be relied on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub enum HealthStatus {
@@ -70,6 +70,35 @@ impl HealthStatus {
             HealthStatus::Unrecognized(text) => text,
         }
     }
+}
+/// The status as it is now, with what became another since the event before.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct HealthStatusChange {
+    /// The worst status of the components.
+    pub status: crate::types::HealthStatus,
+    /// Those whose status changed, as they are now; in the first event all.
+    pub changed_components: ::std::vec::Vec<crate::types::ComponentHealth>,
+    /// What is wrong with the components that are unhealthy now, changed or not.
+    pub errors: ::std::vec::Vec<::std::string::String>,
+    /// What is wrong with the components that are degraded now, changed or not.
+    pub warnings: ::std::vec::Vec<::std::string::String>,
+}
+/// Input of `health.status_changes`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct HealthStatusChangesInput {
+    /// Time between two looks.
+    ///
+    /// Default: `10`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_seconds: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]

@@ -6,6 +6,70 @@ use ::rustydb_contract::descriptor::{
     FieldDesc, IntegerWidth, ObjectDesc, RestPlace, Shape, Ty, TypeDesc, UnionDesc,
     VariantDesc,
 };
+pub static API_SCHEMA_CHANGE: TypeDesc = TypeDesc {
+    name: "ApiSchemaChange",
+    description: "How the contract that is served differs from one before.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "revision",
+                description: "Of the contract that is served. Servers that carry the same operations in the same shapes have the same.",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::GENERATED_ID),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "served_since",
+                description: "When a server of this revision was first started on these data since another was.",
+                ty: Ty::Timestamp,
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "added",
+                description: "Those that were not there before.",
+                ty: Ty::Ref(&crate::desc::CONTRACT_MEMBERS),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "changed",
+                description: "Those whose shape is another: names, types, bounds, permission, errors or where they lie.",
+                ty: Ty::Ref(&crate::desc::CONTRACT_MEMBERS),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "removed",
+                description: "Those that are no longer there.",
+                ty: Ty::Ref(&crate::desc::CONTRACT_MEMBERS),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
 pub static CALL_ERROR: TypeDesc = TypeDesc {
     name: "CallError",
     description: "",
@@ -90,6 +154,19 @@ pub static CALL_OUTCOME: TypeDesc = TypeDesc {
     name: "CallOutcome",
     description: "",
     shape: Shape::Enum(&["SUCCEEDED", "FAILED"]),
+};
+pub static CONTRACT_MEMBERS: TypeDesc = TypeDesc {
+    name: "ContractMembers",
+    description: "Ids of operations and views, in the order of the alphabet.",
+    shape: Shape::Alias(Ty::Array {
+        items: &Ty::Text {
+            min_length: None,
+            max_length: None,
+            pattern: None,
+        },
+        min: None,
+        max: None,
+    }),
 };
 pub static HEARTBEAT: TypeDesc = TypeDesc {
     name: "Heartbeat",
@@ -220,6 +297,60 @@ pub static MUTATION_RESULT: TypeDesc = TypeDesc {
                 default: None,
                 sensitive: false,
                 place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static PROTOCOL_API_SCHEMA_CHANGES_INPUT: TypeDesc = TypeDesc {
+    name: "ProtocolApiSchemaChangesInput",
+    description: "Input of `protocol.api_schema_changes`.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "since_revision",
+                description: "A revision that was told before.",
+                ty: Ty::Text {
+                    min_length: Some(1),
+                    max_length: Some(128),
+                    pattern: None,
+                },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Query),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "filter",
+                description: "Field of the data to the value it must have, or to a list of values of which it must have one.",
+                ty: Ty::Map { values: &Ty::Json },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Query),
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "fields",
+                description: "Fields of the data to send; all when left out.",
+                ty: Ty::Array {
+                    items: &Ty::Text {
+                        min_length: None,
+                        max_length: None,
+                        pattern: None,
+                    },
+                    min: Some(1),
+                    max: Some(64),
+                },
+                required: false,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: Some(RestPlace::Query),
                 deprecated: None,
             },
         ],

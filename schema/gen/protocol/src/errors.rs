@@ -19,3 +19,12 @@ pub static UNKNOWN_OPERATION: ::rustydb_contract::ErrorDesc = ::rustydb_contract
     summary: "There is no such operation of the kind that is asked for.",
     details: None,
 };
+/// The server has served no contract of that revision on these data, or too many since.
+pub static UNKNOWN_REVISION: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "UNKNOWN_REVISION",
+    status: 404u16,
+    rpc: -31122i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "The server has served no contract of that revision on these data, or too many since.",
+    details: None,
+};

@@ -3,6 +3,7 @@
 //! What utoipa asks of operations, answered from the descriptors.
 #[allow(unused_imports, reason = "a module may have no body")]
 use ::rustydb_contract::{openapi_body as body, openapi_operation as operation};
+operation!(crate ::views::ApiSchemaChanges, & crate ::views::API_SCHEMA_CHANGES.open);
 operation!(crate ::views::ErrorStream, & crate ::views::ERROR_STREAM.open);
 operation!(crate ::views::Heartbeat, & crate ::views::HEARTBEAT.open);
 operation!(crate ::views::LiveOperation, & crate ::views::LIVE_OPERATION.open);

@@ -6,6 +6,16 @@ mod service {
     /// What stands behind the `protocol` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait ProtocolService: Send + Sync + 'static {
+        /// Learn which operations and views changed with the server's build.
+        ///
+        /// One event comes at once: what changed since the revision that the caller knows or, without `since_revision`, since the one that was served before this; everything is added where there was none. A contract changes with the server's build alone, so nothing follows until the server stops; who connects again passes the revision it was told.
+        async fn api_schema_changes(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::ProtocolApiSchemaChangesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::ApiSchemaChange>,
+        >;
         /// Watch the errors that calls answer.
         async fn error_stream(
             &self,

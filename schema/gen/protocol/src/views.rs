@@ -5,6 +5,41 @@ pub use self::table::*;
 mod table {
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     use ::rustydb_contract::stream::{EventDesc, StreamClass, ViewDesc};
+    pub static API_SCHEMA_CHANGES: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "protocol.api_schema_changes",
+            module: "protocol",
+            name: "api_schema_changes",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/protocol/api-schema-changes",
+            permission: PermissionRule::Authenticated,
+            summary: "Learn which operations and views changed with the server's build.",
+            description: "One event comes at once: what changed since the revision that the caller knows or, without `since_revision`, since the one that was served before this; everything is added where there was none. A contract changes with the server's build alone, so nothing follows until the server stops; who connects again passes the revision it was told.",
+            input: &crate::desc::PROTOCOL_API_SCHEMA_CHANGES_INPUT,
+            output: Some(&crate::desc::API_SCHEMA_CHANGE),
+            result: None,
+            status: 200u16,
+            errors: &[&crate::errors::UNKNOWN_REVISION],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "apiSchemaChanges",
+            deprecated: None,
+        },
+        stream: "contract",
+        class: StreamClass::Telemetry,
+        ws: None,
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "ApiSchemaChange",
+                message_type: "api_schema_change",
+                data: &crate::desc::API_SCHEMA_CHANGE,
+            },
+        ],
+        event_type: &crate::desc::API_SCHEMA_CHANGE,
+        is_record: true,
+    };
     pub static ERROR_STREAM: ViewDesc = ViewDesc {
         open: OperationDesc {
             id: "protocol.error_stream",
@@ -150,6 +185,27 @@ mod table {
         is_record: true,
     };
 }
+/// Learn which operations and views changed with the server's build.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiSchemaChanges;
+impl ::rustydb_contract::stream::View for ApiSchemaChanges {
+    type Service = dyn crate::operations::ProtocolService;
+    type Input = crate::types::ProtocolApiSchemaChangesInput;
+    type Event = crate::types::ApiSchemaChange;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &API_SCHEMA_CHANGES
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.api_schema_changes(context, input)
+    }
+}
 /// Watch the errors that calls answer.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorStream;
@@ -232,6 +288,14 @@ impl ::rustydb_contract::stream::View for MutationResults {
         ::rustydb_contract::stream::Subscription<Self::Event>,
     > {
         service.mutation_results(context, input)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::ApiSchemaChange {
+    fn name(&self) -> &'static str {
+        "ApiSchemaChange"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
     }
 }
 impl ::rustydb_contract::stream::StreamEvent for crate::types::CallError {

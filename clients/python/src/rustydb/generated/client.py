@@ -15,6 +15,7 @@ from .aio import jobs as _aio_jobs
 from .aio import monitoring as _aio_monitoring
 from .aio import protocol as _aio_protocol
 from .aio import query as _aio_query
+from .aio import session as _aio_session
 from .aio import sql as _aio_sql
 from .aio import transactions as _aio_transactions
 from .aio import websocket as _aio_websocket
@@ -26,6 +27,7 @@ from .sync import jobs as _sync_jobs
 from .sync import monitoring as _sync_monitoring
 from .sync import protocol as _sync_protocol
 from .sync import query as _sync_query
+from .sync import session as _sync_session
 from .sync import sql as _sync_sql
 from .sync import transactions as _sync_transactions
 from .sync import websocket as _sync_websocket
@@ -88,6 +90,11 @@ class Client(_BaseClient):
         return _sync_query.Query(self._caller)
 
     @property
+    def session(self) -> _sync_session.Session:
+        """Login sessions as they begin and end."""
+        return _sync_session.Session(self._caller)
+
+    @property
     def sql(self) -> _sync_sql.Sql:
         """Run SQL, and define what only SQL can."""
         return _sync_sql.Sql(self._caller)
@@ -147,6 +154,11 @@ class AsyncClient(_AsyncBaseClient):
     def query(self) -> _aio_query.Query:
         """How statements are planned."""
         return _aio_query.Query(self._caller)
+
+    @property
+    def session(self) -> _aio_session.Session:
+        """Login sessions as they begin and end."""
+        return _aio_session.Session(self._caller)
 
     @property
     def sql(self) -> _aio_sql.Sql:

@@ -484,6 +484,15 @@ class UnknownOperationError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class UnknownRevisionError(_errors.ApiError):
+    """The server has served no contract of that revision on these data, or too many since.
+
+    `UNKNOWN_REVISION`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class UnknownViewError(_errors.ApiError):
     """There is no view of that id.
 
@@ -613,6 +622,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "UNIQUE_VIOLATION": UniqueViolationError,
     "UNKNOWN_ERROR_CODE": UnknownErrorCodeError,
     "UNKNOWN_OPERATION": UnknownOperationError,
+    "UNKNOWN_REVISION": UnknownRevisionError,
     "UNKNOWN_VIEW": UnknownViewError,
     "UNSUPPORTED": UnsupportedError,
     "UNSUPPORTED_ISOLATION_LEVEL": UnsupportedIsolationLevelError,
@@ -675,6 +685,7 @@ __all__ = [
     "UniqueViolationError",
     "UnknownErrorCodeError",
     "UnknownOperationError",
+    "UnknownRevisionError",
     "UnknownViewError",
     "UnsupportedError",
     "UnsupportedIsolationLevelError",

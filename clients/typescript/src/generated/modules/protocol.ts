@@ -7,6 +7,17 @@ import type * as protocolTypes from "../types/protocol.js";
 
 /** How each view is opened. */
 export const views = {
+  apiSchemaChanges: {
+    id: "protocol.api_schema_changes",
+    method: "GET",
+    path: "/api/v1/sse/protocol/api-schema-changes",
+    query: [["since_revision", "text"], ["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
   errorStream: {
     id: "protocol.error_stream",
     method: "GET",
@@ -70,6 +81,28 @@ export class ProtocolOperations {
 
   constructor(caller: runtime.Caller) {
     this.#caller = caller;
+  }
+
+  /**
+   * Learn which operations and views changed with the server's build.
+   *
+   * One event comes at once: what changed since the revision that the caller knows or, without `since_revision`,
+   * since the one that was served before this; everything is added where there was none. A contract changes with
+   * the server's build alone, so nothing follows until the server stops; who connects again passes the revision
+   * it was told.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: any valid credentials. `GET /api/v1/sse/protocol/api-schema-changes`.
+   *
+   * @throws UnknownRevisionError `UNKNOWN_REVISION`: The server has served no contract of that revision on these
+   *   data, or too many since.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  apiSchemaChanges(input: protocolTypes.ProtocolApiSchemaChangesInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"ApiSchemaChange", protocolTypes.ApiSchemaChange>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.apiSchemaChanges, input, options);
   }
 
   /**

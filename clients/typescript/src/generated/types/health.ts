@@ -46,8 +46,41 @@ export const HealthStatusValues = [
   "unhealthy",
 ] as const;
 
-/** `degraded` still serves; `unhealthy` refuses writes. */
+/**
+ * `degraded` serves, but a check of it took longer than 5 s; `unhealthy` refuses writes, or what it answers is
+ * not to be relied on.
+ */
 export type HealthStatus = (typeof HealthStatusValues)[number];
+
+/** The status as it is now, with what became another since the event before. */
+export interface HealthStatusChange {
+  /** The worst status of the components. */
+  status: wire.Open<HealthStatus>;
+  /** Those whose status changed, as they are now; in the first event all. */
+  changed_components: ComponentHealth[];
+  /** What is wrong with the components that are unhealthy now, changed or not. */
+  errors: string[];
+  /** What is wrong with the components that are degraded now, changed or not. */
+  warnings: string[];
+}
+
+/** Input of `health.status_changes`. */
+export interface HealthStatusChangesInput {
+  /**
+   * Time between two looks.
+   *
+   * 1 to 3600. Default `10`.
+   */
+  interval_seconds?: number;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
 
 export interface HealthSummary {
   /** The worst status of the components. */

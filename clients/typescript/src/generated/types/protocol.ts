@@ -3,6 +3,20 @@
 import type * as coreTypes from "./core.js";
 import type * as wire from "../../runtime/scalars.js";
 
+/** How the contract that is served differs from one before. */
+export interface ApiSchemaChange {
+  /** Of the contract that is served. Servers that carry the same operations in the same shapes have the same. */
+  revision: coreTypes.GeneratedId;
+  /** When a server of this revision was first started on these data since another was. */
+  served_since: wire.Timestamp;
+  /** Those that were not there before. */
+  added: ContractMembers;
+  /** Those whose shape is another: names, types, bounds, permission, errors or where they lie. */
+  changed: ContractMembers;
+  /** Those that are no longer there. */
+  removed: ContractMembers;
+}
+
 export interface CallError {
   operation: string;
   code: string;
@@ -20,6 +34,9 @@ export const CallOutcomeValues = [
 ] as const;
 
 export type CallOutcome = (typeof CallOutcomeValues)[number];
+
+/** Ids of operations and views, in the order of the alphabet. */
+export type ContractMembers = string[];
 
 export interface Heartbeat {
   /**
@@ -47,6 +64,24 @@ export interface MutationResult {
   duration_ms: number;
   /** What it answered, without what is secret; only to administrators and to who called it. */
   result?: wire.JsonValue;
+}
+
+/** Input of `protocol.api_schema_changes`. */
+export interface ProtocolApiSchemaChangesInput {
+  /**
+   * A revision that was told before.
+   *
+   * 1 to 128 characters.
+   */
+  since_revision?: string;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
 }
 
 /** Input of `protocol.error_stream`. */

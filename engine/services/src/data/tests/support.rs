@@ -161,6 +161,7 @@ pub fn context(desc: &'static OperationDesc, role: &str) -> CallContext {
         request_id: Arc::from("test"),
         principal: Some(principal(role)),
         credential: Default::default(),
+        peer: None,
         connection: None,
         deadline: Instant::now() + Duration::from_secs(300),
     }

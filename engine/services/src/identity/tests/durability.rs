@@ -129,7 +129,7 @@ async fn a_store_that_fails_changes_nothing() {
         code(
             world
                 .identity
-                .logout(caller.principal().session_id.as_deref().unwrap())
+                .logout(caller.principal().session_id.as_deref().unwrap(), None)
                 .await,
         ),
     ] {

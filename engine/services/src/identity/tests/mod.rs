@@ -12,4 +12,5 @@ mod signing_key;
 mod state_model;
 mod support;
 mod sweeping;
+mod telling;
 mod users;

@@ -148,7 +148,7 @@ async fn a_logout_that_races_with_a_refresh_ends_the_session_for_good() {
         tokio::task::spawn_blocking(move || wait_until_reached.recv().unwrap())
             .await
             .unwrap();
-        identity.logout(&id).await.unwrap();
+        identity.logout(&id, None).await.unwrap();
         release.send(()).unwrap();
     };
     let (refreshed, ()) = tokio::join!(world.refresh(&tokens), logout);
@@ -184,7 +184,7 @@ async fn a_refresh_that_commits_first_does_not_keep_a_session_alive_that_is_logg
         }
         Ok(())
     });
-    world.identity.logout(&id).await.unwrap();
+    world.identity.logout(&id, None).await.unwrap();
     world.store.let_commits_pass();
     let renewed = renewed.lock().take().expect("the refresh came in between");
     assert_eq!(code(world.bearer(&renewed).await), "UNAUTHENTICATED");
@@ -202,7 +202,7 @@ async fn a_session_opened_with_a_password_that_is_changed_meanwhile_is_dead_from
     // What a login does that checked the old password just before the change.
     let issued = world
         .identity
-        .changing(move |inner| inner.open_session(&held))
+        .changing(move |inner| inner.open_session(&held, None))
         .await
         .unwrap();
     assert_eq!(code(world.bearer(&issued.access_token).await), "UNAUTHENTICATED");

@@ -233,6 +233,7 @@ fn context(principal: Option<Arc<Principal>>) -> CallContext {
         request_id: "test".into(),
         principal,
         credential: Default::default(),
+        peer: None,
         connection: None,
         deadline: Instant::now() + Duration::from_secs(30),
     }

@@ -11,7 +11,7 @@ async fn open_sessions(world: &World, count: usize) {
     let admin = world.identity.user("admin").unwrap();
     let opened = world
         .identity
-        .changing(move |inner| (0..count).map(|_| inner.open_session(&admin)).collect());
+        .changing(move |inner| (0..count).map(|_| inner.open_session(&admin, None)).collect());
     let opened: Vec<_> = opened.await.unwrap();
     assert_eq!(opened.len(), count);
 }

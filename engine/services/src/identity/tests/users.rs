@@ -225,7 +225,7 @@ async fn hundreds_of_sessions_end_with_their_user() {
     let held = world.identity.user(&user.id).unwrap();
     let opened = world
         .identity
-        .changing(move |inner| (0..600).map(|_| inner.open_session(&held)).collect());
+        .changing(move |inner| (0..600).map(|_| inner.open_session(&held, None)).collect());
     let opened: Vec<_> = opened.await.unwrap();
     assert_eq!(world.entries(SpaceId::SESSIONS), 600);
     assert_eq!(delete(&world, "alice").await, "OK");

@@ -4,7 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as _Mapping
+from collections.abc import Sequence as _Sequence
+
+from msgspec import UNSET as _UNSET
+from msgspec import UnsetType as _UnsetType
+
+from ...runtime import scalars as _scalars
 from ...runtime.caller import AsyncCaller as _AsyncCaller
+from ...runtime.subscription import AsyncSubscription as _AsyncSubscription
 from .. import types as _types
 from ..operations import health as _operations
 
@@ -13,7 +21,7 @@ class Health:
     """Whether the server lives, is ready, and what its parts say.
 
     Probes for orchestrators and people. They need no credentials and tell nothing that would
-    need them.
+    need them. To watch the status needs permission, since it keeps the server busy.
     """
 
     __slots__ = ("_caller",)
@@ -67,3 +75,37 @@ class Health:
         Since 0.1.0.
         """
         return await self._caller.call(_operations.GET_SUMMARY, {})
+
+    def status_changes(
+        self,
+        *,
+        interval_seconds: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.HealthStatusChange]:
+        """Watch the status of the server and its components.
+
+        The first event comes at once and tells the status as it is; another comes whenever a
+        look finds the status of a component to be another. All who ask for the same interval
+        share the looks.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param interval_seconds: Time between two looks. Left out, it is `10`.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.STATUS_CHANGES,
+            {
+                "interval_seconds": interval_seconds,
+                "filter": filter,
+                "fields": fields,
+            },
+        )

@@ -25,6 +25,43 @@ class Protocol:
     def __init__(self, caller: _AsyncCaller) -> None:
         self._caller = caller
 
+    def api_schema_changes(
+        self,
+        *,
+        since_revision: str | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.ApiSchemaChange]:
+        """Learn which operations and views changed with the server's build.
+
+        One event comes at once: what changed since the revision that the caller knows or,
+        without `since_revision`, since the one that was served before this; everything is added
+        where there was none. A contract changes with the server's build alone, so nothing
+        follows until the server stops; who connects again passes the revision it was told.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs credentials.
+
+        :param since_revision: A revision that was told before.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+        :raises UnknownRevisionError: The server has served no contract of that revision on these
+            data, or too many since.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.API_SCHEMA_CHANGES,
+            {
+                "since_revision": since_revision,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
     def error_stream(
         self,
         *,

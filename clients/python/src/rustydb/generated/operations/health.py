@@ -51,3 +51,15 @@ GET_SUMMARY: _operation.Operation[_types.HealthSummary] = _operation.Operation(
     retry_safe=True,
     public=True,
 )
+
+STATUS_CHANGES: _operation.View[_types.HealthStatusChange] = _operation.View(
+    id="health.status_changes",
+    method="GET",
+    path="/api/v1/sse/health/status-changes",
+    output=None,
+    query={"interval_seconds": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "HealthStatusChange": _types.HealthStatusChange,
+    },
+)

@@ -7,6 +7,18 @@ from __future__ import annotations
 from ...runtime import operation as _operation
 from .. import types as _types
 
+API_SCHEMA_CHANGES: _operation.View[_types.ApiSchemaChange] = _operation.View(
+    id="protocol.api_schema_changes",
+    method="GET",
+    path="/api/v1/sse/protocol/api-schema-changes",
+    output=None,
+    query={"since_revision": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "ApiSchemaChange": _types.ApiSchemaChange,
+    },
+)
+
 ERROR_STREAM: _operation.View[_types.CallError] = _operation.View(
     id="protocol.error_stream",
     method="GET",

@@ -89,6 +89,7 @@ from .health import (
     ComponentHealth,
     HealthDetail,
     HealthStatus,
+    HealthStatusChange,
     HealthSummary,
     Liveness,
     Readiness,
@@ -109,8 +110,10 @@ from .monitoring import (
     SystemMetrics,
 )
 from .protocol import (
+    ApiSchemaChange,
     CallError,
     CallOutcome,
+    ContractMembers,
     Heartbeat,
     LiveResult,
     MutationResult,
@@ -132,6 +135,11 @@ from .query import (
     QueryStarted,
     QueryStatus,
     SlowQueryDetected,
+)
+from .session import (
+    SessionEndReason,
+    SessionEvent,
+    SessionEventType,
 )
 from .sql import (
     BatchResult,
@@ -186,6 +194,7 @@ __all__ = [
     "ApiKey",
     "ApiKeyList",
     "ApiMetrics",
+    "ApiSchemaChange",
     "BatchResult",
     "Broadcast",
     "BroadcastResult",
@@ -203,6 +212,7 @@ __all__ = [
     "ComponentHealth",
     "Connection",
     "ConnectionList",
+    "ContractMembers",
     "CreatedApiKey",
     "Database",
     "DatabaseDetail",
@@ -218,6 +228,7 @@ __all__ = [
     "GeneratedId",
     "HealthDetail",
     "HealthStatus",
+    "HealthStatusChange",
     "HealthSummary",
     "Heartbeat",
     "InsertOperation",
@@ -283,6 +294,9 @@ __all__ = [
     "SchemaObjectType",
     "ServerInfo",
     "ServerVersion",
+    "SessionEndReason",
+    "SessionEvent",
+    "SessionEventType",
     "SigningKey",
     "SigningKeySet",
     "SlowQueryDetected",

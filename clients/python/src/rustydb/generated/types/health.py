@@ -38,11 +38,26 @@ class HealthDetail(_objects.Object, kw_only=True, frozen=True):
 
 
 class HealthStatus(_objects.OpenEnum):
-    """`degraded` still serves; `unhealthy` refuses writes."""
+    """`degraded` serves, but a check of it took longer than 5 s; `unhealthy` refuses writes, or
+    what it answers is not to be relied on.
+    """
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
     UNHEALTHY = "unhealthy"
+
+
+class HealthStatusChange(_objects.Object, kw_only=True, frozen=True):
+    """The status as it is now, with what became another since the event before."""
+
+    status: HealthStatus
+    """The worst status of the components."""
+    changed_components: list[ComponentHealth]
+    """Those whose status changed, as they are now; in the first event all."""
+    errors: list[str]
+    """What is wrong with the components that are unhealthy now, changed or not."""
+    warnings: list[str]
+    """What is wrong with the components that are degraded now, changed or not."""
 
 
 class HealthSummary(_objects.Object, kw_only=True, frozen=True):

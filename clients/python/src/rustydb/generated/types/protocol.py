@@ -4,12 +4,32 @@
 
 from __future__ import annotations
 
+import datetime as _dt
+from typing import TypeAlias as _TypeAlias
+
 from msgspec import UNSET as _UNSET
 from msgspec import UnsetType as _UnsetType
 
 from ...runtime import objects as _objects
 from ...runtime import scalars as _scalars
 from . import core as _m_core
+
+
+class ApiSchemaChange(_objects.Object, kw_only=True, frozen=True):
+    """How the contract that is served differs from one before."""
+
+    revision: _m_core.GeneratedId
+    """Of the contract that is served. Servers that carry the same operations in the same shapes
+    have the same.
+    """
+    served_since: _dt.datetime
+    """When a server of this revision was first started on these data since another was."""
+    added: ContractMembers
+    """Those that were not there before."""
+    changed: ContractMembers
+    """Those whose shape is another: names, types, bounds, permission, errors or where they lie."""
+    removed: ContractMembers
+    """Those that are no longer there."""
 
 
 class CallError(_objects.Object, kw_only=True, frozen=True):
@@ -59,3 +79,7 @@ class MutationResult(_objects.Object, kw_only=True, frozen=True):
     """From its arrival to its answer."""
     result: _scalars.Json | _UnsetType = _UNSET
     """What it answered, without what is secret; only to administrators and to who called it."""
+
+
+ContractMembers: _TypeAlias = list[str]
+"""Ids of operations and views, in the order of the alphabet."""

@@ -1,16 +1,24 @@
 //! Probes: each asks the part itself.
 
+mod changes;
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustydb_contract::stream::Subscription;
 use rustydb_contract::{CallContext, ServiceError, ServiceResult, Timestamp, async_trait};
 use rustydb_contract_core::errors::UNAVAILABLE;
 use rustydb_contract_health::{
     ComponentHealth, HealthCheckLivenessInput, HealthCheckReadinessInput, HealthCheckStartupInput,
-    HealthDetail, HealthGetDetailInput, HealthGetSummaryInput, HealthService, HealthStatus, HealthSummary,
-    Liveness, Readiness, Startup,
+    HealthDetail, HealthGetDetailInput, HealthGetSummaryInput, HealthService, HealthStatus,
+    HealthStatusChange, HealthStatusChangesInput, HealthSummary, Liveness, Readiness, Startup,
 };
 use rustydb_runtime::Clock;
+
+use changes::Looks;
 
 /// What a probe of one part finds: `Err` says what is wrong.
 pub type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -21,6 +29,9 @@ pub struct Component {
     pub probe: Probe,
 }
 
+/// A check that takes longer is a part that serves, but not as it should.
+const CHECK_US_MAX: u64 = 5_000_000;
+
 /// Microseconds that say "not yet": a real start-up never takes that long.
 const NOT_STARTED: u64 = u64::MAX;
 
@@ -29,16 +40,29 @@ pub struct Health {
     /// On the clock's monotonic scale.
     process_started_us: u64,
     startup_us: AtomicU64,
+    probes: Probes,
+    looks: Looks,
+}
+
+/// All that is asked.
+#[derive(Clone)]
+struct Probes {
+    clock: Arc<dyn Clock>,
     components: Arc<[Component]>,
 }
 
 impl Health {
     pub fn new(clock: Arc<dyn Clock>, process_started_us: u64, components: Vec<Component>) -> Health {
+        let probes = Probes {
+            clock: Arc::clone(&clock),
+            components: components.into(),
+        };
         Health {
             clock,
             process_started_us,
             startup_us: AtomicU64::new(NOT_STARTED),
-            components: components.into(),
+            looks: Looks::new(probes.clone()),
+            probes,
         }
     }
 
@@ -70,10 +94,22 @@ impl Health {
         }
     }
 
+    async fn readiness(&self) -> ServiceResult<Readiness> {
+        self.startup()?;
+        let summary = self.probes.look().await?;
+        match messages(&summary, &HealthStatus::Unhealthy).next() {
+            None => Ok(Readiness { ready: true }),
+            Some(message) => Err(ServiceError::new(&UNAVAILABLE, message)),
+        }
+    }
+}
+
+impl Probes {
     /// Probes touch the disk, so they run where blocking is allowed.
-    async fn summary(&self) -> ServiceResult<HealthSummary> {
-        let (components, clock) = (Arc::clone(&self.components), Arc::clone(&self.clock));
+    async fn look(&self) -> ServiceResult<HealthSummary> {
+        let probes = self.clone();
         let probed = tokio::task::spawn_blocking(move || {
+            let Probes { clock, components } = probes;
             components
                 .iter()
                 .map(|component| probe(component, &*clock))
@@ -81,49 +117,46 @@ impl Health {
         });
         let components = probed
             .await
-            .map_err(|error| ServiceError::new(&UNAVAILABLE, format!("a probe failed: {error}")))?;
-        let healthy = components
-            .iter()
-            .all(|component| component.status == HealthStatus::Healthy);
-        let status = if healthy {
-            HealthStatus::Healthy
-        } else {
+            .map_err(|error| ServiceError::new(&UNAVAILABLE, format!("the probes were stopped: {error}")))?;
+        let has = |status| components.iter().any(|component| component.status == status);
+        let status = if has(HealthStatus::Unhealthy) {
             HealthStatus::Unhealthy
+        } else if has(HealthStatus::Degraded) {
+            HealthStatus::Degraded
+        } else {
+            HealthStatus::Healthy
         };
         Ok(HealthSummary { status, components })
-    }
-
-    async fn readiness(&self) -> ServiceResult<Readiness> {
-        self.startup()?;
-        let summary = self.summary().await?;
-        let failed = summary
-            .components
-            .iter()
-            .find_map(|component| component.message.as_ref());
-        match failed {
-            None => Ok(Readiness { ready: true }),
-            Some(message) => Err(ServiceError::new(&UNAVAILABLE, message.clone())),
-        }
     }
 }
 
 fn probe(component: &Component, clock: &dyn Clock) -> ComponentHealth {
     let begun = clock.now_mono_us();
-    let result = (component.probe)();
+    let result = catch_unwind(AssertUnwindSafe(&component.probe))
+        .unwrap_or_else(|_| Err("the check failed unexpectedly; the log has more".to_owned()));
     let check_us = clock.now_mono_us().saturating_sub(begun);
-    let (status, message) = match result {
-        Ok(()) => (HealthStatus::Healthy, None),
-        Err(message) => (
-            HealthStatus::Unhealthy,
-            Some(format!("{}: {message}", component.name)),
+    let (status, problem) = match result {
+        Ok(()) if check_us <= CHECK_US_MAX => (HealthStatus::Healthy, None),
+        Ok(()) => (
+            HealthStatus::Degraded,
+            Some(format!("the check took {} ms", check_us / 1_000)),
         ),
+        Err(problem) => (HealthStatus::Unhealthy, Some(problem)),
     };
     ComponentHealth {
         name: component.name.to_owned(),
         status,
-        message,
+        message: problem.map(|problem| format!("{}: {problem}", component.name)),
         check_us,
     }
+}
+
+/// What is wrong with the components of a status.
+fn messages(summary: &HealthSummary, status: &HealthStatus) -> impl Iterator<Item = String> {
+    let components = summary.components.iter();
+    components
+        .filter(move |component| component.status == *status)
+        .filter_map(|component| component.message.clone())
 }
 
 #[async_trait]
@@ -145,7 +178,7 @@ impl HealthService for Health {
     }
 
     async fn get_detail(&self, _: &CallContext, _: HealthGetDetailInput) -> ServiceResult<HealthDetail> {
-        let summary = self.summary().await?;
+        let summary = self.probes.look().await?;
         Ok(HealthDetail {
             status: summary.status,
             components: summary.components,
@@ -157,6 +190,14 @@ impl HealthService for Health {
     }
 
     async fn get_summary(&self, _: &CallContext, _: HealthGetSummaryInput) -> ServiceResult<HealthSummary> {
-        self.summary().await
+        self.probes.look().await
+    }
+
+    async fn status_changes(
+        &self,
+        _: &CallContext,
+        input: HealthStatusChangesInput,
+    ) -> ServiceResult<Subscription<HealthStatusChange>> {
+        self.looks.subscribe(input.interval_seconds).await
     }
 }
