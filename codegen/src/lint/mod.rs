@@ -58,6 +58,10 @@ pub const RULES: &[(&str, &str)] = &[
     ("exception-reason", "an interface left out without a reason"),
     ("ignored-key", "a key that has no effect where it stands"),
     (
+        "job",
+        "a job that answers no `Job` or comes to nothing, or a result of what is no job",
+    ),
+    (
         "kind-method",
         "a method that does not suit the kind of the operation",
     ),

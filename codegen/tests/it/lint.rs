@@ -295,10 +295,16 @@ const CASES: &[Case] = &[
         "enum: [red, §unrecognized]",
     ),
     (
-        "not-enforced",
+        "job",
         SHOP,
         "  create_thing:\n    kind: command",
-        "  create_thing:\n    §kind: job",
+        "  §create_thing:\n    kind: job",
+    ),
+    (
+        "job",
+        SHOP,
+        "    status: 201",
+        "    status: 201\n    §result: Thing",
     ),
     (
         "not-enforced",

@@ -472,6 +472,98 @@ const MOVED_BY: &[(&str, &str)] = &[
         "QueryChange.total_count",
         "numeric_live_results_count_the_rows_that_match",
     ),
+    (
+        "JobProgressed.progress.done",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "JobProgressed.progress.total",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "jobs.cancel.progress.done",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "jobs.cancel.progress.total",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "jobs.get.progress.done",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "jobs.get.progress.total",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "jobs.list.jobs[].progress.done",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "jobs.list.jobs[].progress.total",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "jobs.wait.progress.done",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "jobs.wait.progress.total",
+        "numeric_jobs_count_what_is_done_of_how_much",
+    ),
+    (
+        "query.get_status.elapsed_ms",
+        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
+    ),
+    (
+        "query.get_status.rows_scanned",
+        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
+    ),
+    (
+        "query.get_status.rows_returned",
+        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
+    ),
+    (
+        "query.get_status.percentage_complete",
+        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
+    ),
+    (
+        "query.list_active.queries[].duration_ms",
+        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
+    ),
+    (
+        "query.list_active.queries[].rows_processed",
+        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
+    ),
+    (
+        "database.bulk_load_rows.result.rows_loaded",
+        "numeric_results_of_jobs_are_what_they_did",
+    ),
+    (
+        "database.bulk_load_rows.result.rows_failed",
+        "numeric_results_of_jobs_are_what_they_did",
+    ),
+    (
+        "database.bulk_load_rows.result.batches",
+        "numeric_results_of_jobs_are_what_they_did",
+    ),
+    (
+        "database.bulk_load_rows.result.errors[].row",
+        "numeric_results_of_jobs_are_what_they_did",
+    ),
+    (
+        "query.submit.result.row_count",
+        "numeric_results_of_jobs_are_what_they_did",
+    ),
+    (
+        "query.submit.result.rows_affected",
+        "numeric_results_of_jobs_are_what_they_did",
+    ),
+    (
+        "query.submit.result.execution_time_ms",
+        "numeric_results_of_jobs_are_what_they_did",
+    ),
     ("QueryRow.row_index", "numeric_a_run_counts_its_rows_and_its_time"),
     (
         "QueryRows.row_index",
@@ -588,8 +680,14 @@ fn numbers_named(name: &str, path: &str, within: &mut Vec<String>, found: &mut B
 fn all() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for operation in model().operations() {
-        if let Some(output) = &operation.output {
-            numbers_named(output, &operation.id, &mut Vec::new(), &mut found);
+        match (&operation.result, &operation.output) {
+            // What it answers is the job before it runs, which `jobs.get` answers later.
+            (Some(result), _) => {
+                let path = format!("{}.result", operation.id);
+                numbers_named(result, &path, &mut Vec::new(), &mut found);
+            }
+            (None, Some(output)) => numbers_named(output, &operation.id, &mut Vec::new(), &mut found),
+            (None, None) => {}
         }
     }
     for view in model().views() {
@@ -626,6 +724,7 @@ fn numeric_the_tests_of_the_table_exist() {
     let sources = [
         include_str!("connections.rs"),
         include_str!("events.rs"),
+        include_str!("jobs.rs"),
         include_str!("load.rs"),
         include_str!("machine.rs"),
         include_str!("results.rs"),

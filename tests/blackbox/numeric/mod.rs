@@ -3,6 +3,7 @@
 mod connections;
 mod events;
 mod fields;
+mod jobs;
 mod load;
 mod machine;
 mod results;

@@ -4,6 +4,7 @@ mod contract;
 mod crash;
 mod headers;
 mod health;
+mod jobs;
 mod lifecycle;
 mod metrics;
 mod restart;

@@ -71,13 +71,14 @@ impl QueryService for DataEngine {
         if let Some(run) = self.run_of(caller, SYSTEM_READ, &input.query_id) {
             return Ok(self.run_status(&run));
         }
-        if self.inner.jobs.is_queued(caller, &input.query_id) {
+        // It waits, or is about to begin or to end.
+        if let Some(is_queued) = self.inner.jobs.is_queued(caller, &input.query_id) {
             return Ok(QueryRunStatus {
                 query_id: input.query_id,
                 rows_scanned: 0,
                 rows_returned: 0,
                 percentage_complete: None,
-                current_operation: "queued".to_owned(),
+                current_operation: if is_queued { "queued" } else { "planning" }.to_owned(),
                 elapsed_ms: 0,
             });
         }
@@ -87,14 +88,14 @@ impl QueryService for DataEngine {
     async fn cancel(&self, context: &CallContext, input: QueryCancelInput) -> ServiceResult<Empty> {
         let caller = context.principal();
         if let Some(run) = self.run_of(caller, SYSTEM_ADMIN, &input.query_id)
-            && !self.inner.jobs.is_unfinished(caller, &input.query_id)
+            && self.inner.jobs.is_queued(caller, &input.query_id).is_none()
         {
             run.stop.cancel();
             self.inner.running.ended(&run).await;
             return Ok(Empty {});
         }
         // A submitted one is stopped as the job that it is, so that the job counts as cancelled.
-        if !self.inner.jobs.is_unfinished(caller, &input.query_id) {
+        if self.inner.jobs.is_queued(caller, &input.query_id).is_none() {
             return Err(no_query(&input.query_id));
         }
         self.inner.jobs.stop(caller, &input.query_id).await?;

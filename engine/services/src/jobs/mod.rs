@@ -367,14 +367,10 @@ impl Jobs {
         self.inner.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Whether the caller has this job and it waits to run.
-    pub(crate) fn is_queued(&self, caller: &Principal, id: &str) -> bool {
-        self.state(caller, id) == Some(State::Queued)
-    }
-
-    /// Whether the caller has this job and it has not ended.
-    pub(crate) fn is_unfinished(&self, caller: &Principal, id: &str) -> bool {
-        self.state(caller, id).is_some_and(|state| !state.is_final())
+    /// Whether the caller's job of this id waits to run; `None` when there is none, or it has ended.
+    pub(crate) fn is_queued(&self, caller: &Principal, id: &str) -> Option<bool> {
+        let state = self.state(caller, id).filter(|state| !state.is_final())?;
+        Some(state == State::Queued)
     }
 
     fn state(&self, caller: &Principal, id: &str) -> Option<State> {

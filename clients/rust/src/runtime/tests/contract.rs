@@ -55,6 +55,7 @@ const fn operation(
         description: "",
         input,
         output: None,
+        result: None,
         status: 200,
         errors: &[],
         timeout_ms: 30_000,
