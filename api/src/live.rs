@@ -30,6 +30,8 @@ pub enum Transport {
     Raw,
     /// graphql-transport-ws.
     Graphql,
+    /// GraphQL over HTTP, in parts of one answer.
+    GraphqlMultipart,
     /// Server-sent events.
     Sse,
 }
@@ -40,6 +42,7 @@ impl Transport {
             Transport::Rpc => "rustydb.json",
             Transport::Raw => "raw",
             Transport::Graphql => "graphql-transport-ws",
+            Transport::GraphqlMultipart => "graphql-multipart",
             Transport::Sse => "sse",
         }
     }

@@ -1,7 +1,8 @@
-//! GraphQL: a dynamic schema registered from the contract's descriptors, served over HTTP, and over sockets
-//! ([`crate::socket::graphql`]) where views are subscribed to.
+//! GraphQL: a dynamic schema registered from the contract's descriptors, served over HTTP. Views are subscribed to over
+//! sockets ([`crate::socket::graphql`]), or over HTTP in parts of one answer ([`multipart`]).
 
 mod convert;
+mod multipart;
 mod schema;
 
 use std::net::SocketAddr;
@@ -70,11 +71,14 @@ pub async fn take_sockets(State(graphql): State<Graphql>, request: Request, next
 
 /// Answers a request to the endpoint: an operation by POST.
 pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Response {
+    if multipart::is_asked_for(request.headers()) {
+        return multipart::answer(graphql, request).await;
+    }
     let request_id = rest::request_id_of(request.headers());
     let standard = accepts(request.headers(), GRAPHQL_RESPONSE);
     let (response, status) = match decode(&graphql, request, &request_id).await {
-        Ok(request) => {
-            let response = graphql.schema.execute(request).await;
+        Ok((request, data)) => {
+            let response = graphql.schema.execute(request.data(data)).await;
             let status = if standard && is_refused(&response) {
                 400
             } else {
@@ -82,18 +86,25 @@ pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Respons
             };
             (finished(response, &request_id), status)
         }
-        Err(error) => {
-            let status = error.desc().status;
-            let error = graphql_error(&error, &request_id).into_server_error(async_graphql::Pos::default());
-            (GraphqlResponse::from_errors(vec![error]), status)
-        }
+        Err(error) => (refused(&error, &request_id), error.desc().status),
     };
     let mut out = encode(&response, standard, status);
     put_request_id(&mut out, &request_id);
     out
 }
 
-async fn decode(graphql: &Graphql, request: Request, request_id: &Arc<str>) -> ServiceResult<GraphqlRequest> {
+/// The answer to what is no request of GraphQL.
+fn refused(error: &ServiceError, request_id: &str) -> GraphqlResponse {
+    let error = graphql_error(error, request_id).into_server_error(async_graphql::Pos::default());
+    GraphqlResponse::from_errors(vec![error])
+}
+
+/// The operation, and what its resolvers are to be given with it.
+async fn decode(
+    graphql: &Graphql,
+    request: Request,
+    request_id: &Arc<str>,
+) -> ServiceResult<(GraphqlRequest, RequestData)> {
     let (parts, body) = request.into_parts();
     if parts.method != Method::POST {
         return Err(ServiceError::new(
@@ -120,13 +131,14 @@ async fn decode(graphql: &Graphql, request: Request, request_id: &Arc<str>) -> S
     }
     let request: GraphqlRequest = serde_json::from_value(value)
         .map_err(|error| ServiceError::new(&INVALID_REQUEST, error.to_string()))?;
-    Ok(request.data(RequestData {
+    let data = RequestData {
         credential: CredentialCell::new(credential),
         peer: rest::address_of(&parts),
         request_id: Arc::clone(request_id),
         timeout_ms,
         connection: None,
-    }))
+    };
+    Ok((request, data))
 }
 
 /// Whether the document did not run: errors of operations have their code already.

@@ -28,6 +28,8 @@ pub enum Transport {
     RpcPath,
     Sse,
     Graphql,
+    /// GraphQL over HTTP, in parts of one answer.
+    Multipart,
 }
 
 pub const TRANSPORTS: &[Transport] = &[
@@ -37,6 +39,7 @@ pub const TRANSPORTS: &[Transport] = &[
     Transport::RpcPath,
     Transport::Sse,
     Transport::Graphql,
+    Transport::Multipart,
 ];
 
 impl Transport {
@@ -48,6 +51,7 @@ impl Transport {
             Transport::RpcPath => "rpc_path",
             Transport::Sse => "sse",
             Transport::Graphql => "graphql",
+            Transport::Multipart => "multipart",
         }
     }
 
@@ -56,7 +60,9 @@ impl Transport {
             Transport::Path => view.ws.is_some(),
             // A path whose view is opened by messages of the raw envelope is like the common entry here.
             Transport::RpcPath => view.ws.is_some() && view.ws_message.is_none(),
-            Transport::Rpc | Transport::Raw | Transport::Sse | Transport::Graphql => true,
+            Transport::Rpc | Transport::Raw | Transport::Sse | Transport::Graphql | Transport::Multipart => {
+                true
+            }
         }
     }
 }
@@ -92,6 +98,10 @@ enum Carrier {
     },
     Graphql(Stream),
     Sse {
+        response: reqwest::Response,
+        buffer: String,
+    },
+    Multipart {
         response: reqwest::Response,
         buffer: String,
     },
@@ -171,6 +181,7 @@ impl Watcher {
             Transport::RpcPath => rpc_path(address, view, input, credential).await?,
             Transport::Sse => sse(base_url, view, input, credential).await?,
             Transport::Graphql => graphql_ws(address, view, input, credential).await?,
+            Transport::Multipart => multipart(base_url, view, input, credential).await?,
         };
         Ok(Watcher {
             view,
@@ -214,15 +225,13 @@ impl Watcher {
                         &payload[0]["extensions"],
                         &payload[0]["message"],
                     ))),
-                    "next" => match graphql::first_error(payload) {
-                        Some(error) => Some(Err(error)),
-                        None => Some(Ok(payload_event(
-                            self.view,
-                            &payload["data"][&self.view.open.graphql],
-                        ))),
-                    },
+                    "next" => Some(answered(self.view, payload)),
                     other => panic!("{other}: {message}"),
                 }
+            }
+            Carrier::Multipart { response, buffer } => {
+                let payload = part(response, buffer).await?;
+                Some(answered(self.view, &payload))
             }
             Carrier::Sse { response, buffer } => loop {
                 let block = sse_block(response, buffer).await?;
@@ -304,6 +313,14 @@ fn told(control: &Value) -> Value {
     map.shift_remove("kind");
     map.retain(|_, value| !value.is_null());
     Value::Object(map)
+}
+
+/// A response of a subscription.
+fn answered(view: &'static View, payload: &Value) -> Result<Event, WireError> {
+    match graphql::first_error(payload) {
+        Some(error) => Err(error),
+        None => Ok(payload_event(view, &payload["data"][&view.open.graphql])),
+    }
 }
 
 fn payload_event(view: &'static View, payload: &Value) -> Event {
@@ -470,6 +487,57 @@ async fn sse_block(response: &mut reqwest::Response, buffer: &mut String) -> Opt
             let block = block.to_owned();
             *buffer = rest.to_owned();
             return Some(block);
+        }
+        let chunk = response.chunk().await.ok().flatten()?;
+        buffer.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+}
+
+async fn multipart(base_url: &str, view: &'static View, input: &Value, credential: &Credential) -> Opened {
+    let body = json!({
+        "query": call::subscription(model(), view, input),
+        "variables": call::variables(model(), &view.open, input),
+    });
+    let request = reqwest::Client::new()
+        .post(format!("{base_url}/graphql"))
+        .header(
+            "accept",
+            "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=\"1.0\"",
+        )
+        .json(&body);
+    let mut response = credential.on(request).send().await.unwrap();
+    if response.status() != 200 {
+        let body: Value = response.json().await.unwrap();
+        return Err(graphql::first_error(&body).unwrap());
+    }
+    let media_type = response.headers()["content-type"].to_str().unwrap();
+    assert!(media_type.starts_with("multipart/mixed"), "{media_type}");
+    let mut buffer = String::new();
+    let first = part(&mut response, &mut buffer).await.expect("a first part");
+    if let Some(error) = graphql::first_error(&first) {
+        return Err(error);
+    }
+    let told = &first["data"][&view.open.graphql];
+    assert_eq!(told["control"]["kind"], "BOOKMARK", "{first}");
+    let cursor = text(&told["cursor"]);
+    Ok((Carrier::Multipart { response, buffer }, cursor))
+}
+
+/// The next part that is no heartbeat; `None` at the end of the answer.
+async fn part(response: &mut reqwest::Response, buffer: &mut String) -> Option<Value> {
+    const HEAD: &str = "--graphql\r\nContent-Type: application/json\r\n\r\n";
+    loop {
+        let whole = buffer.strip_prefix(HEAD).and_then(|part| part.split_once("\r\n"));
+        if let Some((body, rest)) = whole {
+            let body: Value = serde_json::from_str(body).unwrap();
+            *buffer = rest.to_owned();
+            if body != json!({}) {
+                return Some(body);
+            }
+            continue;
+        }
+        if buffer.starts_with("--graphql--\r\n") {
+            return None;
         }
         let chunk = response.chunk().await.ok().flatten()?;
         buffer.push_str(std::str::from_utf8(&chunk).unwrap());

@@ -134,7 +134,7 @@ pub static CONNECTION: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "transport",
-                description: "`rustydb.json`, `raw`, `graphql-transport-ws` or `sse`.",
+                description: "`rustydb.json`, `raw`, `graphql-transport-ws`, `graphql-multipart` or `sse`.",
                 ty: Ty::Text {
                     min_length: None,
                     max_length: None,

@@ -2,7 +2,7 @@
 
 //! Connections that stay open, and what they are subscribed to.
 //!
-//! Of every kind: WebSockets that speak JSON-RPC, the raw envelope or graphql-transport-ws, and server-sent events.
+//! Of every kind: WebSockets that speak JSON-RPC, the raw envelope or graphql-transport-ws, GraphQL over HTTP in parts, and server-sent events.
 #[rustfmt::skip]
 pub mod desc;
 #[rustfmt::skip]

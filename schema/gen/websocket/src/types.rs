@@ -30,7 +30,7 @@ pub struct ClosedConnection {
 #[serde(crate = "::serde")]
 pub struct Connection {
     pub connection_id: ::rustydb_contract_core::GeneratedId,
-    /// `rustydb.json`, `raw`, `graphql-transport-ws` or `sse`.
+    /// `rustydb.json`, `raw`, `graphql-transport-ws`, `graphql-multipart` or `sse`.
     pub transport: ::std::string::String,
     /// Absent until the caller has shown who they are.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]

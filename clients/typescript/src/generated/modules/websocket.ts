@@ -117,8 +117,8 @@ export const views = {
 /**
  * Connections that stay open, and what they are subscribed to.
  *
- * Of every kind: WebSockets that speak JSON-RPC, the raw envelope or graphql-transport-ws, and server-sent
- * events.
+ * Of every kind: WebSockets that speak JSON-RPC, the raw envelope or graphql-transport-ws, GraphQL over HTTP in
+ * parts, and server-sent events.
  */
 export class WebsocketOperations {
   readonly #caller: runtime.Caller;

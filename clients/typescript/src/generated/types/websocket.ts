@@ -27,7 +27,7 @@ export interface ClosedConnection {
 
 export interface Connection {
   connection_id: coreTypes.GeneratedId;
-  /** `rustydb.json`, `raw`, `graphql-transport-ws` or `sse`. */
+  /** `rustydb.json`, `raw`, `graphql-transport-ws`, `graphql-multipart` or `sse`. */
   transport: string;
   /** Absent until the caller has shown who they are. */
   user_id?: coreTypes.GeneratedId;

@@ -21,8 +21,8 @@ from ..operations import websocket as _operations
 class Websocket:
     """Connections that stay open, and what they are subscribed to.
 
-    Of every kind: WebSockets that speak JSON-RPC, the raw envelope or graphql-transport-ws, and
-    server-sent events.
+    Of every kind: WebSockets that speak JSON-RPC, the raw envelope or graphql-transport-ws,
+    GraphQL over HTTP in parts, and server-sent events.
     """
 
     __slots__ = ("_caller",)

@@ -45,7 +45,7 @@ class Connection(_objects.Object, kw_only=True, frozen=True):
 
     connection_id: _m_core.GeneratedId
     transport: str
-    """`rustydb.json`, `raw`, `graphql-transport-ws` or `sse`."""
+    """`rustydb.json`, `raw`, `graphql-transport-ws`, `graphql-multipart` or `sse`."""
     user_id: _m_core.GeneratedId | _UnsetType = _UNSET
     """Absent until the caller has shown who they are."""
     username: str | _UnsetType = _UNSET
