@@ -19,7 +19,7 @@ const SCRIPTS: &[(&str, &[&str])] = &[
     ("SELECT id FROM access_rows FOR UPDATE", &[WRITE]),
     ("INSERT INTO access_rows VALUES (1000)", &[WRITE]),
     (
-        "INSERT INTO access_rows SELECT id + 2000 FROM access_rows",
+        "INSERT INTO access_rows SELECT id + 2000 FROM access_other",
         &[WRITE],
     ),
     ("UPDATE access_rows SET id = id + 5000", &[WRITE]),
@@ -98,6 +98,7 @@ fn calls(sql: &str) -> Vec<(&'static str, Value, Option<&'static str>)> {
     vec![
         ("sql.execute_query", json!({"sql": sql}), None),
         ("query.explain", json!({"sql": sql}), None),
+        ("query.submit", json!({"sql": sql}), None),
         ("sql.execute_batch", json!({"statements": separate}), None),
         (
             "sql.execute_union",

@@ -136,6 +136,13 @@ impl World {
     /// and transactions.
     pub async fn state(&self) -> Value {
         let admin = |id: &'static str, input: Value| async move { self.must(id, &input, "admin").await };
+        // What jobs write is there when they have ended. One that never ends writes nothing.
+        let jobs = admin("jobs.list", json!({"limit": 1000})).await;
+        for job in jobs["jobs"].as_array().unwrap() {
+            if job.get("finished_at").is_none() {
+                admin("jobs.wait", json!({"id": job["id"], "timeout_ms": 1000})).await;
+            }
+        }
         let mut keys = Vec::new();
         for role in &model().roles {
             keys.push(

@@ -50,6 +50,7 @@ impl DataEngine {
             }
         };
         let database = input.database.as_deref().unwrap_or(MAIN_DATABASE);
+        self.require_database(database)?;
         let txn = self.inner.tables.begin_read_only().map_err(table_error)?;
         table(&txn.reader(), database, &input.name)?;
         drop(txn);

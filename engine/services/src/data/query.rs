@@ -20,6 +20,7 @@ use rustydb_contract_query::{
 use rustydb_contract_sql::SqlExecuteQueryInput;
 use rustydb_sql::{ExecContext, Progress};
 
+use rustydb_store::tables::MAIN_DATABASE;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::DataEngine;
@@ -244,6 +245,7 @@ impl DataEngine {
         // What is no statement is refused at once.
         single(&input.sql)?;
         Format::of(input.format.as_ref())?;
+        self.require_database(input.database.as_deref().unwrap_or(MAIN_DATABASE))?;
         let engine = self.clone();
         let context_of_job = CallContext {
             connection: None,

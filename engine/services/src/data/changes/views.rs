@@ -343,7 +343,7 @@ impl DataEngine {
         })
     }
 
-    fn require_database(&self, name: &str) -> ServiceResult<()> {
+    pub(in crate::data) fn require_database(&self, name: &str) -> ServiceResult<()> {
         let txn = self.inner.tables.begin_read_only().map_err(table_error)?;
         match txn.database(name).map_err(table_error)? {
             Some(_) => Ok(()),
