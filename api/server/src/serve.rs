@@ -164,10 +164,11 @@ impl Running {
         let api = self.api.clone();
         let stopping = CancellationToken::new();
         let stop = {
-            let stopping = stopping.clone();
+            let (stopping, work) = (stopping.clone(), self.engine.stopping());
             async move {
                 signals.heard().await;
                 stopping.cancel();
+                work.cancel();
                 api.drain().await;
             }
         };

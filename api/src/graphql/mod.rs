@@ -77,14 +77,21 @@ pub async fn handle(State(graphql): State<Graphql>, request: Request) -> Respons
     let request_id = rest::request_id_of(request.headers());
     let standard = accepts(request.headers(), GRAPHQL_RESPONSE);
     let (response, status) = match decode(&graphql, request, &request_id).await {
-        Ok((request, data)) => {
-            let response = graphql.schema.execute(request.data(data)).await;
-            let status = if standard && is_refused(&response) {
-                400
+        Ok((mut request, data)) => {
+            if multipart::is_subscription(&mut request) {
+                let message = "subscriptions need a WebSocket with the subprotocol graphql-transport-ws, or `Accept: \
+                               multipart/mixed; boundary=\"graphql\"; subscriptionSpec=\"1.0\"`";
+                let error = ServiceError::new(&INVALID_ARGUMENT, message);
+                (refused(&error, &request_id), if standard { 400 } else { 200 })
             } else {
-                200
-            };
-            (finished(response, &request_id), status)
+                let response = graphql.schema.execute(request.data(data)).await;
+                let status = if standard && is_refused(&response) {
+                    400
+                } else {
+                    200
+                };
+                (finished(response, &request_id), status)
+            }
         }
         Err(error) => (refused(&error, &request_id), error.desc().status),
     };

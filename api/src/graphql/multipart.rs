@@ -8,8 +8,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::Request as GraphqlRequest;
 use async_graphql::http::{create_multipart_mixed_stream, is_accept_multipart_mixed};
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Name, Request as GraphqlRequest};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -39,15 +40,20 @@ pub(super) async fn answer(graphql: Graphql, request: Request) -> Response {
     response
 }
 
-fn parts(graphql: &Graphql, request: GraphqlRequest, mut data: RequestData) -> Response {
+fn parts(graphql: &Graphql, mut request: GraphqlRequest, mut data: RequestData) -> Response {
     let api = &graphql.api;
     let connection = api.live().connect(Transport::GraphqlMultipart, data.peer);
     let request_id = Arc::clone(&data.request_id);
     data.connection = Some(Arc::clone(&connection));
     let (stopping, closed) = (api.stopping().clone(), connection.closed().clone());
+    let is_subscription = is_subscription(&mut request);
     let responses = graphql.schema.execute_stream(request.data(data));
     let responses = responses.map(move |response| finished(response, &request_id));
     let ended = async move {
+        // A call under way comes to its end, as over the other interfaces.
+        if !is_subscription {
+            return std::future::pending().await;
+        }
         tokio::select! {
             () = stopping.cancelled_owned() => {}
             () = closed.cancelled_owned() => {}
@@ -57,8 +63,8 @@ fn parts(graphql: &Graphql, request: GraphqlRequest, mut data: RequestData) -> R
     let parts = create_multipart_mixed_stream(responses, HEARTBEAT_EVERY);
     // The connection is in the list for as long as the answer goes on.
     let parts = parts.map(move |bytes| {
-        // Neither boundaries nor headers of parts are messages.
-        if bytes.starts_with(b"{") {
+        // Neither boundaries, headers of parts nor heartbeats are messages.
+        if bytes.starts_with(b"{\"") {
             connection.sent(bytes.len());
         }
         Ok::<_, Infallible>(bytes)
@@ -70,4 +76,18 @@ fn parts(graphql: &Graphql, request: GraphqlRequest, mut data: RequestData) -> R
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether the operation asked for is a subscription; a document that does not parse asks for none.
+pub(super) fn is_subscription(request: &mut GraphqlRequest) -> bool {
+    let name = request.operation_name.clone();
+    let Ok(document) = request.parsed_query() else {
+        return false;
+    };
+    let is_named = |known: Option<&Name>| {
+        name.as_ref()
+            .is_none_or(|name| known.is_some_and(|known| known == name))
+    };
+    let mut asked = document.operations.iter().filter(|(known, _)| is_named(*known));
+    asked.any(|(_, operation)| operation.node.ty == OperationType::Subscription)
 }

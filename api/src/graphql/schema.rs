@@ -179,8 +179,11 @@ fn watch<'a>(api: Api, desc: &'static ViewDesc, context: ResolverContext<'a>) ->
         let data = context.ctx.data::<RequestData>()?;
         let fail = |error: ServiceError| graphql_error(&error, &data.request_id);
         let Some(connection) = &data.connection else {
-            let message = "subscriptions need a WebSocket with the subprotocol graphql-transport-ws";
-            return Err(fail(ServiceError::new(&INVALID_REQUEST, message)));
+            // Where there is nothing to carry them, they were refused before.
+            return Err(fail(ServiceError::new(
+                &INVALID_REQUEST,
+                "subscriptions need a connection",
+            )));
         };
         let call = Call {
             interface: Interface::Graphql,

@@ -21,6 +21,7 @@ use rustydb_store::redb_store::RedbStore;
 use rustydb_store::retention::LogRetention;
 use rustydb_store::seam::{SpaceId, TableStore};
 use rustydb_store::tables::{TableError, Tables};
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, ServerFacts};
 use crate::auth::Auth;
@@ -145,6 +146,11 @@ impl Engine {
     /// Notes that the server takes requests from now on.
     pub fn started(&self) {
         self.health.started();
+    }
+
+    /// To be cancelled when the server begins to stop: jobs end as interrupted, and who waits for them is told.
+    pub fn stopping(&self) -> CancellationToken {
+        self.jobs.stopping()
     }
 
     /// Ends background work; to be called once no call is under way.

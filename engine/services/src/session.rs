@@ -12,6 +12,8 @@ use crate::identity::IdentityService;
 
 /// How often a subscription looks for sessions that have run out.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Time before the next look after one that failed.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Answers the `session` views from the identities.
 pub struct Sessions {
@@ -40,14 +42,14 @@ impl SessionService for Sessions {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let watching = Watching {
             events,
-            looks: Some(looks),
+            looks,
             identity: self.identity.clone(),
         };
         let items = stream::unfold(watching, async |mut watching| {
             loop {
                 tokio::select! {
                     item = watching.events.next() => return item.map(|item| (item, watching)),
-                    () = tick(&mut watching.looks) => watching.look().await,
+                    _ = watching.looks.tick() => watching.look().await,
                 }
             }
         });
@@ -57,24 +59,16 @@ impl SessionService for Sessions {
 
 struct Watching {
     events: Subscription<SessionEvent>,
-    /// `None` once a look has failed.
-    looks: Option<Interval>,
+    looks: Interval,
     identity: IdentityService,
 }
 
 impl Watching {
-    /// What is found is told to everybody who watches. A store that fails is not asked again: logins still look.
+    /// What is found is told to everybody who watches. A store that fails is left alone for a while.
     async fn look(&mut self) {
         if let Err(error) = self.identity.end_expired_sessions().await {
             tracing::warn!(%error, "sessions that have run out could not be removed");
-            self.looks = None;
+            self.looks.reset_after(LOOK_AGAIN_AFTER);
         }
-    }
-}
-
-async fn tick(looks: &mut Option<Interval>) {
-    match looks {
-        Some(looks) => drop(looks.tick().await),
-        None => std::future::pending().await,
     }
 }

@@ -143,3 +143,39 @@ async fn graphql_errors_carry_what_those_of_rest_do() {
     .await;
     assert_eq!(sql.details, Some(json!({"line": 1, "column": 1})));
 }
+
+/// What is answered once is one part, and no more is promised.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn graphql_in_parts_answers_a_query_by_one_part() {
+    let world = World::new().await;
+    let accept = "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=\"1.0\", application/json;q=0.5";
+    let head = "--graphql\r\nContent-Type: application/json\r\n\r\n";
+    for (document, expected) in [
+        ("{ __typename }", r#"{"data":{"__typename":"Query"}}"#),
+        ("mutation { __typename }", r#"{"data":{"__typename":"Mutation"}}"#),
+    ] {
+        let body = json!({"query": document}).to_string();
+        let answer = accepting(&world, Some(accept), &body).await;
+        assert_eq!(answer.status, 200);
+        let media_type = answer.headers["content-type"].to_str().unwrap();
+        assert_eq!(
+            media_type,
+            "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=\"1.0\""
+        );
+        assert_eq!(answer.body, json!(format!("{head}{expected}\r\n--graphql--\r\n")));
+    }
+    let refused = accepting(&world, Some(accept), "no JSON").await;
+    assert_eq!(
+        (refused.status, first_error(&refused.body).unwrap().code.as_str()),
+        (400, "MALFORMED_JSON")
+    );
+    let without = accepting(
+        &world,
+        None,
+        r#"{"query": "subscription { heartbeat { sequence } }"}"#,
+    )
+    .await;
+    let error = first_error(&without.body).unwrap();
+    assert_eq!(error.code, "INVALID_ARGUMENT");
+    assert!(error.message.contains("multipart/mixed"), "{error:?}");
+}

@@ -255,3 +255,60 @@ async fn streams_the_end_of_a_socket_ends_all_its_statements() {
     }
     assert_eq!(running(&world).await, Vec::<String>::new());
 }
+
+/// Nobody reads what it says, and still it ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_a_statement_whose_reader_stands_still_is_stopped_by_its_name() {
+    let world = World::new().await;
+    let sql = format!(
+        "SELECT value, '{}' AS much FROM generate_series(1, 1000000000) AS s(value)",
+        "x".repeat(2_000)
+    );
+    let admin = world.credential("admin");
+    for transport in [
+        Transport::Rpc,
+        Transport::Raw,
+        Transport::Sse,
+        Transport::Graphql,
+        Transport::Multipart,
+    ] {
+        let (view, input) = (view("query.results"), json!({"sql": sql}));
+        let mut reader = Watcher::open(transport, world.base_url(), view, &input, &admin)
+            .await
+            .unwrap();
+        let query = json!({"query_id": reader.event().await.data["query_id"]});
+        // It goes on until nothing more fits in what lies between, and then stands still.
+        let mut scanned = (0, 0);
+        let stands = async {
+            while scanned.0 == 0 || scanned.1 < 3 {
+                let status = world.must("query.get_status", &query, "admin").await;
+                let returned = status["rows_returned"].as_u64().unwrap();
+                scanned = if returned == scanned.0 {
+                    (returned, scanned.1 + 1)
+                } else {
+                    (returned, 0)
+                };
+            }
+        };
+        tokio::time::timeout(WITHIN, stands)
+            .await
+            .expect("it stands still");
+        let stopped = tokio::time::timeout(WITHIN, world.must("query.cancel", &query, "admin")).await;
+        stopped.unwrap_or_else(|_| panic!("{transport:?}: it is not stopped"));
+        let active = world.must("query.list_active", &json!({}), "admin").await;
+        assert_eq!(active["queries"], json!([]), "{transport:?}");
+        // Who reads on is told why there is no more.
+        let told = async {
+            loop {
+                let event = reader.event().await;
+                if event.name == "QueryError" {
+                    return event.data;
+                }
+            }
+        };
+        let told = tokio::time::timeout(WITHIN, told)
+            .await
+            .expect("it tells the end");
+        assert_eq!(told["code"], "CANCELLED", "{transport:?}");
+    }
+}

@@ -31,7 +31,7 @@ pub async fn aggregate_rows(
     operation_id = "database.bulk_load_rows",
     tag = "database",
     summary = "Load many rows in batches of a given size.",
-    description = "Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its progress tells how many rows that are. A column left out takes its default, or null.",
+    description = "Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before. Its progress counts the rows that were loaded or left out. A column left out takes its default, or null.",
     params(operations::BulkLoadRows),
     request_body = operations::BulkLoadRowsBody,
     responses(operations::BulkLoadRows),
@@ -440,7 +440,7 @@ pub async fn events(api: State<Api>, path: RawPathParams, request: Request) -> R
     operation_id = "database.query_changes",
     tag = "database",
     summary = "Watch the rows that match.",
-    description = "The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.",
+    description = "The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match, with 4 MiB of values at most, and no floating-point column is ordered by; polled otherwise.",
     params(views::QueryChanges),
     responses(views::QueryChanges),
     security(("bearer" = []), ("api_key" = []))

@@ -12,7 +12,7 @@ use ::rustydb_api::{Api, rest};
     operation_id = "jobs.cancel",
     tag = "jobs",
     summary = "Ask a running job to stop.",
-    description = "Answers when it has stopped. What the job had committed by then stays; what it had begun is undone. A job that ended before stays as it is.",
+    description = "Answers when it has stopped. What the job had committed by then stays; what it had begun is undone, unless it was being committed. A job that ended before stays as it is.",
     params(operations::Cancel),
     responses(operations::Cancel),
     security(("bearer" = []), ("api_key" = []))
@@ -70,7 +70,7 @@ pub async fn wait(api: State<Api>, path: RawPathParams, request: Request) -> Res
     operation_id = "jobs.progress",
     tag = "jobs",
     summary = "Watch jobs go on.",
-    description = "Whatever the caller's unfinished jobs are at comes first, then every change of state, and progress at most twice a second. With `id` the subscription ends when the job does.",
+    description = "Whatever the caller's unfinished jobs are at comes first, then changes of state and progress, which is looked at twice a second. States that were overtaken may be missing, the last never. With `id` the subscription ends when the job does.",
     params(views::Progress),
     responses(views::Progress),
     security(("bearer" = []), ("api_key" = []))

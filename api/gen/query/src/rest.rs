@@ -12,7 +12,7 @@ use ::rustydb_api::{Api, rest};
     operation_id = "query.cancel",
     tag = "query",
     summary = "Stop a running query.",
-    description = "Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own statements; who has `system:admin` may cancel all.",
+    description = "Whoever waits for the statement is answered CANCELLED, and what it had begun is undone, unless it was being committed. Of the caller's own statements; who has `system:admin` may cancel all.",
     params(operations::Cancel),
     responses(operations::Cancel),
     security(("bearer" = []), ("api_key" = []))

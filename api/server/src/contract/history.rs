@@ -16,6 +16,8 @@ use super::Contract;
 
 /// In the data directory.
 pub(super) const FILE: &str = "contract.json";
+/// Where a history goes that can't be read.
+const ASIDE_FILE: &str = "contract.json.unread";
 
 /// Version of what docs/format/contract.md describes.
 const FORMAT: u32 = 1;
@@ -68,6 +70,11 @@ impl History {
         let path = folder.join(FILE);
         let mut served = read(&path).unwrap_or_else(|reason| {
             tracing::warn!(path = %path.display(), reason, "the history of the contract is damaged; it is begun anew");
+            // Kept aside: a build that wrote another format may serve these data again.
+            let aside = folder.join(ASIDE_FILE);
+            if let Err(error) = std::fs::rename(&path, &aside) {
+                tracing::warn!(%error, "what was there of the history is not kept aside");
+            }
             Vec::new()
         });
         let Contract { revision, members } = contract;

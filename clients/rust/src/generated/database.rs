@@ -29,7 +29,7 @@ impl DatabaseApi<'_> {
     }
     /// Load many rows in batches of a given size.
     ///
-    /// Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its progress tells how many rows that are. A column left out takes its default, or null.
+    /// Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before. Its progress counts the rows that were loaded or left out. A column left out takes its default, or null.
     ///
     /// Needs the permission `database:write`. Since 0.1.0.
     ///
@@ -483,7 +483,7 @@ impl DatabaseApi<'_> {
     }
     /// Watch the rows that match.
     ///
-    /// The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.
+    /// The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match, with 4 MiB of values at most, and no floating-point column is ordered by; polled otherwise.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
     ///

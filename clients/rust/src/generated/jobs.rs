@@ -10,7 +10,7 @@ pub struct JobsApi<'a> {
 impl JobsApi<'_> {
     /// Ask a running job to stop.
     ///
-    /// Answers when it has stopped. What the job had committed by then stays; what it had begun is undone. A job that ended before stays as it is.
+    /// Answers when it has stopped. What the job had committed by then stays; what it had begun is undone, unless it was being committed. A job that ended before stays as it is.
     ///
     /// Needs any valid credentials. Since 0.1.0.
     ///
@@ -76,7 +76,7 @@ impl JobsApi<'_> {
     }
     /// Watch jobs go on.
     ///
-    /// Whatever the caller's unfinished jobs are at comes first, then every change of state, and progress at most twice a second. With `id` the subscription ends when the job does.
+    /// Whatever the caller's unfinished jobs are at comes first, then changes of state and progress, which is looked at twice a second. States that were overtaken may be missing, the last never. With `id` the subscription ends when the job does.
     ///
     /// Needs any valid credentials. Since 0.1.0.
     ///

@@ -10,7 +10,7 @@ pub struct QueryApi<'a> {
 impl QueryApi<'_> {
     /// Stop a running query.
     ///
-    /// Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own statements; who has `system:admin` may cancel all.
+    /// Whoever waits for the statement is answered CANCELLED, and what it had begun is undone, unless it was being committed. Of the caller's own statements; who has `system:admin` may cancel all.
     ///
     /// Needs any valid credentials. Since 0.1.0.
     ///

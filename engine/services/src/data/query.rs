@@ -29,7 +29,7 @@ use super::errors::{declared, statement_error};
 use super::running::{Ending, How, Named, Run, RunChange, given_up_after, percentage};
 use super::scope::{Access, Place};
 use super::sql::Format;
-use crate::jobs::{Count, JobHandle};
+use crate::jobs::{Count, JobHandle, Unfinished};
 
 #[async_trait]
 impl QueryService for DataEngine {
@@ -73,33 +73,37 @@ impl QueryService for DataEngine {
             return Ok(self.run_status(&run));
         }
         // It waits, or is about to begin or to end.
-        if let Some(is_queued) = self.inner.jobs.is_queued(caller, &input.query_id) {
-            return Ok(QueryRunStatus {
-                query_id: input.query_id,
-                rows_scanned: 0,
-                rows_returned: 0,
-                percentage_complete: None,
-                current_operation: if is_queued { "queued" } else { "planning" }.to_owned(),
-                elapsed_ms: 0,
-            });
-        }
-        Err(no_query(&input.query_id))
+        let current_operation = match self.inner.jobs.unfinished(caller, SYSTEM_READ, &input.query_id) {
+            Some(Unfinished::Queued) => "queued",
+            Some(Unfinished::Running) => "planning",
+            None => return Err(no_query(&input.query_id)),
+        };
+        Ok(QueryRunStatus {
+            query_id: input.query_id,
+            rows_scanned: 0,
+            rows_returned: 0,
+            percentage_complete: None,
+            current_operation: current_operation.to_owned(),
+            elapsed_ms: 0,
+        })
     }
 
     async fn cancel(&self, context: &CallContext, input: QueryCancelInput) -> ServiceResult<Empty> {
         let caller = context.principal();
-        if let Some(run) = self.run_of(caller, SYSTEM_ADMIN, &input.query_id)
-            && self.inner.jobs.is_queued(caller, &input.query_id).is_none()
+        // A submitted one is stopped as the job that it is, so that the job counts as cancelled.
+        if self
+            .inner
+            .jobs
+            .unfinished(caller, SYSTEM_ADMIN, &input.query_id)
+            .is_some()
         {
-            run.stop.cancel();
-            self.inner.running.ended(&run).await;
+            self.inner.jobs.stop(caller, &input.query_id).await?;
             return Ok(Empty {});
         }
-        // A submitted one is stopped as the job that it is, so that the job counts as cancelled.
-        if self.inner.jobs.is_queued(caller, &input.query_id).is_none() {
-            return Err(no_query(&input.query_id));
-        }
-        self.inner.jobs.stop(caller, &input.query_id).await?;
+        let run = self.run_of(caller, SYSTEM_ADMIN, &input.query_id);
+        let run = run.ok_or_else(|| no_query(&input.query_id))?;
+        run.stop.cancel();
+        self.inner.running.ended(&run).await;
         Ok(Empty {})
     }
 
@@ -228,6 +232,8 @@ pub(super) const PROGRESS_EVERY_MS: u32 = 500;
 const REFRESH_MS_DEFAULT: u32 = 1_000;
 /// Most statements of a list of those that run.
 const ACTIVE_MAX: usize = 10_000;
+/// Time for a submitted statement that names none: an hour.
+const SUBMITTED_MS_DEFAULT: u64 = 60 * 60 * 1_000;
 /// Rows kept of a submitted query that names no limit.
 const SUBMITTED_ROWS_DEFAULT: u32 = 10_000;
 /// What is slow when the caller does not say.
@@ -273,10 +279,7 @@ impl DataEngine {
                 transaction_id: None,
             };
             let run = engine.one_statement(&context_of_job, statement, Some(named));
-            match input.timeout {
-                None => run.await,
-                Some(ms) => given_up_after(ms, run).await,
-            }
+            given_up_after(input.timeout.unwrap_or(SUBMITTED_MS_DEFAULT), run).await
         };
         self.inner.jobs.accept(context, Count::default(), work).await
     }
@@ -284,7 +287,7 @@ impl DataEngine {
     /// The statement, if it runs and is the caller's, or the caller may see all.
     fn run_of(&self, caller: &Principal, all: Permissions, id: &str) -> Option<Arc<Run>> {
         let run = self.inner.running.by_id(id)?;
-        (run.username == caller.username || caller.permissions.contains(all)).then_some(run)
+        (run.user_id == caller.user_id || caller.permissions.contains(all)).then_some(run)
     }
 
     fn run_status(&self, run: &Run) -> QueryRunStatus {

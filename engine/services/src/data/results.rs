@@ -3,7 +3,6 @@
 //! The work is a future that its reader drives, so it goes on while somebody reads and ends with whoever reads. Rows
 //! wait for their reader in two pages at most; the plan waits with them.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::stream;
@@ -17,6 +16,7 @@ use rustydb_sql::parse::ParsedStatement;
 use rustydb_sql::refuse::refuse_unsupported;
 use rustydb_sql::{Column, ExecContext, ResultPage};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::DataEngine;
 use super::classifier::single;
@@ -51,12 +51,13 @@ impl DataEngine {
             input,
             events,
         };
+        // On a task of its own, so that the statement can be stopped while nobody reads. It ends with its reader.
         let reading = Reading {
-            work: Some(Box::pin(run.work())),
             taken,
+            _work: AbortOnDropHandle::new(tokio::spawn(run.work())),
         };
         let items = stream::unfold(reading, async |mut reading| {
-            let event = reading.next().await?;
+            let event = reading.taken.recv().await?;
             Some((Ok(Item::event(Timestamp::now(), event)), reading))
         });
         Ok(Subscription::new(None, items))
@@ -64,24 +65,8 @@ impl DataEngine {
 }
 
 struct Reading {
-    /// `None` once it is done.
-    work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     taken: mpsc::Receiver<QueryResultsEvent>,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Option<QueryResultsEvent> {
-        loop {
-            let Some(work) = &mut self.work else {
-                return self.taken.recv().await;
-            };
-            tokio::select! {
-                biased;
-                event = self.taken.recv() => return event,
-                () = work => self.work = None,
-            }
-        }
-    }
+    _work: AbortOnDropHandle<()>,
 }
 
 struct ResultsRun {

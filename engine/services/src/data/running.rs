@@ -34,6 +34,8 @@ pub(super) struct Run {
     number: u64,
     pub(super) id: String,
     pub(super) session_id: Option<String>,
+    /// Empty of nobody's.
+    pub(super) user_id: String,
     pub(super) username: String,
     pub(super) database: String,
     /// Cut after [`TEXT_CHARS_MAX`] characters.
@@ -111,6 +113,7 @@ impl RunningStatements {
             number,
             id: named.id,
             session_id: principal.and_then(|principal| principal.session_id.clone()),
+            user_id: principal.map_or_else(String::new, |principal| principal.user_id.clone()),
             username: principal.map_or_else(String::new, |principal| principal.username.clone()),
             database: database.to_owned(),
             text: text.trim().chars().take(TEXT_CHARS_MAX).collect(),

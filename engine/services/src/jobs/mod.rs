@@ -1,7 +1,7 @@
 //! Work that goes on after its call was answered.
 //!
 //! [`Jobs::accept`] makes a job durable before its caller learns of it, and runs its work on a task of its own. What the
-//! work comes to is durable before anybody is told that the job ended. A job that did not come to its end, because the
+//! work comes to is durable before anybody is told that the job ended, unless the store takes no writes any more. A job that did not come to its end, because the
 //! server stopped or was killed, has failed as interrupted when the server is there again; what it had committed stays.
 //!
 //! ```text
@@ -14,16 +14,15 @@ mod meter;
 mod records;
 mod service;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use rustydb_contract::{CallContext, Json, Principal, ServiceError, ServiceResult};
-use rustydb_contract_core::access::SYSTEM_ADMIN;
+use rustydb_contract::{CallContext, Json, Permissions, Principal, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::{INTERNAL, UNAVAILABLE};
 use rustydb_contract_jobs::Job;
 use rustydb_contract_sql::errors::RESULT_TOO_LARGE;
@@ -32,7 +31,7 @@ use rustydb_store::error::StoreError;
 use rustydb_store::seam::{KeyRange, SpaceId, TableStore, Write, WriteBatch};
 use rustydb_store::tables::TableError;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,10 +44,14 @@ use crate::identity::secret::random_id;
 
 /// Jobs that run at a time.
 const RUNNING_MAX: usize = 4;
-/// Jobs that wait to run.
-const WAITING_MAX: usize = 100;
-/// Jobs that ended and are kept.
-const KEPT_MAX: usize = 1_000;
+/// Jobs of one user that run at a time: nobody holds up all others.
+const RUNNING_PER_USER_MAX: usize = 2;
+/// Jobs that have not ended.
+const UNFINISHED_MAX: usize = 100;
+/// Jobs of one user that have not ended.
+const UNFINISHED_PER_USER_MAX: usize = 25;
+/// Jobs of one user that ended and are kept.
+const KEPT_PER_USER_MAX: usize = 1_000;
 /// How long a job that ended is kept: seven days.
 const KEPT_US: i64 = 7 * 24 * 60 * 60 * 1_000_000;
 /// Largest result, as JSON.
@@ -68,17 +71,35 @@ struct Inner {
     store: Arc<dyn TableStore>,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
-    /// By id, which sorts by the time of acceptance.
+    /// By id, which sorts by the millisecond of acceptance.
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// By the user's id.
+    users: Mutex<HashMap<String, Weak<User>>>,
     /// Goes up with each change of a state.
     changes: watch::Sender<u64>,
     /// A place for each job that has not ended.
     places: Arc<Semaphore>,
     running: Semaphore,
+    /// Held by whoever removes old jobs.
+    forgetting: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
 
+/// What a user's jobs share.
+struct User {
+    places: Arc<Semaphore>,
+    running: Semaphore,
+}
+
+/// The room that a job takes up until it has ended.
+struct Place {
+    user: Arc<User>,
+    _of_all: OwnedSemaphorePermit,
+    _of_user: OwnedSemaphorePermit,
+}
+
+#[derive(Clone)]
 struct Entry {
     record: JobRecord,
     /// Of a job that has not ended.
@@ -97,8 +118,12 @@ pub(crate) struct JobHandle {
     pub(crate) meter: Arc<Meter>,
 }
 
+/// What a job does; its result is JSON that can be kept.
+type Work = Box<dyn FnOnce(JobHandle) -> BoxFuture<'static, ServiceResult<Vec<u8>>> + Send>;
+
 enum Outcome {
-    Succeeded(Json),
+    /// With the result as JSON.
+    Succeeded(Vec<u8>),
     Failed(Failure),
     Stopped,
 }
@@ -121,24 +146,29 @@ impl Jobs {
         }
         commit(&*store, writes)?;
         let entry = |(id, record)| (id, Entry { record, live: None });
-        Ok(Jobs {
+        let jobs = Jobs {
             inner: Arc::new(Inner {
                 store,
                 clock,
                 rng,
                 entries: Mutex::new(records.into_iter().map(entry).collect()),
+                users: Mutex::default(),
                 changes: watch::Sender::new(0),
-                places: Arc::new(Semaphore::new(RUNNING_MAX + WAITING_MAX)),
+                places: Arc::new(Semaphore::new(UNFINISHED_MAX)),
                 running: Semaphore::new(RUNNING_MAX),
+                forgetting: tokio::sync::Mutex::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
             }),
-        })
+        };
+        jobs.inner.remove(&jobs.inner.old())?;
+        Ok(jobs)
     }
 
     /// Accepts work for the caller; answers once the job is durable, before it runs.
     ///
-    /// Fails with `UNAVAILABLE` when as many wait as may, or the server stops.
+    /// Fails with `UNAVAILABLE` when the caller, or all together, have as many that have not ended as they may, or the
+    /// server stops.
     pub(crate) async fn accept<T, W, F>(
         &self,
         context: &CallContext,
@@ -146,22 +176,15 @@ impl Jobs {
         work: W,
     ) -> ServiceResult<Job>
     where
-        T: Serialize + Send,
+        T: Serialize + Send + 'static,
         W: FnOnce(JobHandle) -> F + Send + 'static,
-        F: Future<Output = ServiceResult<T>> + Send,
+        F: Future<Output = ServiceResult<T>> + Send + 'static,
     {
-        let Inner {
-            clock, rng, places, ..
-        } = &*self.inner;
-        let place = Arc::clone(places).try_acquire_owned().map_err(|_| {
-            let message = format!("{WAITING_MAX} jobs wait already; try again when some have ended");
-            ServiceError::new(&UNAVAILABLE, message).with_retry_after_seconds(1)
-        })?;
         if self.inner.stopping.is_cancelled() {
             return Err(ServiceError::new(&UNAVAILABLE, "the server is stopping"));
         }
-        let id = random_id(&**clock, &**rng);
         let principal = context.principal();
+        let place = self.inner.place(&principal.user_id)?;
         let record = JobRecord {
             operation: context.operation.id.to_owned(),
             user_id: principal.user_id.clone(),
@@ -169,45 +192,60 @@ impl Jobs {
             state: State::Queued,
             count: first.clone(),
             error: None,
-            created_at_us: clock.now_us(),
+            created_at_us: self.inner.clock.now_us(),
             started_at_us: None,
             finished_at_us: None,
         };
-        self.keep(&id, &record, None).await?;
+        let id = random_id(&*self.inner.clock, &*self.inner.rng);
         let live = Live {
             meter: Arc::new(Meter::new(first)),
             stop: self.inner.stopping.child_token(),
         };
-        let accepted = record.shown(&id, None);
-        let entry = Entry {
-            record,
-            live: Some(live.clone()),
-        };
-        self.inner.entries.lock().insert(id.clone(), entry);
-        self.changed();
+        // Boxed: statements make large futures.
+        let work: Work = Box::new(|job| Box::pin(async { kept_result(work(job).await?).await }));
+        let (told, accepted) = oneshot::channel();
         let jobs = self.clone();
-        self.inner
-            .tasks
-            .spawn(async move { jobs.run(id, live, place, work).await });
-        Ok(accepted)
+        // On a task of its own: a caller who goes away now leaves either a job that runs or none.
+        self.inner.tasks.spawn(async move {
+            let kept = jobs.keep(&id, &record, None).await;
+            let is_kept = kept.is_ok();
+            let job = record.shown(&id, None);
+            if is_kept {
+                let entry = Entry {
+                    record,
+                    live: Some(live.clone()),
+                };
+                jobs.inner.entries.lock().insert(id.clone(), entry);
+                jobs.changed();
+            }
+            // Nobody may wait for it any more.
+            let _ = told.send(kept.map(|()| job));
+            if is_kept {
+                jobs.run(id, live, place, work).await;
+            }
+        });
+        accepted
+            .await
+            .unwrap_or_else(|_| Err(ServiceError::new(&UNAVAILABLE, "the server is stopping")))
     }
 
-    async fn run<T, W, F>(self, id: String, live: Live, place: OwnedSemaphorePermit, work: W)
-    where
-        T: Serialize + Send,
-        W: FnOnce(JobHandle) -> F,
-        F: Future<Output = ServiceResult<T>>,
-    {
-        let running = tokio::select! {
-            biased;
-            () = live.stop.cancelled() => None,
-            permit = self.inner.running.acquire() => permit.ok(),
-        };
-        let outcome = match running {
-            None => Outcome::Stopped,
-            Some(_permit) => {
-                self.begin(&id);
-                self.work(&id, &live, work).await
+    async fn run(self, id: String, live: Live, place: Place, work: Work) {
+        let outcome = {
+            let turn = async {
+                let of_user = place.user.running.acquire().await;
+                (of_user, self.inner.running.acquire().await)
+            };
+            let turn = tokio::select! {
+                biased;
+                () = live.stop.cancelled() => None,
+                turn = turn => Some(turn),
+            };
+            match turn {
+                None => Outcome::Stopped,
+                Some(_permits) => {
+                    self.begin(&id);
+                    self.work(&id, &live, work).await
+                }
             }
         };
         // Its place is free once it is known to have ended.
@@ -215,33 +253,29 @@ impl Jobs {
         drop(place);
     }
 
-    async fn work<T, W, F>(&self, id: &str, live: &Live, work: W) -> Outcome
-    where
-        T: Serialize + Send,
-        W: FnOnce(JobHandle) -> F,
-        F: Future<Output = ServiceResult<T>>,
-    {
+    async fn work(&self, id: &str, live: &Live, work: Work) -> Outcome {
         let handle = JobHandle {
             id: id.to_owned(),
             meter: Arc::clone(&live.meter),
         };
-        let mut work = pin!(AssertUnwindSafe(async { work(handle).await }).catch_unwind());
-        let mut ticks = interval(SAVE_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first comes at once, and says what is kept already.
-        ticks.tick().await;
-        let done = loop {
-            tokio::select! {
+        let work = AssertUnwindSafe(async { work(handle).await }).catch_unwind();
+        let ended = CancellationToken::new();
+        let work = async {
+            let done = tokio::select! {
                 biased;
-                () = live.stop.cancelled() => return Outcome::Stopped,
-                done = &mut work => break done,
-                _ = ticks.tick() => self.save(id, live).await,
-            }
+                () = live.stop.cancelled() => None,
+                done = work => Some(done),
+            };
+            ended.cancel();
+            done
         };
+        // Beside the work, which goes on while the store is slow; no count is written once the job is about to end.
+        let (done, ()) = tokio::join!(work, self.save(id, live, &ended));
         match done {
-            Ok(Ok(result)) => result_of(&result),
-            Ok(Err(error)) => Outcome::Failed(Failure::from(&error)),
-            Err(_) => {
+            None => Outcome::Stopped,
+            Some(Ok(Ok(result))) => Outcome::Succeeded(result),
+            Some(Ok(Err(error))) => Outcome::Failed(Failure::from(&error)),
+            Some(Err(_)) => {
                 tracing::error!(job = id, "a job panicked");
                 let error =
                     ServiceError::new(&INTERNAL, "the job failed inside the server; its log says more");
@@ -259,17 +293,28 @@ impl Jobs {
     }
 
     /// Keeps how far the job is, for the case that the server is killed.
-    async fn save(&self, id: &str, live: &Live) {
-        let count = live.meter.read();
-        let record = match self.inner.entries.lock().get_mut(id) {
-            Some(entry) if entry.record.count != count => {
-                entry.record.count = count;
-                entry.record.clone()
+    async fn save(&self, id: &str, live: &Live, ended: &CancellationToken) {
+        let mut ticks = interval(SAVE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first comes at once, and says what is kept already.
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => return,
+                _ = ticks.tick() => {}
             }
-            _ => return,
-        };
-        if let Err(error) = self.keep(id, &record, None).await {
-            tracing::warn!(job = id, %error, "how far a job is could not be kept");
+            let count = live.meter.read();
+            let record = match self.inner.entries.lock().get_mut(id) {
+                Some(entry) if entry.record.count != count => {
+                    entry.record.count = count;
+                    entry.record.clone()
+                }
+                _ => continue,
+            };
+            if let Err(error) = self.keep(id, &record, None).await {
+                tracing::warn!(job = id, %error, "how far a job is could not be kept");
+            }
         }
     }
 
@@ -304,6 +349,10 @@ impl Jobs {
             tracing::error!(job = id, %error, "what a job came to could not be kept");
             record.state = State::Failed;
             record.error = Some(Failure::from(&error));
+            // The failure may be one of the result alone.
+            if let Err(error) = self.keep(id, &record, None).await {
+                tracing::error!(job = id, %error, "that a job failed could not be kept");
+            }
         }
         if let Some(entry) = self.inner.entries.lock().get_mut(id) {
             *entry = Entry { record, live: None };
@@ -314,49 +363,25 @@ impl Jobs {
 
     /// Removes jobs that ended long ago.
     async fn forget_old(&self) {
-        let old = {
-            let entries = self.inner.entries.lock();
-            let ended = || entries.iter().filter(|(_, entry)| entry.record.state.is_final());
-            let too_many = ended().count().saturating_sub(KEPT_MAX);
-            let kept_from_us = self.inner.clock.now_us() - KEPT_US;
-            let is_old = |entry: &Entry| entry.record.finished_at_us.is_some_and(|at| at < kept_from_us);
-            let old = ended()
-                .enumerate()
-                .filter(|(at, (_, entry))| *at < too_many || is_old(entry));
-            old.map(|(_, (id, _))| id.clone()).collect::<Vec<_>>()
-        };
+        let _forgetting = self.inner.forgetting.lock().await;
+        let old = self.inner.old();
         if old.is_empty() {
             return;
         }
         let jobs = self.clone();
-        let ids = old.clone();
-        let removed = blocking(move || {
-            let mut writes = Vec::new();
-            for (id, space) in ids
-                .iter()
-                .flat_map(|id| [(id, SpaceId::JOBS), (id, SpaceId::JOB_RESULTS)])
-            {
-                writes.extend(remove(&*jobs.inner.store, space, id).map_err(store_error)?);
-            }
-            commit(&*jobs.inner.store, writes).map_err(store_error)
-        });
-        match removed.await {
-            Ok(()) => {
-                let mut entries = self.inner.entries.lock();
-                old.iter().for_each(|id| drop(entries.remove(id)));
-            }
-            Err(error) => tracing::warn!(%error, "old jobs could not be removed"),
+        let removed = blocking(move || jobs.inner.remove(&old).map_err(store_error));
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "old jobs could not be removed");
         }
     }
 
     /// Makes the record durable, with the result that belongs to it.
-    async fn keep(&self, id: &str, record: &JobRecord, result: Option<Json>) -> ServiceResult<()> {
+    async fn keep(&self, id: &str, record: &JobRecord, result: Option<Vec<u8>>) -> ServiceResult<()> {
         let (store, id, bytes) = (Arc::clone(&self.inner.store), id.to_owned(), encode(record));
         blocking(move || {
             let mut writes = vec![put(&*store, SpaceId::JOBS, &id, bytes).map_err(store_error)?];
             if let Some(result) = result {
-                let bytes = result.to_string().into_bytes();
-                writes.push(put(&*store, SpaceId::JOB_RESULTS, &id, bytes).map_err(store_error)?);
+                writes.push(put(&*store, SpaceId::JOB_RESULTS, &id, result).map_err(store_error)?);
             }
             commit(&*store, writes).map_err(store_error)
         })
@@ -367,16 +392,21 @@ impl Jobs {
         self.inner.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Whether the caller's job of this id waits to run; `None` when there is none, or it has ended.
-    pub(crate) fn is_queued(&self, caller: &Principal, id: &str) -> Option<bool> {
-        let state = self.state(caller, id).filter(|state| !state.is_final())?;
-        Some(state == State::Queued)
+    /// Where the job of this id is that has not ended, if it is the caller's, or the caller has the permission to all.
+    pub(crate) fn unfinished(&self, caller: &Principal, all: Permissions, id: &str) -> Option<Unfinished> {
+        let entries = self.inner.entries.lock();
+        let record = &entries.get(id)?.record;
+        match record.state {
+            _ if !is_visible(caller, all, record) => None,
+            State::Queued => Some(Unfinished::Queued),
+            State::Running => Some(Unfinished::Running),
+            State::Succeeded | State::Failed | State::Cancelled => None,
+        }
     }
 
-    fn state(&self, caller: &Principal, id: &str) -> Option<State> {
-        let entries = self.inner.entries.lock();
-        let entry = entries.get(id).filter(|entry| is_visible(caller, &entry.record));
-        entry.map(|entry| entry.record.state)
+    /// Cancelled, it ends what runs as interrupted, and no more is taken.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.inner.stopping.clone()
     }
 
     /// Ends jobs that run, as interrupted.
@@ -387,28 +417,104 @@ impl Jobs {
     }
 }
 
-fn is_visible(caller: &Principal, record: &JobRecord) -> bool {
-    record.user_id == caller.user_id || caller.permissions.contains(SYSTEM_ADMIN)
+impl Inner {
+    fn place(&self, user_id: &str) -> ServiceResult<Place> {
+        let user = {
+            let mut users = self.users.lock();
+            users.retain(|_, user| user.strong_count() > 0);
+            let known = users.get(user_id).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let user = Arc::new(User {
+                    places: Arc::new(Semaphore::new(UNFINISHED_PER_USER_MAX)),
+                    running: Semaphore::new(RUNNING_PER_USER_MAX),
+                });
+                users.insert(user_id.to_owned(), Arc::downgrade(&user));
+                user
+            })
+        };
+        let taken = |places: &Arc<Semaphore>, whose: String| {
+            Arc::clone(places).try_acquire_owned().map_err(|_| {
+                let message =
+                    format!("{whose} have not ended, and no more are taken; try again when some have");
+                ServiceError::new(&UNAVAILABLE, message).with_retry_after_seconds(1)
+            })
+        };
+        Ok(Place {
+            _of_user: taken(&user.places, format!("{UNFINISHED_PER_USER_MAX} jobs of yours"))?,
+            _of_all: taken(&self.places, format!("{UNFINISHED_MAX} jobs"))?,
+            user,
+        })
+    }
+
+    /// Jobs that are kept no longer.
+    fn old(&self) -> Vec<String> {
+        let kept_from_us = self.clock.now_us() - KEPT_US;
+        let entries = self.entries.lock();
+        let ended = entries
+            .iter()
+            .filter_map(|(id, Entry { record, .. })| Some((id, record, record.finished_at_us?)));
+        let mut ended: Vec<_> = ended.collect();
+        // The latest first.
+        ended.sort_by_key(|(_, _, at)| std::cmp::Reverse(*at));
+        let mut kept: HashMap<&str, usize> = HashMap::new();
+        let mut old = Vec::new();
+        for (id, record, at) in ended {
+            let of_user = kept.entry(&record.user_id).or_default();
+            if at < kept_from_us || *of_user >= KEPT_PER_USER_MAX {
+                old.push(id.clone());
+            } else {
+                *of_user += 1;
+            }
+        }
+        old
+    }
+
+    fn remove(&self, ids: &[String]) -> Result<(), StoreError> {
+        let mut writes = Vec::new();
+        for id in ids {
+            for space in [SpaceId::JOBS, SpaceId::JOB_RESULTS] {
+                writes.extend(remove(&*self.store, space, id)?);
+            }
+        }
+        commit(&*self.store, writes)?;
+        let mut entries = self.entries.lock();
+        ids.iter().for_each(|id| drop(entries.remove(id)));
+        Ok(())
+    }
 }
 
-fn result_of<T: Serialize>(result: &T) -> Outcome {
-    let failed = |error: ServiceError| Outcome::Failed(Failure::from(&error));
-    match serde_json::to_value(result) {
-        Ok(value) => {
-            let size = value.to_string().len();
-            if size > RESULT_BYTES_MAX {
-                let message = format!(
-                    "the result has {size} bytes, a job's has {RESULT_BYTES_MAX} at most; ask for less"
-                );
-                return failed(ServiceError::new(&RESULT_TOO_LARGE, message));
-            }
-            Outcome::Succeeded(value)
+/// A job that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfinished {
+    Queued,
+    Running,
+}
+
+fn is_visible(caller: &Principal, all: Permissions, record: &JobRecord) -> bool {
+    record.user_id == caller.user_id || caller.permissions.contains(all)
+}
+
+/// The result as it is kept; it is known to be readable again.
+async fn kept_result<T: Serialize + Send + 'static>(result: T) -> ServiceResult<Vec<u8>> {
+    blocking(move || {
+        let unusable = |error: serde_json::Error| {
+            ServiceError::new(
+                &RESULT_TOO_LARGE,
+                format!("the result can't be kept as JSON: {error}"),
+            )
+        };
+        let bytes = serde_json::to_vec(&result).map_err(unusable)?;
+        let size = bytes.len();
+        if size > RESULT_BYTES_MAX {
+            let message =
+                format!("the result has {size} bytes, a job's has {RESULT_BYTES_MAX} at most; ask for less");
+            return Err(ServiceError::new(&RESULT_TOO_LARGE, message));
         }
-        Err(error) => failed(ServiceError::new(
-            &INTERNAL,
-            format!("the result has no JSON form: {error}"),
-        )),
-    }
+        // JSON may nest deeper than it is read.
+        serde_json::from_slice::<Json>(&bytes).map_err(unusable)?;
+        Ok(bytes)
+    })
+    .await
 }
 
 fn load(store: &dyn TableStore) -> Result<BTreeMap<String, JobRecord>, StoreError> {

@@ -15,7 +15,7 @@ mod service {
         ) -> ::rustydb_contract::ServiceResult<crate::types::AggregateGroups>;
         /// Load many rows in batches of a given size.
         ///
-        /// Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its progress tells how many rows that are. A column left out takes its default, or null.
+        /// Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before. Its progress counts the rows that were loaded or left out. A column left out takes its default, or null.
         async fn bulk_load_rows(
             &self,
             context: &::rustydb_contract::CallContext,
@@ -171,7 +171,7 @@ mod service {
         >;
         /// Watch the rows that match.
         ///
-        /// The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.
+        /// The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match, with 4 MiB of values at most, and no floating-point column is ordered by; polled otherwise.
         async fn query_changes(
             &self,
             context: &::rustydb_contract::CallContext,
@@ -285,7 +285,7 @@ mod table {
             ::rustydb_contract_core::access::DATABASE_WRITE,
         ),
         summary: "Load many rows in batches of a given size.",
-        description: "Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before, and its progress tells how many rows that are. A column left out takes its default, or null.",
+        description: "Each batch is a transaction of its own: a job that fails or is cancelled leaves the batches before. Its progress counts the rows that were loaded or left out. A column left out takes its default, or null.",
         input: &crate::desc::DATABASE_BULK_LOAD_ROWS_INPUT,
         output: Some(&::rustydb_contract_jobs::desc::JOB),
         result: Some(&crate::desc::BULK_LOAD_RESULT),

@@ -100,7 +100,7 @@ mod table {
                 ::rustydb_contract_core::access::DATABASE_READ,
             ),
             summary: "Watch the rows that match.",
-            description: "The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match and no floating-point column is ordered by; polled otherwise.",
+            description: "The first event is the present result. Commits that follow each other within 5 ms may be told as one, and a slow subscriber misses results that were overtaken, never the newest. The result is maintained while at most 1,000 rows match, with 4 MiB of values at most, and no floating-point column is ordered by; polled otherwise.",
             input: &crate::desc::DATABASE_QUERY_CHANGES_INPUT,
             output: Some(&crate::desc::QUERY_CHANGE),
             result: None,

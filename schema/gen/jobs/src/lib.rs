@@ -2,7 +2,7 @@
 
 //! Work that goes on after its call was answered.
 //!
-//! An operation of the kind job answers at once with a Job, which is kept durably: `jobs.get` tells how far it is and what it came to, also after the server was restarted. Four jobs run at a time and at most 100 wait. A job runs with the rights that its caller had when it was accepted. Callers see their own jobs; who has `system:admin` sees all. A job that ended is kept for seven days, and of more than 1,000 the newest.
+//! An operation of the kind job answers at once with a Job, which is kept durably: `jobs.get` tells how far it is and what it came to, also after the server was restarted. Four jobs run at a time, two of one user, and at most 100 have not ended, 25 of one user. A job runs with the rights that its caller had when it was accepted. Callers see their own jobs; who has `system:admin` sees all. A job that ended is kept for seven days, and of more than 1,000 of one user the latest.
 #[rustfmt::skip]
 pub mod desc;
 #[rustfmt::skip]

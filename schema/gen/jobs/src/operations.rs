@@ -9,7 +9,7 @@ mod service {
     pub trait JobsService: Send + Sync + 'static {
         /// Ask a running job to stop.
         ///
-        /// Answers when it has stopped. What the job had committed by then stays; what it had begun is undone. A job that ended before stays as it is.
+        /// Answers when it has stopped. What the job had committed by then stays; what it had begun is undone, unless it was being committed. A job that ended before stays as it is.
         async fn cancel(
             &self,
             context: &::rustydb_contract::CallContext,
@@ -35,7 +35,7 @@ mod service {
         ) -> ::rustydb_contract::ServiceResult<crate::types::Job>;
         /// Watch jobs go on.
         ///
-        /// Whatever the caller's unfinished jobs are at comes first, then every change of state, and progress at most twice a second. With `id` the subscription ends when the job does.
+        /// Whatever the caller's unfinished jobs are at comes first, then changes of state and progress, which is looked at twice a second. States that were overtaken may be missing, the last never. With `id` the subscription ends when the job does.
         async fn progress(
             &self,
             context: &::rustydb_contract::CallContext,
@@ -57,7 +57,7 @@ mod table {
         path: "/api/v1/jobs/{id}/cancel",
         permission: PermissionRule::Authenticated,
         summary: "Ask a running job to stop.",
-        description: "Answers when it has stopped. What the job had committed by then stays; what it had begun is undone. A job that ended before stays as it is.",
+        description: "Answers when it has stopped. What the job had committed by then stays; what it had begun is undone, unless it was being committed. A job that ended before stays as it is.",
         input: &crate::desc::JOBS_CANCEL_INPUT,
         output: Some(&crate::desc::JOB),
         result: None,

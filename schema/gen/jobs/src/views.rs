@@ -15,7 +15,7 @@ mod table {
             path: "/api/v1/sse/jobs/progress",
             permission: PermissionRule::Authenticated,
             summary: "Watch jobs go on.",
-            description: "Whatever the caller's unfinished jobs are at comes first, then every change of state, and progress at most twice a second. With `id` the subscription ends when the job does.",
+            description: "Whatever the caller's unfinished jobs are at comes first, then changes of state and progress, which is looked at twice a second. States that were overtaken may be missing, the last never. With `id` the subscription ends when the job does.",
             input: &crate::desc::JOBS_PROGRESS_INPUT,
             output: Some(&crate::desc::JOB_PROGRESSED),
             result: None,

@@ -1245,7 +1245,7 @@ pub static QUERY_SUBMIT_INPUT: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "timeout",
-                description: "Milliseconds after which the statement is given up; never when left out.",
+                description: "Milliseconds after which the statement is given up.",
                 ty: Ty::Integer {
                     width: IntegerWidth::UInt53,
                     minimum: 1,
@@ -1253,7 +1253,7 @@ pub static QUERY_SUBMIT_INPUT: TypeDesc = TypeDesc {
                 },
                 required: false,
                 nullable: false,
-                default: None,
+                default: Some("3600000"),
                 sensitive: false,
                 place: Some(RestPlace::Body),
                 deprecated: None,

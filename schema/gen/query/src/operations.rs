@@ -9,7 +9,7 @@ mod service {
     pub trait QueryService: Send + Sync + 'static {
         /// Stop a running query.
         ///
-        /// Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own statements; who has `system:admin` may cancel all.
+        /// Whoever waits for the statement is answered CANCELLED, and what it had begun is undone, unless it was being committed. Of the caller's own statements; who has `system:admin` may cancel all.
         async fn cancel(
             &self,
             context: &::rustydb_contract::CallContext,
@@ -95,7 +95,7 @@ mod table {
         path: "/api/v1/query/{query_id}/cancel",
         permission: PermissionRule::Authenticated,
         summary: "Stop a running query.",
-        description: "Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own statements; who has `system:admin` may cancel all.",
+        description: "Whoever waits for the statement is answered CANCELLED, and what it had begun is undone, unless it was being committed. Of the caller's own statements; who has `system:admin` may cancel all.",
         input: &crate::desc::QUERY_CANCEL_INPUT,
         output: None,
         result: None,

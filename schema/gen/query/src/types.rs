@@ -326,7 +326,9 @@ pub struct QuerySubmitInput {
     /// Values of `$1`, `$2` and so on.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub params: ::std::option::Option<::std::vec::Vec<::rustydb_contract::Json>>,
-    /// Milliseconds after which the statement is given up; never when left out.
+    /// Milliseconds after which the statement is given up.
+    ///
+    /// Default: `3600000`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub timeout: ::std::option::Option<u64>,
     /// Default: `"objects"`.

@@ -68,9 +68,10 @@ export const views = {
  * Work that goes on after its call was answered.
  *
  * An operation of the kind job answers at once with a Job, which is kept durably: `jobs.get` tells how far it is
- * and what it came to, also after the server was restarted. Four jobs run at a time and at most 100 wait. A job
- * runs with the rights that its caller had when it was accepted. Callers see their own jobs; who has
- * `system:admin` sees all. A job that ended is kept for seven days, and of more than 1,000 the newest.
+ * and what it came to, also after the server was restarted. Four jobs run at a time, two of one user, and at most
+ * 100 have not ended, 25 of one user. A job runs with the rights that its caller had when it was accepted.
+ * Callers see their own jobs; who has `system:admin` sees all. A job that ended is kept for seven days, and of
+ * more than 1,000 of one user the latest.
  */
 export class JobsOperations {
   readonly #caller: runtime.Caller;
@@ -82,8 +83,8 @@ export class JobsOperations {
   /**
    * Ask a running job to stop.
    *
-   * Answers when it has stopped. What the job had committed by then stays; what it had begun is undone. A job
-   * that ended before stays as it is.
+   * Answers when it has stopped. What the job had committed by then stays; what it had begun is undone, unless it
+   * was being committed. A job that ended before stays as it is.
    *
    * Permission: any valid credentials. `POST /api/v1/jobs/{id}/cancel`.
    *
@@ -145,8 +146,9 @@ export class JobsOperations {
   /**
    * Watch jobs go on.
    *
-   * Whatever the caller's unfinished jobs are at comes first, then every change of state, and progress at most
-   * twice a second. With `id` the subscription ends when the job does.
+   * Whatever the caller's unfinished jobs are at comes first, then changes of state and progress, which is looked
+   * at twice a second. States that were overtaken may be missing, the last never. With `id` the subscription ends
+   * when the job does.
    *
    * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
    * lost, which a GAP tells.

@@ -136,8 +136,8 @@ export class QueryOperations {
   /**
    * Stop a running query.
    *
-   * Whoever waits for the statement is answered CANCELLED, and what it had begun is undone. Of the caller's own
-   * statements; who has `system:admin` may cancel all.
+   * Whoever waits for the statement is answered CANCELLED, and what it had begun is undone, unless it was being
+   * committed. Of the caller's own statements; who has `system:admin` may cancel all.
    *
    * Permission: any valid credentials. `POST /api/v1/query/{query_id}/cancel`.
    *

@@ -317,9 +317,9 @@ export interface QuerySubmitInput {
    */
   params?: readonly wire.JsonValue[];
   /**
-   * Milliseconds after which the statement is given up; never when left out.
+   * Milliseconds after which the statement is given up.
    *
-   * 1 to 86400000.
+   * 1 to 86400000. Default `3600000`.
    */
   timeout?: number;
   /** Default `"objects"`. */

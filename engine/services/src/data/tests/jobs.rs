@@ -259,42 +259,89 @@ async fn a_statement_that_somebody_waits_for_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_run_a_hundred_wait_and_more_are_refused() {
+async fn four_run_two_of_a_user_and_others_wait_or_are_refused() {
     let world = World::new();
-    let mut jobs = Vec::new();
-    for _ in 0..104 {
-        jobs.push(submit(&world, "developer", ENDLESS).await);
-    }
-    let refused = world
-        .call("query.submit", &json!({"sql": ENDLESS}), "developer")
-        .await
-        .unwrap_err();
-    assert_eq!(refused.code(), "UNAVAILABLE");
-    for id in &jobs[..4] {
-        until(&world, id, "it runs", |job| job["state"] == "running").await;
-    }
-    let count = async |state: &str| {
+    let submitted = async |role: &str| world.call("query.submit", &json!({"sql": ENDLESS}), role).await;
+    let count = async |state: &str, role: &str| {
         let input = json!({"state": state, "limit": 1000});
-        world.must("jobs.list", input).await["jobs"]
+        world.call("jobs.list", &input, role).await.unwrap()["jobs"]
             .as_array()
             .unwrap()
             .len()
     };
-    assert_eq!((count("running").await, count("queued").await), (4, 100));
+    let mut jobs = Vec::new();
+    for _ in 0..25 {
+        jobs.push(
+            submitted("developer").await.unwrap()["id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
+    }
+    assert_eq!(submitted("developer").await.unwrap_err().code(), "UNAVAILABLE");
+    for id in &jobs[..2] {
+        until(&world, id, "it runs", |job| job["state"] == "running").await;
+    }
+    assert_eq!(
+        (
+            count("running", "developer").await,
+            count("queued", "developer").await
+        ),
+        (2, 23)
+    );
     let status = world
-        .must("query.get_status", json!({"query_id": jobs[103]}))
+        .must("query.get_status", json!({"query_id": jobs[24]}))
         .await;
     assert_eq!(status["current_operation"], "queued");
+    let watching = world
+        .call("query.get_status", &json!({"query_id": jobs[24]}), "monitor")
+        .await;
+    assert_eq!(watching.unwrap()["current_operation"], "queued");
+
+    // Another user is not held up by them.
+    let other = world
+        .call("query.submit", &json!({"sql": "SELECT 1 AS one"}), "analyst")
+        .await
+        .unwrap();
+    let done = world
+        .call("jobs.wait", &json!({"id": other["id"]}), "analyst")
+        .await
+        .unwrap();
+    assert_eq!(done["state"], "succeeded");
+
     // One that waits leaves its place without having run.
-    world.must("query.cancel", json!({"query_id": jobs[103]})).await;
-    let never = job(&world, &jobs[103]).await;
+    world.must("query.cancel", json!({"query_id": jobs[24]})).await;
+    let never = job(&world, &jobs[24]).await;
     assert_eq!(
         (&never["state"], never.get("started_at")),
         (&json!("cancelled"), None)
     );
-    submit(&world, "developer", "SELECT 1 AS one").await;
+    submitted("developer").await.unwrap();
     world.jobs.close().await;
-    assert_eq!((count("running").await, count("queued").await), (0, 0));
+    assert_eq!(
+        (count("running", "admin").await, count("queued", "admin").await),
+        (0, 0)
+    );
+}
+
+/// What was accepted first may end last: it is not what goes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_ends_is_kept_whatever_ended_before() {
+    let world = World::new();
+    let long = submit(&world, "developer", ENDLESS).await;
+    for _ in 0..1_001 {
+        let id = submit(&world, "developer", "SELECT 1 AS one").await;
+        world.must("jobs.wait", json!({"id": id})).await;
+        world.clock.advance_us(1_000);
+    }
+    world.clock.advance_us(1_000);
+    let stopped = world.must("jobs.cancel", json!({"id": long})).await;
+    assert_eq!(stopped["state"], "cancelled");
+    // The next to end has looked for old ones after it.
+    submit(&world, "analyst", "SELECT 1 AS one").await;
+    let last = submit(&world, "developer", "SELECT 1 AS one").await;
+    world.must("jobs.wait", json!({"id": last})).await;
+    assert_eq!(job(&world, &long).await["state"], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -459,6 +506,18 @@ async fn results_that_are_too_large_fail_the_job() {
         (&job["state"], &job["error"]["code"]),
         (&json!("failed"), &json!("RESULT_TOO_LARGE"))
     );
+
+    // JSON that nests as deep as it may: what is kept can be read again, or the job says so.
+    for depth in [100, 120, 125, 126, 127] {
+        let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let sql = format!("SELECT CAST('{deep}' AS json) AS deep");
+        let id = submit(&world, "developer", &sql).await;
+        let job = world.must("jobs.wait", json!({"id": id})).await;
+        assert!(
+            job["state"] == "succeeded" || job["error"].get("code").is_some(),
+            "{job}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -487,8 +546,8 @@ async fn records_have_the_documented_bytes() {
     let id = "018bcfe5-6800-7000-8000-000000000000";
     let bytes = concat!(
         r#"{"format":1,"record":{"operation":"query.submit","user_id":"u","username":"ada","state":"failed","#,
-        r#""count":{"done":3,"total":4},"error":{"code":"INVALID_QUERY","message":"no"},"created_at_us":1,"#,
-        r#""started_at_us":2,"finished_at_us":3}}"#
+        r#""count":{"done":3,"total":4},"error":{"code":"INVALID_QUERY","message":"no"},"created_at_us":1699999999999997,"#,
+        r#""started_at_us":1699999999999998,"finished_at_us":1699999999999999}}"#
     );
     let write = |value: &str| {
         let version = store
@@ -513,8 +572,8 @@ async fn records_have_the_documented_bytes() {
     let expected = json!({
         "id": id, "operation": "query.submit", "state": "failed", "progress": {"done": 3, "total": 4},
         "error": {"code": "INVALID_QUERY", "message": "no"}, "created_by": "ada",
-        "created_at": "1970-01-01T00:00:00.000001Z", "started_at": "1970-01-01T00:00:00.000002Z",
-        "finished_at": "1970-01-01T00:00:00.000003Z",
+        "created_at": "2023-11-14T22:13:19.999997Z", "started_at": "2023-11-14T22:13:19.999998Z",
+        "finished_at": "2023-11-14T22:13:19.999999Z",
     });
     assert_eq!(job(&world, id).await, expected);
 
@@ -522,7 +581,7 @@ async fn records_have_the_documented_bytes() {
     write(
         &bytes
             .replace("failed", "running")
-            .replace(r#","finished_at_us":3"#, ""),
+            .replace(r#","finished_at_us":1699999999999999"#, ""),
     );
     let _ = reopened(&store, &clock);
     let kept = store
@@ -537,7 +596,7 @@ async fn records_have_the_documented_bytes() {
             r#"{"code":"INVALID_QUERY","message":"no"}"#,
             r#"{"code":"INTERRUPTED","message":"the server stopped while the job ran; what it had committed stays"}"#,
         )
-        .replace(r#""finished_at_us":3"#, &format!(r#""finished_at_us":{}"#, clock.now_us()));
+        .replace(r#""finished_at_us":1699999999999999"#, &format!(r#""finished_at_us":{}"#, clock.now_us()));
     assert_eq!(kept, interrupted);
 
     for damaged in [

@@ -300,6 +300,63 @@ async fn live_sums_that_outgrow_their_type_end_as_the_sum_does() {
     assert_eq!(sum.next().await, Err(error.code().to_owned()));
 }
 
+/// On its way from one sum to the other there is one that no integer holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_sums_are_right_when_they_pass_what_can_be_added_up() {
+    let world = World::new();
+    world
+        .sql("CREATE TABLE t (id bigint PRIMARY KEY, n decimal(38,0))")
+        .await;
+    let large = "9".repeat(38);
+    world.sql(&format!("INSERT INTO t VALUES (1, {large})")).await;
+    let aggregates = json!([{"function": "SUM", "field": "n"}]);
+    let input = json!({"table": "t", "aggregates": aggregates, "where_clause": {"field": "id", "operator": "LT", "value": 9}});
+    let mut sum = follow::<AggregateChanges>(&world, input).await;
+    assert_eq!(sum.last["results"][0]["value"], large);
+    let begun = world.must("transactions.begin", json!({})).await;
+    let step = async |sql: String| {
+        let input = json!({"sql": sql, "transaction_id": begun["transaction_id"]});
+        world.must("sql.execute_query", input).await;
+    };
+    step(format!("INSERT INTO t VALUES (2, {large})")).await;
+    step("DELETE FROM t WHERE id = 1".to_owned()).await;
+    step("INSERT INTO t VALUES (3, -1)".to_owned()).await;
+    world
+        .must("transactions.commit", json!({"id": begun["transaction_id"]}))
+        .await;
+    sum.hear().await;
+    assert_eq!(sum.last["results"][0]["value"], format!("{}8", "9".repeat(37)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn live_results_of_many_bytes_are_polled() {
+    let world = World::new();
+    world
+        .sql("CREATE TABLE t (id bigint PRIMARY KEY, much text)")
+        .await;
+    let input = json!({"table": "t", "limit": 1, "poll_interval_seconds": 1});
+    let mut follower = follow::<QueryChanges>(&world, input).await;
+    let told = |told: &Value| json!([told["total_count"], told["mode"]]);
+    let much = "x".repeat(1 << 20);
+    for (id, mode) in [
+        (1, "maintained"),
+        (2, "maintained"),
+        (3, "maintained"),
+        (4, "polled"),
+        (5, "polled"),
+    ] {
+        world
+            .must(
+                "database.insert_rows",
+                json!({"name": "t", "rows": [{"id": id, "much": much}]}),
+            )
+            .await;
+        follower.until("a row more", &json!([id, mode]), told).await;
+    }
+    world.sql("DELETE FROM t WHERE id > 1").await;
+    follower.until("fewer", &json!([1, "maintained"]), told).await;
+}
+
 /// A store that counts the ranges read of it.
 struct Counting {
     store: MemStore,

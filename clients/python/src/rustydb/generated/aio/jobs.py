@@ -23,9 +23,10 @@ class Jobs:
 
     An operation of the kind job answers at once with a Job, which is kept durably: `jobs.get`
     tells how far it is and what it came to, also after the server was restarted. Four jobs run
-    at a time and at most 100 wait. A job runs with the rights that its caller had when it was
-    accepted. Callers see their own jobs; who has `system:admin` sees all. A job that ended is
-    kept for seven days, and of more than 1,000 the newest.
+    at a time, two of one user, and at most 100 have not ended, 25 of one user. A job runs with
+    the rights that its caller had when it was accepted. Callers see their own jobs; who has
+    `system:admin` sees all. A job that ended is kept for seven days, and of more than 1,000 of
+    one user the latest.
     """
 
     __slots__ = ("_caller",)
@@ -41,7 +42,7 @@ class Jobs:
         """Ask a running job to stop.
 
         Answers when it has stopped. What the job had committed by then stays; what it had begun
-        is undone. A job that ended before stays as it is.
+        is undone, unless it was being committed. A job that ended before stays as it is.
 
         Needs credentials.
 
@@ -156,8 +157,9 @@ class Jobs:
     ) -> _AsyncSubscription[_types.JobProgressed]:
         """Watch jobs go on.
 
-        Whatever the caller's unfinished jobs are at comes first, then every change of state, and
-        progress at most twice a second. With `id` the subscription ends when the job does.
+        Whatever the caller's unfinished jobs are at comes first, then changes of state and
+        progress, which is looked at twice a second. States that were overtaken may be missing,
+        the last never. With `id` the subscription ends when the job does.
 
         What is lost, as after a lost connection, is told by a control item of kind GAP.
 

@@ -32,8 +32,9 @@ class Query:
     ) -> None:
         """Stop a running query.
 
-        Whoever waits for the statement is answered CANCELLED, and what it had begun is undone.
-        Of the caller's own statements; who has `system:admin` may cancel all.
+        Whoever waits for the statement is answered CANCELLED, and what it had begun is undone,
+        unless it was being committed. Of the caller's own statements; who has `system:admin` may
+        cancel all.
 
         Needs credentials.
 
@@ -149,7 +150,8 @@ class Query:
 
         :param sql: One statement.
         :param params: Values of `$1`, `$2` and so on.
-        :param timeout: Milliseconds after which the statement is given up; never when left out.
+        :param timeout: Milliseconds after which the statement is given up. Left out, it is
+            `3600000`.
         :param format: Left out, it is `"objects"`.
         :param limit: Keep at most so many rows, and say whether there are more. Left out, it is
             `10000`.

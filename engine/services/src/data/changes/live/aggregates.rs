@@ -90,15 +90,8 @@ impl Question for Aggregates {
     fn take(&self, kept: &mut Vec<KeptValue>, changed: &Changed) -> ServiceResult<bool> {
         let before = changed.before.as_ref().filter(|_| changed.matched_before);
         let after = changed.after.as_ref().filter(|_| changed.matched_after);
-        for value in kept {
-            if let Some((_, row)) = before {
-                value.add(row, -1);
-            }
-            if let Some((_, row)) = after {
-                value.add(row, 1);
-            }
-        }
-        Ok(true)
+        let mut adds = |row: &Values, times: i64| kept.iter_mut().all(|value| value.add(row, times));
+        Ok(before.is_none_or(|(_, row)| adds(row, -1)) && after.is_none_or(|(_, row)| adds(row, 1)))
     }
 
     fn event(&self, kept: &Vec<KeptValue>) -> Option<AggregateChange> {
@@ -166,7 +159,8 @@ impl KeptValue {
         Ok(())
     }
 
-    fn add(&mut self, row: &Values, times: i64) {
+    /// `false` when a sum is out of range on its way.
+    fn add(&mut self, row: &Values, times: i64) -> bool {
         match self {
             KeptValue::Count { column, count } => {
                 let is_counted =
@@ -177,13 +171,16 @@ impl KeptValue {
             }
             KeptValue::Sum(sum) => {
                 if let Some(amount) = row.get(sum.column).and_then(amount) {
+                    let added = amount
+                        .checked_mul(i128::from(times))
+                        .and_then(|amount| sum.sum.checked_add(amount));
+                    let Some(added) = added else { return false };
+                    sum.sum = added;
                     sum.count += times;
-                    // Both are far from the ends of their range: a value has 38 digits at most, and a sum is told
-                    // no longer once it has more than its type.
-                    sum.sum = sum.sum.saturating_add(amount.saturating_mul(i128::from(times)));
                 }
             }
         }
+        true
     }
 
     /// `None` when a sum has more digits than its type.

@@ -19,8 +19,8 @@ use rustydb_contract::{CallContext, ServiceResult, Timestamp, async_trait};
 use rustydb_sql::rows::RowFilter;
 use rustydb_store::error::StoreError;
 use rustydb_store::feed::{Change, Commit, FeedReader};
-use rustydb_store::tables::TxnReader;
-use rustydb_store::types::TableDef;
+use rustydb_store::tables::{TableError, TxnReader};
+use rustydb_store::types::{ObjectId, TableDef};
 use tokio::time::{Sleep, sleep};
 
 use super::failed;
@@ -31,6 +31,9 @@ use crate::data::errors::{declared, table_error};
 
 /// Commits that follow within this time of the first that is not told yet are told together with it.
 const GATHER: Duration = Duration::from_millis(5);
+
+/// Changes of a commit that are looked at before others on the thread have their turn.
+const CHANGES_AT_ONCE: usize = 256;
 
 /// What is asked of a table.
 #[async_trait]
@@ -70,6 +73,8 @@ struct Live<Q: Question> {
     engine: DataEngine,
     database: String,
     table: String,
+    /// Another table of the same name is another one.
+    table_id: ObjectId,
     question: Q,
     pace: Pace,
     watch: RowWatch,
@@ -106,6 +111,7 @@ async fn live<Q: Question>(
         engine: engine.clone(),
         database,
         table: name,
+        table_id: now.table.id,
         question,
         watch,
         reader: now.reader,
@@ -188,7 +194,7 @@ impl<Q: Question> Live<Q> {
                 commit = self.reader.next() => commit,
             };
             match commit {
-                Ok(commit) => self.take(&commit)?,
+                Ok(commit) => self.take(&commit).await?,
                 // It is told by what is there now instead.
                 Err(StoreError::LogTrimmed { .. }) => {
                     self.kept = None;
@@ -204,10 +210,15 @@ impl<Q: Question> Live<Q> {
         self.gather.get_or_insert_with(|| Box::pin(sleep(GATHER)));
     }
 
-    fn take(&mut self, commit: &Commit) -> ServiceResult<()> {
-        for (_, change) in &commit.changes {
+    async fn take(&mut self, commit: &Commit) -> ServiceResult<()> {
+        for (at, (_, change)) in commit.changes.iter().enumerate() {
+            if at % CHANGES_AT_ONCE == CHANGES_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
             self.watch.still_there(change)?;
             match change {
+                // It is to be read again anyway.
+                Change::Row(_) if self.kept.is_none() && self.gather.is_some() => {}
                 Change::Row(row) => {
                     let Some(changed) = self.watch.changed(row)? else {
                         continue;
@@ -236,6 +247,12 @@ impl<Q: Question> Live<Q> {
             Some(event) => event,
             None => {
                 let now = read(&self.engine, &self.database, &self.table, &self.question).await?;
+                if now.table.id != self.table_id {
+                    return Err(table_error(TableError::TableNotFound {
+                        database: self.database.clone(),
+                        name: self.table.clone(),
+                    }));
+                }
                 self.reader = now.reader;
                 self.kept = now.kept;
                 self.is_polled = self.kept.is_none();

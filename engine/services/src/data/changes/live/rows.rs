@@ -19,6 +19,8 @@ use crate::data::values::{column_index, row_key, shown};
 
 /// Most rows that are kept of a result.
 const KEPT_ROWS_MAX: usize = 1_000;
+/// Most bytes of values that are kept of a result.
+const KEPT_BYTES_MAX: usize = 4 << 20;
 
 pub(super) struct MatchingRows {
     pub(super) filter: Option<RowFilter>,
@@ -33,6 +35,8 @@ pub(super) struct KeptRows {
     /// Place of each column of the order, and whether it descends.
     order: Vec<(usize, bool)>,
     rows: BTreeMap<Place, Row>,
+    /// Of the values of all rows.
+    bytes: usize,
 }
 
 /// Sorts as the row does: bytes of the order's columns, then the key.
@@ -67,15 +71,11 @@ impl Question for MatchingRows {
             for id in &page.ids {
                 let key = row_key(table, id)?;
                 if let Some(values) = reader.get(table, &key).map_err(table_error)? {
-                    let row = shown(table, &key, &values)?;
-                    kept.rows.insert(kept.place(&key, &values), row);
+                    kept.put(table, &key, &values)?;
                 }
             }
         }
-        if page.next.is_some() {
-            kept = None;
-        }
-        if let Some(kept) = kept {
+        if let Some(kept) = kept.filter(|kept| page.next.is_none() && kept.fits()) {
             return Ok((self.told(&kept), Some(kept)));
         }
         let counted = sql.count_rows(reader, &ctx, table, self.filter.as_ref()).await;
@@ -96,13 +96,12 @@ impl Question for MatchingRows {
 
     fn take(&self, kept: &mut KeptRows, changed: &Changed) -> ServiceResult<bool> {
         if let Some((key, values)) = changed.before.as_ref().filter(|_| changed.matched_before) {
-            kept.rows.remove(&kept.place(key, values));
+            kept.remove(key, values);
         }
         if let Some((key, values)) = changed.after.as_ref().filter(|_| changed.matched_after) {
-            let row = shown(&changed.table, key, values)?;
-            kept.rows.insert(kept.place(key, values), row);
+            kept.put(&changed.table, key, values)?;
         }
-        Ok(kept.rows.len() <= KEPT_ROWS_MAX)
+        Ok(kept.fits())
     }
 
     fn event(&self, kept: &KeptRows) -> Option<QueryChange> {
@@ -136,6 +135,7 @@ impl MatchingRows {
             table: Arc::clone(table),
             order,
             rows: BTreeMap::new(),
+            bytes: 0,
         }))
     }
 
@@ -150,6 +150,24 @@ impl MatchingRows {
 }
 
 impl KeptRows {
+    fn put(&mut self, table: &TableDef, key: &RowKey, values: &Values) -> ServiceResult<()> {
+        let row = shown(table, key, values)?;
+        if self.rows.insert(self.place(key, values), row).is_none() {
+            self.bytes += bytes_of(values);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &RowKey, values: &Values) {
+        if self.rows.remove(&self.place(key, values)).is_some() {
+            self.bytes = self.bytes.saturating_sub(bytes_of(values));
+        }
+    }
+
+    fn fits(&self) -> bool {
+        self.rows.len() <= KEPT_ROWS_MAX && self.bytes <= KEPT_BYTES_MAX
+    }
+
     /// NULLs come last ascending and first descending.
     fn place(&self, key: &RowKey, values: &Values) -> Place {
         let mut bytes = Vec::new();
@@ -168,4 +186,13 @@ impl KeptRows {
         }
         (bytes, key.clone())
     }
+}
+
+fn bytes_of(values: &Values) -> usize {
+    let bytes = |value: &Datum| match value {
+        Datum::Text(text) | Datum::Json(text) => text.len(),
+        Datum::Bytea(bytes) => bytes.len(),
+        _ => size_of::<Datum>(),
+    };
+    values.iter().map(bytes).sum()
 }
