@@ -31,7 +31,13 @@ const ROWS_MAX: u64 = 100;
 /// Events after which a subscriber is cut at the latest.
 const CUT_MAX: usize = 5_000;
 
-const TRANSPORTS: &[Transport] = &[Transport::Rpc, Transport::Raw, Transport::Sse, Transport::Graphql];
+const TRANSPORTS: &[Transport] = &[
+    Transport::Rpc,
+    Transport::Raw,
+    Transport::Sse,
+    Transport::Graphql,
+    Transport::Multipart,
+];
 
 /// Rows of each transaction, by its number.
 type Transactions = BTreeMap<u64, u64>;
