@@ -8,6 +8,7 @@ pub mod admin;
 pub mod auth;
 pub mod data;
 mod engine;
+mod framed;
 pub mod health;
 pub mod identity;
 pub mod jobs;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rustydb_store::seam::CommitSeq;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::secret::Digest;
+use crate::framed;
 
 /// Version of all that docs/format/identity.md describes.
 const RECORD_FORMAT: u32 = 1;
@@ -75,29 +75,11 @@ pub(crate) type User = Arc<Stored<UserRecord>>;
 pub(crate) type ApiKey = Arc<Stored<ApiKeyRecord>>;
 pub(crate) type Session = Arc<Stored<SessionRecord>>;
 
-#[derive(Serialize, Deserialize)]
-struct Framed<T> {
-    format: u32,
-    record: T,
-}
-
 pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
-    serde_json::to_vec(&Framed {
-        format: RECORD_FORMAT,
-        record,
-    })
-    .expect("a record has no map with other keys than text")
+    framed::encode(RECORD_FORMAT, record)
 }
 
 /// The record, or what is wrong with the bytes, without repeating them.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let place = |error: serde_json::Error| format!("it is damaged at byte {}", error.column());
-    let framed: Framed<Value> = serde_json::from_slice(bytes).map_err(place)?;
-    if framed.format != RECORD_FORMAT {
-        return Err(format!(
-            "it has format {}, this binary reads {RECORD_FORMAT}",
-            framed.format
-        ));
-    }
-    serde_json::from_value(framed.record).map_err(|_| "its fields are not those of its format".to_owned())
+    framed::decode(RECORD_FORMAT, bytes)
 }

@@ -1,8 +1,9 @@
 //! Work that goes on after its call was answered.
 //!
 //! [`Jobs::accept`] makes a job durable before its caller learns of it, and runs its work on a task of its own. What the
-//! work comes to is durable before anybody is told that the job ended, unless the store takes no writes any more. A job that did not come to its end, because the
-//! server stopped or was killed, has failed as interrupted when the server is there again; what it had committed stays.
+//! work comes to is durable before anybody is told that the job ended, unless the store takes no writes any more. A job
+//! that did not come to its end, because the server stopped or was killed, has failed as interrupted when the server is
+//! there again; what it had committed stays.
 //!
 //! ```text
 //! queued ----> running ----> succeeded | failed

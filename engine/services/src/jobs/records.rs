@@ -5,6 +5,7 @@ use rustydb_contract_jobs::{Job, JobError, JobProgress, JobState};
 use serde::{Deserialize, Serialize};
 
 use super::meter::Count;
+use crate::framed;
 
 /// Version of all that docs/format/jobs.md describes.
 const RECORD_FORMAT: u32 = 1;
@@ -117,28 +118,11 @@ impl Count {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Framed<T> {
-    format: u32,
-    record: T,
-}
-
 pub(super) fn encode(record: &JobRecord) -> Vec<u8> {
-    let framed = Framed {
-        format: RECORD_FORMAT,
-        record,
-    };
-    serde_json::to_vec(&framed).expect("a record has no map with other keys than text")
+    framed::encode(RECORD_FORMAT, record)
 }
 
 /// The record, or what is wrong with the bytes.
 pub(super) fn decode(bytes: &[u8]) -> Result<JobRecord, String> {
-    let framed: Framed<Json> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if framed.format != RECORD_FORMAT {
-        let found = framed.format;
-        return Err(format!(
-            "it has format {found}, this binary reads {RECORD_FORMAT}"
-        ));
-    }
-    serde_json::from_value(framed.record).map_err(|error| error.to_string())
+    framed::decode(RECORD_FORMAT, bytes)
 }
