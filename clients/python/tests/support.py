@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -225,7 +226,9 @@ class Server:
                 self.wfile.flush()
                 for part in parts:
                     if part is HELD:
-                        self.rfile.read(1)
+                        # One that is closed with bytes unread is reset, which is leaving as well.
+                        with suppress(ConnectionResetError):
+                            self.rfile.read(1)
                         server.left.release()
                         return
                     self.send_now(b"%x\r\n%b\r\n" % (len(part), part))
