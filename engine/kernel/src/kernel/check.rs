@@ -1,0 +1,206 @@
+//! Whether a whole store keeps its rules: every page in use is what it should be and somebody's, once.
+
+use std::collections::HashSet;
+
+use super::commit::Space;
+use super::{DIRECTORY, GRAVEYARD, Inner, Kernel, upkeep};
+use crate::error::{KernelError, Result};
+use crate::group::work::copy_of;
+use crate::ids::{PageId, TablespaceId, Ts};
+use crate::page::header::{self, PageKind};
+use crate::page::{PageBuf, bitmap};
+use crate::tree::Tree;
+use crate::tree::read::Scan;
+use crate::tree::verify::{self, Shape};
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Space whose tree it is in; none of the store's own.
+    pub space: Option<u64>,
+    pub what: String,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+    /// Spaces that were walked.
+    pub spaces: u64,
+    /// Pages of the main tablespace that its maps say are in use.
+    pub pages_in_use: u64,
+    /// Versions of all keys.
+    pub versions: u64,
+}
+
+impl Kernel {
+    /// Reads every page in use and walks every tree. Commits wait meanwhile.
+    pub fn check(&self) -> Result<Report> {
+        let _committer = self.inner.committer.lock();
+        let mut check = Check {
+            inner: &self.inner,
+            report: Report::default(),
+            claimed: HashSet::new(),
+        };
+        check.trees()?;
+        check.header();
+        check.maps()?;
+        Ok(check.report)
+    }
+
+    /// Walks the tree of a space; `None` when it has none. Commits wait meanwhile.
+    pub fn check_space(&self, space: u64) -> Result<Option<Shape>> {
+        let _committer = self.inner.committer.lock();
+        let Some((tree, _)) = self.inner.trees.read().get(&space).copied() else {
+            return Ok(None);
+        };
+        verify::walk(&self.inner.pool, tree, &mut |_| {}).map(Some)
+    }
+}
+
+struct Check<'c> {
+    inner: &'c Inner,
+    report: Report,
+    /// Pages that belong to something.
+    claimed: HashSet<PageId>,
+}
+
+impl Check<'_> {
+    fn find(&mut self, space: Option<u64>, what: impl ToString) {
+        let what = what.to_string();
+        self.report.findings.push(Finding { space, what });
+    }
+
+    fn trees(&mut self) -> Result<()> {
+        let pool = &self.inner.pool;
+        for tree in [DIRECTORY, GRAVEYARD] {
+            self.tree(None, tree)?;
+        }
+        let mut scan = Scan::new(pool, DIRECTORY, Ts::MAX, &[], None);
+        while let Some((key, version)) = scan.next_entry()? {
+            let Ok(space) = key.as_slice().try_into().map(u64::from_be_bytes) else {
+                self.find(None, "a key of the directory is no space");
+                continue;
+            };
+            let found = Space::parse(&version.value)?;
+            self.report.spaces += 1;
+            self.tree(Some(space), found.tree(space))?;
+            self.stats(space, found)?;
+        }
+        let mut scan = Scan::new(pool, GRAVEYARD, Ts::MAX, &[], None);
+        while let Some((key, version)) = scan.next_entry()? {
+            let (tree, _) = upkeep::grave(&key, &version.value)?;
+            let mut pages = Vec::new();
+            if let Err(error) = verify::pages_of(pool, tree, &mut |page| pages.push(page)) {
+                self.find(None, error);
+            }
+            self.claim(None, &pages);
+        }
+        Ok(())
+    }
+
+    fn tree(&mut self, space: Option<u64>, tree: Tree) -> Result<()> {
+        let mut pages = Vec::new();
+        match verify::walk(&self.inner.pool, tree, &mut |page| pages.push(page)) {
+            Ok(shape) => self.report.versions += shape.versions,
+            Err(error @ (KernelError::Io { .. } | KernelError::Poisoned { .. })) => return Err(error),
+            Err(error) => self.find(space, error),
+        }
+        self.claim(space, &pages);
+        Ok(())
+    }
+
+    fn claim(&mut self, space: Option<u64>, pages: &[PageId]) {
+        for page in pages {
+            if !self.claimed.insert(*page) {
+                self.find(space, format!("page {page} belongs to two trees"));
+            }
+        }
+    }
+
+    /// Whether the statistics are those of what is there.
+    fn stats(&mut self, space: u64, found: Space) -> Result<()> {
+        let mut scan = Scan::new(&self.inner.pool, found.tree(space), Ts::MAX, &[], None);
+        let (mut entries, mut bytes) = (0, 0);
+        loop {
+            match scan.next_entry() {
+                Ok(Some((key, version))) => {
+                    entries += 1;
+                    bytes += (key.len() + version.value.len()) as u64;
+                }
+                Ok(None) => break,
+                // The walk has told of it.
+                Err(KernelError::CorruptPage { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        if (entries, bytes) != (found.stats.entries, found.stats.bytes) {
+            self.find(
+                Some(space),
+                format!(
+                    "it has {entries} entries of {bytes} bytes, and its statistics say {} of {}",
+                    found.stats.entries, found.stats.bytes
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether page 0 is what it should be. That it counts more pages than the files hold is what a crash may leave.
+    fn header(&mut self) {
+        let first = PageId::new(TablespaceId::MAIN, 0);
+        match copy_of(&self.inner.pool, first) {
+            Ok(page) if header::kind(&page[..]) == Some(PageKind::SpaceHeader) => {}
+            Ok(_) => self.find(None, format!("page {first} is no header of a tablespace")),
+            Err(error) => self.find(None, error),
+        }
+    }
+
+    /// Whether the maps say of exactly the claimed pages that they are in use.
+    fn maps(&mut self) -> Result<()> {
+        let pages = self.inner.files.pages(TablespaceId::MAIN)?;
+        self.claimed.insert(PageId::new(TablespaceId::MAIN, 0));
+        let mut map = PageBuf::zeroed();
+        for number in 0..pages {
+            let (map_page, bit) = bitmap::place(number);
+            if bit == 0 {
+                let id = PageId::new(TablespaceId::MAIN, map_page);
+                if map_page >= pages {
+                    break;
+                }
+                match self.inner.pool.copy(id, &mut map) {
+                    Ok(()) => {}
+                    // An extent that a crash left before anything in it was used.
+                    Err(KernelError::CorruptPage {
+                        what: "never written",
+                        ..
+                    }) if number > 0 => break,
+                    Err(error) => {
+                        self.find(None, error);
+                        return Ok(());
+                    }
+                }
+                self.claimed.insert(id);
+            }
+            let id = PageId::new(TablespaceId::MAIN, number);
+            let in_use = bitmap::get(&map, bit).map_err(|_| KernelError::misshapen(id, "free-space map"))?;
+            self.report.pages_in_use += u64::from(in_use);
+            match (in_use, self.claimed.contains(&id)) {
+                (true, false) => {
+                    let page = copy_of(&self.inner.pool, id);
+                    let kind = page.map_or_else(
+                        |error| error.to_string(),
+                        |page| format!("{:?}", header::kind(&page[..])),
+                    );
+                    self.find(
+                        None,
+                        format!("page {id} is in use and belongs to nothing: {kind}"),
+                    );
+                }
+                (false, true) => self.find(None, format!("page {id} belongs to a tree and is not in use")),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

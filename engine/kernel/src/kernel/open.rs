@@ -1,0 +1,443 @@
+//! Making a store, and recovering one.
+//!
+//! Recovery reads the log from the last checkpoint's redo point and makes every change again that a page has not had yet:
+//! a page knows the group that last changed it. The first change of a page behind the redo point is the whole page, so
+//! that it does not matter what a crash left of it. There is nothing to undo: what was not durable is in no page. A
+//! crash during recovery is only another crash, because recovery changes nothing that it reads its decisions from.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+
+use rustydb_runtime::disk::{Disk, DiskFile, OpenMode};
+use rustydb_runtime::{Clock, Rng};
+
+use super::changes::{Changes, LogTotals, Trim};
+use super::commit::Space;
+use super::control::{Control, ControlFile};
+use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Published, log};
+use crate::error::{KernelError, Result};
+use crate::group::{Allocator, Group};
+use crate::ids::{Lsn, PageId, TablespaceId, Ts};
+use crate::page::{PageBuf, header, redo};
+use crate::planted::planted;
+use crate::pool::{LogGate, Pool};
+use crate::space::{PageFiles, PageFilesOptions};
+use crate::sync::atomic::AtomicBool;
+use crate::sync::{Arc, Mutex, RwLock};
+use crate::tree::read::Scan;
+use crate::wal::{self, Wal, WalOptions, WalPosition, WalSetup};
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct KernelOptions {
+    /// Memory of the buffer pool, in bytes.
+    pub pool_bytes: u64,
+    pub wal: WalOptions,
+    pub files: PageFilesOptions,
+    /// A checkpoint is due once the log has grown by so many bytes since the last.
+    pub checkpoint_bytes: u64,
+    /// Whether a thread of the store's own takes checkpoints, writes dirty pages and takes room back. Without it,
+    /// that is the caller's ([`super::Kernel::step`]).
+    pub background: bool,
+}
+
+impl Default for KernelOptions {
+    fn default() -> Self {
+        KernelOptions {
+            pool_bytes: 256 << 20,
+            wal: WalOptions::default(),
+            files: PageFilesOptions::default(),
+            checkpoint_bytes: 256 << 20,
+            background: true,
+        }
+    }
+}
+
+impl KernelOptions {
+    /// Frames of the buffer pool.
+    pub(super) fn pool_frames(&self) -> usize {
+        usize::try_from(self.pool_bytes / crate::page::PAGE_BYTES as u64).unwrap_or(usize::MAX)
+    }
+}
+
+/// Frames of a pool until the store's own thread has made it larger: 16 MiB.
+const FRAMES_AT_START: usize = 2048;
+/// Name of the control file.
+const CONTROL: &str = "control";
+/// Name of the file that is locked while the store is open.
+const LOCK: &str = "lock";
+/// Ending of the control file of a store that is being made.
+const UNFINISHED: &str = ".new";
+
+/// The log as the pool sees it, which is made before the log is.
+struct Gate {
+    wal: RwLock<Option<Wal>>,
+}
+
+impl LogGate for Gate {
+    fn durable(&self) -> Lsn {
+        // What recovery reads is durable.
+        self.wal.read().as_ref().map_or(Lsn(u64::MAX), Wal::durable)
+    }
+
+    fn sync_to(&self, end: Lsn) -> Result<()> {
+        match self.wal.read().clone() {
+            None => Ok(()),
+            Some(wal) => wal.sync_to(end),
+        }
+    }
+}
+
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    folder: &str,
+    clock: Arc<dyn Clock>,
+    rng: &dyn Rng,
+    options: KernelOptions,
+) -> Result<(Inner, Arc<dyn DiskFile>)> {
+    disk.create_folder(folder)
+        .map_err(|error| KernelError::io(format!("making {folder}"), &error))?;
+    let lock = lock(&*disk, folder)?;
+    let listed = disk
+        .list(folder)
+        .map_err(|error| KernelError::io(format!("listing {folder}"), &error))?;
+    if listed.iter().any(|entry| entry.name == CONTROL) {
+        return Ok((recover(disk, folder, clock, options)?, lock));
+    }
+    Ok((create(disk, folder, clock, rng, options)?, lock))
+}
+
+/// Keeps other processes out for as long as the file is open.
+fn lock(disk: &dyn Disk, folder: &str) -> Result<Arc<dyn DiskFile>> {
+    let path = format!("{folder}/{LOCK}");
+    let failed = |error: io::Error| KernelError::io(format!("locking {path}"), &error);
+    let file = match disk.open(&path, OpenMode::New) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&path, OpenMode::Existing),
+        made => made,
+    };
+    let file = file.map_err(failed)?;
+    file.lock().map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => KernelError::Io {
+            what: path.clone(),
+            reason: "another process has the store open; stop it, or choose another data directory"
+                .to_owned(),
+        },
+        _ => failed(error),
+    })?;
+    Ok(file)
+}
+
+fn setup(
+    disk: &Arc<dyn Disk>,
+    folder: &str,
+    clock: &Arc<dyn Clock>,
+    epoch: u64,
+    options: &KernelOptions,
+) -> WalSetup {
+    WalSetup {
+        disk: Arc::clone(disk),
+        clock: Arc::clone(clock),
+        folder: format!("{folder}/wal"),
+        epoch,
+        options: options.wal,
+        events: None,
+    }
+}
+
+fn page_files(
+    disk: &Arc<dyn Disk>,
+    folder: &str,
+    clock: &Arc<dyn Clock>,
+    options: &KernelOptions,
+) -> Result<Arc<PageFiles>> {
+    let folder = format!("{folder}/tablespaces");
+    PageFiles::open(Arc::clone(disk), &folder, Arc::clone(clock), options.files).map(Arc::new)
+}
+
+fn pool(files: &Arc<PageFiles>, options: &KernelOptions) -> (Pool, Arc<Gate>) {
+    let gate = Arc::new(Gate {
+        wal: RwLock::new(None),
+    });
+    let frames = options.pool_frames();
+    // Memory that is touched for the first time is slow to have: a store with a thread of its own opens with a part.
+    let begun = if options.background {
+        frames.min(FRAMES_AT_START)
+    } else {
+        frames
+    };
+    let pool = Pool::new(begun, files.clone(), gate.clone());
+    (pool, gate)
+}
+
+/// Makes a store. Only the control file's name, which is made last, makes the folder a store: what a crash leaves before
+/// is removed.
+fn create(
+    disk: Arc<dyn Disk>,
+    folder: &str,
+    clock: Arc<dyn Clock>,
+    rng: &dyn Rng,
+    options: KernelOptions,
+) -> Result<Inner> {
+    remove_all(&*disk, folder)?;
+    let mut epoch = [0; 8];
+    rng.fill(&mut epoch);
+    let epoch = u64::from_le_bytes(epoch);
+    let wal = Wal::create(setup(&disk, folder, &clock, epoch, &options), Ts(0))?;
+    let files = page_files(&disk, folder, &clock, &options)?;
+    files.create_tablespace(TablespaceId::MAIN)?;
+    let (pool, gate) = pool(&files, &options);
+    *gate.wal.write() = Some(wal.clone());
+    let control = Control {
+        sequence: 1,
+        epoch,
+        redo: wal.position(),
+        totals: LogTotals::default(),
+        trimmed: Trim::default(),
+        checkpoint_at_us: clock.now_us(),
+        created_at_us: clock.now_us(),
+    };
+    let path = format!("{folder}/{CONTROL}");
+    let unfinished = format!("{path}{UNFINISHED}");
+    let file = ControlFile::create(&*disk, unfinished.clone(), control)?;
+    let inner = assemble(options, clock, pool, files, wal, file, control);
+    {
+        let mut committer = inner.committer.lock();
+        let mut group = Group::new(&inner.pool, &inner, Lsn(0), Ts(0), Ts(0), HashMap::new());
+        group.format_tablespace(TablespaceId::MAIN, 0, u32::MAX)?;
+        for tree in [DIRECTORY, GRAVEYARD] {
+            let root = group.allocate(TablespaceId::MAIN)?;
+            assert_eq!(root, tree.root, "a new tablespace gives its pages out in order");
+            group.create_tree(tree)?;
+        }
+        let body = system_body(&inner, &committer);
+        let published = *inner.published.read();
+        inner.install(&mut committer, group, body, published)?;
+    }
+    inner.checkpoint()?;
+    let named = disk
+        .rename(&unfinished, &path)
+        .and_then(|()| disk.sync_folder(folder));
+    named.map_err(|error| KernelError::io(format!("naming {path}"), &error))?;
+    Ok(inner)
+}
+
+/// The first part of the body of a group that is no commit.
+pub(super) fn system_body(inner: &Inner, committer: &Committer) -> Vec<u8> {
+    let mut body = Vec::new();
+    super::changes::encode(inner.clock.now_us(), committer.totals, None, &[], &mut body);
+    body
+}
+
+/// Removes what an unfinished creation left in the folder.
+fn remove_all(disk: &dyn Disk, folder: &str) -> Result<()> {
+    let failed = |error: io::Error| KernelError::io(format!("clearing {folder}"), &error);
+    for entry in disk.list(folder).map_err(failed)? {
+        let path = format!("{folder}/{}", entry.name);
+        if entry.name == LOCK {
+            continue;
+        }
+        if entry.is_folder {
+            remove_all(disk, &path)?;
+            disk.remove_folder(&path).map_err(failed)?;
+        } else {
+            disk.remove_file(&path).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn recover(
+    disk: Arc<dyn Disk>,
+    folder: &str,
+    clock: Arc<dyn Clock>,
+    options: KernelOptions,
+) -> Result<Inner> {
+    let file = ControlFile::open(&*disk, format!("{folder}/{CONTROL}"))?;
+    let control = file.newest();
+    let files = page_files(&disk, folder, &clock, &options)?;
+    let (pool, gate) = pool(&files, &options);
+    let mut redo = Redo {
+        pool: &pool,
+        files: &files,
+        state: Published {
+            ts: control.redo.ts,
+            totals: control.totals,
+            trimmed: control.trimmed,
+        },
+        damaged: HashSet::new(),
+    };
+    let setup = setup(&disk, folder, &clock, control.epoch, &options);
+    let wal = Wal::open(setup, control.redo, &mut |group| redo.group(group))?;
+    let state = redo.state;
+    *gate.wal.write() = Some(wal.clone());
+    let inner = assemble(options, clock, pool, files, wal, file, control);
+    *inner.published.write() = state;
+    {
+        let mut committer = inner.committer.lock();
+        committer.applied = state.ts;
+        committer.totals = state.totals;
+        committer.trimmed = state.trimmed;
+    }
+    inner.checkpoint()?;
+    inner.load_trees()?;
+    Ok(inner)
+}
+
+fn assemble(
+    options: KernelOptions,
+    clock: Arc<dyn Clock>,
+    pool: Pool,
+    files: Arc<PageFiles>,
+    wal: Wal,
+    control: ControlFile,
+    begun: Control,
+) -> Inner {
+    let published = Published {
+        ts: begun.redo.ts,
+        totals: begun.totals,
+        trimmed: begun.trimmed,
+    };
+    Inner {
+        options,
+        clock,
+        closed: AtomicBool::new(false),
+        half_installed: AtomicBool::new(false),
+        pool,
+        files,
+        wal,
+        control,
+        epoch: begun.epoch,
+        committer: Mutex::new(Committer {
+            applied: published.ts,
+            totals: published.totals,
+            trimmed: published.trimmed,
+            images_before: begun.redo.lsn,
+            hints: HashMap::new(),
+            spaces: HashMap::new(),
+        }),
+        checkpointing: Mutex::new(()),
+        pending: Mutex::new(VecDeque::new()),
+        published: RwLock::new(published),
+        on_publish: RwLock::new(None),
+        snapshots: Default::default(),
+        trees: RwLock::new(HashMap::new()),
+        poison: Mutex::new(None),
+        cramped: Mutex::new(None),
+    }
+}
+
+/// Makes the changes of the log again.
+struct Redo<'r> {
+    pool: &'r Pool,
+    files: &'r PageFiles,
+    state: Published,
+    /// Pages that can't be read, until their image comes.
+    damaged: HashSet<PageId>,
+}
+
+impl Redo<'_> {
+    fn group(&mut self, group: wal::Group<'_>) -> Result<()> {
+        let changes = log::parse(group.body, group.lsn, true)?;
+        self.note(group.ts, &changes);
+        for (id, bytes) in &changes.pages {
+            let mark = match planted!("redo-marks-group-end") {
+                true => group.end,
+                false => group.lsn,
+            };
+            self.page(*id, bytes, group.lsn, mark)?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, ts: Ts, changes: &Changes<'_>) {
+        self.state.ts = ts;
+        self.state.totals = changes.totals_before;
+        for entry in &changes.entries {
+            self.state.totals.add(entry);
+        }
+        if let Some(trim) = changes.trim {
+            self.state.trimmed = match planted!("trim-totals-lost") {
+                true => Trim {
+                    to: trim.to,
+                    ..self.state.trimmed
+                },
+                false => trim,
+            };
+        }
+    }
+
+    /// Makes the changes of the group at `lsn`; the page has the LSN `mark` then.
+    fn page(&mut self, id: PageId, bytes: &[u8], lsn: Lsn, mark: Lsn) -> Result<()> {
+        self.files.ensure(id)?;
+        let mut page = PageBuf::zeroed();
+        let is_whole = redo::begins_with_image(bytes);
+        if is_whole {
+            self.damaged.remove(&id);
+        } else {
+            if self.damaged.contains(&id) {
+                return Ok(());
+            }
+            match self.pool.copy(id, &mut page) {
+                Ok(()) => {}
+                // It is isolated, not the store: whoever reads it is told.
+                Err(KernelError::CorruptPage { .. }) => {
+                    self.damaged.insert(id);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+            if header::lsn(&page[..]) >= lsn {
+                return Ok(());
+            }
+        }
+        redo::apply_all(&mut page, bytes).map_err(|_| KernelError::CorruptLog {
+            lsn,
+            what: format!("changes of page {id} that don't fit it"),
+        })?;
+        let pin = if is_whole {
+            self.pool.pin_new(id)?
+        } else {
+            self.pool.pin(id)?
+        };
+        pin.install(&page, mark);
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Learns where the trees are.
+    fn load_trees(&self) -> Result<()> {
+        let ts = self.published.read().ts;
+        let mut scan = Scan::new(&self.pool, DIRECTORY, ts, &[], None);
+        let mut trees = self.trees.write();
+        while let Some((key, version)) = scan.next_entry()? {
+            let corrupt = |_| KernelError::misshapen(DIRECTORY.root, "key of the directory");
+            let space = u64::from_be_bytes(key.as_slice().try_into().map_err(corrupt)?);
+            trees.insert(space, (Space::parse(&version.value)?.tree(space), ts));
+        }
+        Ok(())
+    }
+
+    /// Where the log is now and what it tells up to there.
+    pub(super) fn position(committer: &Committer, wal: &Wal) -> (WalPosition, Published) {
+        let published = Published {
+            ts: committer.applied,
+            totals: committer.totals,
+            trimmed: committer.trimmed,
+        };
+        (wal.position(), published)
+    }
+}
+
+impl Allocator for Inner {
+    fn ensure(&self, tablespace: TablespaceId, pages: u32) -> Result<()> {
+        let grown = match pages.checked_sub(1) {
+            Some(last) => self.files.ensure(PageId::new(tablespace, last)),
+            None => Ok(()),
+        };
+        if let Err(error) = &grown {
+            *self.cramped.lock() = Some(error.to_string());
+        }
+        grown
+    }
+}

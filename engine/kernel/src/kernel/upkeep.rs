@@ -1,0 +1,229 @@
+//! What has to be done now and then: checkpoints, writing dirty pages, giving room back.
+
+use std::time::Duration;
+
+use super::{GRAVEYARD, Inner, Kernel, open};
+use crate::error::{KernelError, Result};
+use crate::group::Group;
+use crate::ids::{Lsn, PageId, TablespaceId, Ts};
+use crate::page::node::{OwnedVersionKey, VersionKey};
+use crate::planted::planted;
+use crate::sync::{Arc, Condvar, Mutex, thread};
+use crate::tree::Tree;
+use crate::tree::read::Scan;
+
+/// Pages of a dropped tree that one group gives back.
+const FREED_PAGES_MAX: usize = 256;
+/// How often the store's own thread looks whether something is due.
+const STEP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a checkpoint did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Recovery begins here from now on.
+    pub redo: Lsn,
+    pub pages_written: u64,
+    pub files_synced: u64,
+}
+
+impl Kernel {
+    /// Writes every page that is dirty now, so that recovery needs nothing of the log before the call.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        self.inner.checkpoint()
+    }
+
+    /// Does what is due: a checkpoint, and pages of one dropped tree. Whether there may be more to do. For a store without
+    /// a thread of its own.
+    pub fn step(&self) -> Result<bool> {
+        self.inner.step()
+    }
+
+    /// Prunes the leaf of the space that holds `from` and merges it with a neighbour when it is thin; where the next leaf
+    /// begins, `None` behind the last.
+    pub fn tidy(&self, space: u64, from: &OwnedVersionKey) -> Result<Option<OwnedVersionKey>> {
+        let Some((tree, _)) = self.inner.trees.read().get(&space).copied() else {
+            return Ok(None);
+        };
+        self.inner.change(|group| group.tidy_leaf(tree, from.borrow()))
+    }
+
+    /// [`Kernel::tidy`] over a whole space.
+    pub fn tidy_space(&self, space: u64) -> Result<()> {
+        let mut from = Some(VersionKey::FIRST.to_owned());
+        while let Some(next) = from {
+            from = self.tidy(space, &next)?;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Makes changes that are no commit: nobody sees a difference but in room.
+    pub(super) fn change<T>(&self, make: impl FnOnce(&mut Group<'_>) -> Result<T>) -> Result<T> {
+        let mut committer = self.committer.lock();
+        self.check_poison()?;
+        let horizon = self.snapshots.horizon(|| self.published.read().ts);
+        let hints = committer.hints.clone();
+        // What is pruned was durable when the newest published commit was; what is written has the newest version.
+        let ts = committer.applied;
+        let mut group = Group::new(&self.pool, self, committer.images_before, ts, horizon, hints);
+        let made = make(&mut group)?;
+        if group.work.is_unchanged() {
+            return Ok(made);
+        }
+        let body = open::system_body(self, &committer);
+        let (_, published) = Inner::position(&committer, &self.wal);
+        self.install(&mut committer, group, body, published)?;
+        Ok(made)
+    }
+
+    pub(super) fn checkpoint(&self) -> Result<Checkpoint> {
+        let _one = self.checkpointing.lock();
+        self.check_poison()?;
+        let (redo, state) = {
+            let mut committer = self.committer.lock();
+            let (redo, state) = Inner::position(&committer, &self.wal);
+            committer.images_before = redo.lsn;
+            (redo, state)
+        };
+        let checkpoint_at_us = self.clock.now_us();
+        self.note(self.wal.sync_to(redo.lsn))?;
+        let written = self.note(self.pool.flush_before(redo.lsn))?;
+        let files_synced = match planted!("pages-not-synced") {
+            true => 0,
+            false => self.note(self.files.sync_all())? as u64,
+        };
+        if planted!("log-reset-early") {
+            self.wal.truncate_before(redo.lsn)?;
+        }
+        let before = self.control.newest();
+        let control = super::control::Control {
+            redo,
+            totals: state.totals,
+            trimmed: state.trimmed,
+            checkpoint_at_us,
+            ..before
+        };
+        self.note(self.control.write(control))?;
+        self.truncate()?;
+        Ok(Checkpoint {
+            redo: redo.lsn,
+            pages_written: written.pages,
+            files_synced,
+        })
+    }
+
+    /// Takes segments off the log that neither recovery nor the change log needs.
+    fn truncate(&self) -> Result<()> {
+        let control = self.control.newest();
+        let keep = control.redo.lsn.min(self.lsn_after(control.trimmed.to)?);
+        self.wal.truncate_before(keep)?;
+        Ok(())
+    }
+
+    pub(super) fn step(&self) -> Result<bool> {
+        self.make_room()?;
+        let begun = self.control.newest().redo.lsn;
+        if self.wal.end().0 - begun.0 >= self.options.checkpoint_bytes {
+            self.checkpoint()?;
+        } else {
+            let settings = self.pool.settings();
+            self.note(self.pool.flush_some(settings.flush_pages_max() as usize))?;
+        }
+        self.free_dropped()
+    }
+
+    /// Sees to a spare segment of the log, and whether a store that could not grow can again.
+    fn make_room(&self) -> Result<()> {
+        let before = self.cramped.lock().clone();
+        let room = self.wal.prepare().and_then(|()| match before {
+            None => Ok(()),
+            Some(_) => {
+                let pages = self.files.pages(TablespaceId::MAIN)?;
+                self.files.ensure(PageId::new(TablespaceId::MAIN, pages))
+            }
+        });
+        *self.cramped.lock() = room.as_ref().err().map(KernelError::to_string);
+        room
+    }
+
+    /// Gives pages of one dropped tree back that no snapshot can see any more. Whether there may be more.
+    fn free_dropped(&self) -> Result<bool> {
+        self.change(|group| {
+            let horizon = group.horizon;
+            let mut scan = Scan::new(&group.work, GRAVEYARD, Ts::MAX, &[], None);
+            let mut found = None;
+            while let Some((key, version)) = scan.next_entry()? {
+                let (tree, dropped) = grave(&key, &version.value)?;
+                if dropped <= horizon || planted!("dropped-tree-freed-early") {
+                    found = Some((key, tree));
+                    break;
+                }
+            }
+            let Some((key, tree)) = found else {
+                return Ok(false);
+            };
+            if group.free_tree(tree, FREED_PAGES_MAX)? {
+                group.put(GRAVEYARD, &key, None)?;
+            }
+            Ok(true)
+        })
+    }
+}
+
+/// A tree that was dropped, and by which commit.
+pub(super) fn grave(key: &[u8], value: &[u8]) -> Result<(Tree, Ts)> {
+    let corrupt = || KernelError::misshapen(PageId::new(TablespaceId::MAIN, 3), "record of a dropped tree");
+    let number = |bytes: Option<&[u8]>| -> Result<[u8; 8]> {
+        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(corrupt)
+    };
+    let root = PageId::from_number(u64::from_be_bytes(number(Some(key))?)).ok_or_else(corrupt)?;
+    let owner = u64::from_le_bytes(number(value.get(..8))?);
+    let dropped = Ts(u64::from_le_bytes(number(value.get(8..))?));
+    Ok((Tree { root, owner }, dropped))
+}
+
+/// The store's own thread.
+pub(super) struct Keeper {
+    signal: Arc<(Mutex<bool>, Condvar)>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Keeper {
+    pub fn start(inner: &Arc<Inner>) -> Result<Keeper> {
+        let signal = Arc::new((Mutex::new(false), Condvar::new()));
+        let (inner, theirs) = (Arc::clone(inner), Arc::clone(&signal));
+        let thread = thread::Builder::new()
+            .name("store-keeper".to_owned())
+            .spawn(move || keep(&inner, &theirs))
+            .map_err(|error| KernelError::io("starting the store's thread", &error))?;
+        Ok(Keeper { signal, thread })
+    }
+
+    /// Ends the thread and waits for it.
+    pub fn stop(self) {
+        *self.signal.0.lock() = true;
+        self.signal.1.notify_all();
+        // A panic of the thread has been printed by it.
+        let _ = self.thread.join();
+    }
+}
+
+/// Does what is due until told to stop. An error is noted where it is final; others, a full disk say, are met again.
+fn keep(inner: &Inner, signal: &(Mutex<bool>, Condvar)) {
+    let mut more = false;
+    // A pool that stays smaller than it should be is slow, not wrong.
+    let _ = inner.pool.resize(inner.options.pool_frames());
+    loop {
+        {
+            let mut stop = signal.0.lock();
+            if !*stop && !more {
+                signal.1.wait_for(&mut stop, STEP_INTERVAL);
+            }
+            if *stop {
+                return;
+            }
+        }
+        more = inner.step().unwrap_or(false);
+    }
+}

@@ -1,0 +1,11 @@
+//! The kernel from outside: against a model, under crashes, with damaged files.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod damage;
+mod driven;
+mod faults;
+mod format;
+mod golden;
+mod model;
+mod random;
