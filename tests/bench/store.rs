@@ -1,7 +1,7 @@
 //! The store against raw redb in one run: what versions, expectations, statistics and the change log cost.
 //!
 //! `cargo bench -p rustydb-store --bench store`. Both sides hold the same keys and values in one file each on the
-//! same disk, with the same cache and one-phase durable commits. The store's commit also writes the row's version,
+//! same disk, with the same cache and durable commits. The store's commit also writes the row's version,
 //! the space's statistics and a change-log entry; raw redb writes the row only.
 
 #![allow(
@@ -17,11 +17,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use redb::{Database, ReadableDatabase, TableDefinition};
-use rustydb_runtime::SystemClock;
-use rustydb_store::redb_store::{CACHE_BYTES_DEFAULT, RedbStore};
-use rustydb_store::seam::{SpaceId, TableStore, Write, WriteBatch};
+use rustydb_runtime::{SystemClock, SystemRng};
+use rustydb_store::kernel_store::{KernelOptions, KernelStore};
+use rustydb_store::seam::{KeyRange, SpaceId, TableStore, Write, WriteBatch};
 use support::{Random, Samples, print_machine, timed};
 
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
@@ -32,7 +33,7 @@ const VALUE: [u8; 100] = [7; 100];
 const ROUNDS: usize = 7;
 const GETS: u64 = 100_000;
 const COMMITS: u64 = 64;
-const WRITERS: [u64; 2] = [1, 8];
+const WRITERS: [u64; 3] = [1, 8, 32];
 
 static NEXT_KEY: AtomicU64 = AtomicU64::new(ROWS);
 
@@ -101,18 +102,25 @@ fn print(what: &str, ours: &Samples, peer: &Samples) {
 }
 
 fn main() {
-    print_machine();
     // Beside the build and not in /tmp, which may be memory.
     let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
-    let store = RedbStore::open(folder.path().join("store"), Arc::new(SystemClock::new())).unwrap();
+    let options = KernelOptions::default();
+    let cache_bytes = options.pool_bytes as usize;
+    let clock = Arc::new(SystemClock::new());
+    let store = KernelStore::open(folder.path(), "store", clock, &SystemRng, options).unwrap();
     let database = Database::builder()
-        .set_cache_size(CACHE_BYTES_DEFAULT)
+        .set_cache_size(cache_bytes)
         .create(folder.path().join("redb"))
         .unwrap();
+    let [mut ours, mut peer] = [const { Samples::new() }; 2];
     for first in (0..ROWS).step_by(ROWS_A_COMMIT as usize) {
-        store.commit(batch(first..first + ROWS_A_COMMIT)).unwrap();
-        redb_commit(&database, first..first + ROWS_A_COMMIT);
+        let rows = || first..first + ROWS_A_COMMIT;
+        let rate = |taken: Duration| ROWS_A_COMMIT as f64 / taken.as_secs_f64();
+        ours.push(rate(timed(|| store.commit(batch(rows())).unwrap()).1));
+        peer.push(rate(timed(|| redb_commit(&database, rows())).1));
     }
+    print_machine();
+    print(&format!("rows loaded, {ROWS_A_COMMIT} a commit"), &ours, &peer);
     println!(
         "{ROWS} rows of {} bytes, {ROUNDS} rounds, interleaved; a commit returns after its fsync",
         VALUE.len()
@@ -163,6 +171,30 @@ fn main() {
         }));
     }
     print("point reads in one snapshot", &ours, &peer);
+    let [mut ours_scan, mut peer_scan] = [const { Samples::new() }; 2];
+    for _ in 0..ROUNDS {
+        let rate = |(rows, taken): (usize, Duration)| {
+            assert_eq!(rows as u64, ROWS);
+            ROWS as f64 / taken.as_secs_f64()
+        };
+        ours_scan.push(rate(timed(|| {
+            let snapshot = store.snapshot().unwrap();
+            snapshot
+                .scan(SPACE, &KeyRange::default(), usize::MAX)
+                .unwrap()
+                .len()
+        })));
+        peer_scan.push(rate(timed(|| {
+            let transaction = database.begin_read().unwrap();
+            let table = transaction.open_table(TABLE).unwrap();
+            let rows = table.range::<&[u8]>(..).unwrap().map(|row| {
+                let (key, value) = row.unwrap();
+                (key.value().to_vec(), value.value().to_vec())
+            });
+            rows.collect::<Vec<_>>().len()
+        })));
+    }
+    print("rows scanned", &ours_scan, &peer_scan);
     print("point reads, a snapshot each", &ours_fresh, &peer_fresh);
 
     for writers in WRITERS {

@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use rustydb_services::LogRetention;
+use rustydb_services::{BUFFER_POOL_BYTES_DEFAULT, LogRetention};
 use serde::Deserialize;
 
 /// Where the server listens unless told.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8080";
 
 /// Where the data lies unless told.
-const DATA_DIR_DEFAULT: &str = "rustydb-data";
+pub const DATA_DIR_DEFAULT: &str = "rustydb-data";
+
+/// Fewer frames than eight can't hold the pages of one change.
+const BUFFER_POOL_BYTES_MIN: u64 = 8 * 8192;
 
 /// What `rustydb serve` takes; each beats the configuration file.
 #[derive(Debug, Default, Args)]
@@ -23,8 +26,8 @@ pub struct ServeArguments {
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080].
     #[arg(long, env = "RUSTYDB_LISTEN")]
     pub listen: Option<String>,
-    /// TOML file with `data_dir`, `listen`, `allow_remote`, `change_log_max_age`, `change_log_max_bytes`, `log` and
-    /// `log_format`.
+    /// TOML file with `data_dir`, `listen`, `allow_remote`, `change_log_max_age`, `change_log_max_bytes`, `buffer_pool_bytes`,
+    /// `log` and `log_format`.
     #[arg(long, env = "RUSTYDB_CONFIG")]
     pub config: Option<PathBuf>,
     /// Listen on an address that other machines reach although the connection is not encrypted.
@@ -36,6 +39,9 @@ pub struct ServeArguments {
     /// Bytes of changes that are kept for them, older ones leave first [default: 4294967296].
     #[arg(long, env = "RUSTYDB_CHANGE_LOG_MAX_BYTES", value_name = "BYTES")]
     pub change_log_max_bytes: Option<u64>,
+    /// Bytes of memory for pages of data; at least 65536 [default: 134217728].
+    #[arg(long, env = "RUSTYDB_BUFFER_POOL_BYTES", value_name = "BYTES")]
+    pub buffer_pool_bytes: Option<u64>,
     /// What to log, such as `info` or `rustydb_api=debug` [default: info].
     #[arg(long, env = "RUSTYDB_LOG")]
     pub log: Option<String>,
@@ -60,6 +66,7 @@ struct ConfigFile {
     allow_remote: Option<bool>,
     change_log_max_age: Option<u64>,
     change_log_max_bytes: Option<u64>,
+    buffer_pool_bytes: Option<u64>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -70,6 +77,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
     pub log_retention: LogRetention,
+    pub buffer_pool_bytes: u64,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -101,6 +109,15 @@ impl Config {
             .change_log_max_bytes
             .or(file.change_log_max_bytes)
             .unwrap_or(retention.bytes);
+        let buffer_pool_bytes = arguments
+            .buffer_pool_bytes
+            .or(file.buffer_pool_bytes)
+            .unwrap_or(BUFFER_POOL_BYTES_DEFAULT);
+        if buffer_pool_bytes < BUFFER_POOL_BYTES_MIN {
+            bail!(
+                "a buffer pool of {buffer_pool_bytes} bytes is too small; give at least {BUFFER_POOL_BYTES_MIN}"
+            );
+        }
         Ok(Config {
             data_dir: arguments
                 .data_dir
@@ -108,6 +125,7 @@ impl Config {
                 .unwrap_or_else(|| DATA_DIR_DEFAULT.into()),
             listen,
             log_retention: LogRetention { age_us, bytes },
+            buffer_pool_bytes,
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments
                 .log_format
@@ -183,6 +201,11 @@ mod tests {
             bytes: 1_000,
         };
         assert_eq!(config.log_retention, kept);
+        let small = Config::load(ServeArguments {
+            buffer_pool_bytes: Some(100),
+            ..ServeArguments::default()
+        });
+        assert!(format!("{:#}", small.unwrap_err()).contains("at least 65536"));
         std::fs::write(&path, "colour = \"red\"\n").unwrap();
         let refused = Config::load(ServeArguments {
             config: Some(path),

@@ -1,5 +1,6 @@
-//! The `rustydb` binary: `serve` runs the server, `demo` runs it on sample data.
+//! The `rustydb` binary: `serve` runs the server, `demo` runs it on sample data, `check` verifies what a server left.
 
+mod check;
 mod config;
 mod contract;
 mod demo;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::check::CheckArguments;
 use crate::config::ServeArguments;
 use crate::demo::DemoArguments;
 
@@ -32,6 +34,8 @@ enum Command {
     Serve(ServeArguments),
     /// Run the server with sample data and show how to call it.
     Demo(DemoArguments),
+    /// Verify the data of a server that is not running: every page, every tree.
+    Check(CheckArguments),
 }
 
 #[tokio::main]
@@ -39,6 +43,7 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Check(arguments) => check::run(arguments).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

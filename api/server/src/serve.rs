@@ -77,6 +77,7 @@ pub async fn start(
     let recorder = metrics::install()?;
     let options = EngineOptions {
         log_retention: config.log_retention,
+        buffer_pool_bytes: config.buffer_pool_bytes,
         ..EngineOptions::new(&config.data_dir, Arc::clone(&clock) as Arc<dyn Clock>)
     };
     let engine = Arc::new(Engine::open(options).await.context("cannot open the data")?);

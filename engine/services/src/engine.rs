@@ -17,7 +17,7 @@ use rustydb_contract_transactions::TransactionsService;
 use rustydb_runtime::{Clock, Rng, SystemRng, files};
 use rustydb_sql::{SqlConfig, SqlEngine, SqlError};
 use rustydb_store::error::StoreError;
-use rustydb_store::redb_store::RedbStore;
+use rustydb_store::kernel_store::{FORMAT_VERSION, KernelOptions, KernelStore, Report};
 use rustydb_store::retention::LogRetention;
 use rustydb_store::seam::{SpaceId, TableStore};
 use rustydb_store::tables::{TableError, Tables};
@@ -31,8 +31,12 @@ use crate::identity::{AdminSecret, IdentityError, IdentityService, IdentitySetti
 use crate::jobs::Jobs;
 use crate::session::Sessions;
 
-/// File of the store in the data directory.
-const STORE_FILE: &str = "rustydb.redb";
+/// Folder of the store in the data directory.
+const STORE_FOLDER: &str = "store";
+/// File of the store in a data directory of format version 2, which was a redb database.
+const STORE_FILE_OF_2: &str = "rustydb.redb";
+/// Memory of the buffer pool unless told: 128 MiB, as PostgreSQL has.
+pub const BUFFER_POOL_BYTES_DEFAULT: u64 = 128 << 20;
 
 /// What an engine is opened with.
 pub struct EngineOptions {
@@ -42,6 +46,8 @@ pub struct EngineOptions {
     pub clock: Arc<dyn Clock>,
     /// How much of the change log is kept: for so long a subscription can go on behind a cursor.
     pub log_retention: LogRetention,
+    /// Memory of the buffer pool.
+    pub buffer_pool_bytes: u64,
 }
 
 impl EngineOptions {
@@ -51,6 +57,7 @@ impl EngineOptions {
             data_dir: data_dir.into(),
             clock,
             log_retention: LogRetention::default(),
+            buffer_pool_bytes: BUFFER_POOL_BYTES_DEFAULT,
         }
     }
 }
@@ -104,11 +111,15 @@ impl Engine {
             data_dir,
             clock,
             log_retention,
+            buffer_pool_bytes,
         } = options;
         let facts = ServerFacts::starting(Arc::clone(&clock), data_dir.clone());
         make_data_dir(&data_dir)?;
-        let store: Arc<dyn TableStore> =
-            Arc::new(RedbStore::open(data_dir.join(STORE_FILE), Arc::clone(&clock))?);
+        let kernel_options = KernelOptions {
+            pool_bytes: buffer_pool_bytes,
+            ..KernelOptions::default()
+        };
+        let store: Arc<dyn TableStore> = Arc::new(open_store(&data_dir, Arc::clone(&clock), kernel_options)?);
         let tables = Tables::open(Arc::clone(&store), Arc::clone(&clock))?;
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let identity = IdentityService::open(
@@ -206,6 +217,31 @@ impl Engine {
     pub fn transactions(&self) -> Arc<dyn TransactionsService> {
         Arc::new(self.data.clone())
     }
+}
+
+/// Opens the store in a data directory, and refuses one of an older format.
+fn open_store(
+    data_dir: &Path,
+    clock: Arc<dyn Clock>,
+    options: KernelOptions,
+) -> Result<KernelStore, StoreError> {
+    if data_dir.join(STORE_FILE_OF_2).exists() {
+        return Err(StoreError::FormatVersion {
+            found: 2,
+            supported: FORMAT_VERSION,
+        });
+    }
+    KernelStore::open(data_dir, STORE_FOLDER, clock, &SystemRng, options)
+}
+
+/// Recovers the store of a data directory that no server has open, and verifies it. What is wrong is in the report; an
+/// error is what keeps the store from being opened or read.
+pub fn check_store(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Report, StoreError> {
+    let options = KernelOptions {
+        background: false,
+        ..KernelOptions::default()
+    };
+    open_store(data_dir, clock, options)?.check()
 }
 
 fn make_data_dir(path: &Path) -> Result<(), EngineError> {

@@ -14,6 +14,6 @@ pub mod identity;
 pub mod jobs;
 pub mod session;
 
-pub use engine::{Engine, EngineError, EngineLoad, EngineOptions};
+pub use engine::{BUFFER_POOL_BYTES_DEFAULT, Engine, EngineError, EngineLoad, EngineOptions, check_store};
 pub use identity::AdminSecret;
 pub use rustydb_store::retention::LogRetention;

@@ -11,7 +11,8 @@
 //! | follow it as commits become durable | [`feed`] |
 //! | bound how much of that is kept | [`retention`] |
 //! | keep bytes another way | [`seam`] |
-//! | keep them in redb, as the server does | [`redb_store`], docs/format/store.md |
+//! | keep them in the kernel, as the server does | [`kernel_store`] |
+//! | keep them in redb, as the tests' oracle does | [`redb_store`], docs/format/store.md |
 //!
 //! Layers, each knowing only those below it: `transactions` - `tables` - `change_log`, `codec`, `datum` -
 //! `seam` - a store. A call blocks its thread until it is done; only waiting for a leased transaction is
@@ -24,6 +25,9 @@ pub mod column_type;
 pub mod datum;
 pub mod error;
 pub mod feed;
+pub mod kernel_store;
+mod limits;
+#[cfg(any(test, feature = "test-support"))]
 pub mod redb_store;
 pub mod retention;
 pub mod seam;

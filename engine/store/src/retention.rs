@@ -71,8 +71,8 @@ mod tests {
     use rustydb_runtime::{Clock, ManualClock};
 
     use super::*;
-    use crate::redb_store::RedbStore;
     use crate::testing::MemStore;
+    use crate::testing::kernel_store;
 
     const SECOND_US: u64 = 1_000_000;
     const PAYLOAD_BYTES: usize = 80;
@@ -81,10 +81,10 @@ mod tests {
 
     fn stores() -> Vec<(Arc<dyn TableStore>, Arc<ManualClock>)> {
         let clock = || Arc::new(ManualClock::new(0));
-        let (mem, redb) = (clock(), clock());
+        let (mem, durable) = (clock(), clock());
         vec![
             (Arc::new(MemStore::new(mem.clone())), mem),
-            (Arc::new(RedbStore::in_memory(redb.clone()).unwrap()), redb),
+            (Arc::new(kernel_store(durable.clone())), durable),
         ]
     }
 

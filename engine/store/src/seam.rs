@@ -141,7 +141,7 @@ pub struct LogEntry {
 
 impl LogEntry {
     /// Bytes of commit, index and time.
-    const HEADER_BYTES: u64 = 8 + 4 + 8;
+    pub(crate) const HEADER_BYTES: u64 = 8 + 4 + 8;
 
     /// What it adds to [`LogExtent::bytes`].
     pub fn bytes(&self) -> u64 {
@@ -171,7 +171,8 @@ pub trait TableStore: Send + Sync + 'static {
     /// The newest durable commit, and word of each later one. Told before the commit is acknowledged.
     fn commits(&self) -> watch::Receiver<CommitSeq>;
 
-    /// Whether commits are accepted: [`StoreError::Poisoned`] after a failure of the disk.
+    /// Whether commits are accepted: [`StoreError::Poisoned`] after a failure of the disk that is final, another error while
+    /// some fail, for want of room say.
     fn check_writable(&self) -> Result<(), StoreError>;
 }
 

@@ -121,7 +121,9 @@ pub fn serve(folder: &Path) -> Command {
     command
         .arg("serve")
         .args(["--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(data_dir(folder));
+        .arg(data_dir(folder))
+        // Many servers run at a time.
+        .env("RUSTYDB_BUFFER_POOL_BYTES", "16777216");
     command
 }
 

@@ -22,7 +22,11 @@ async fn info(world: &World, field: &str) -> f64 {
 
 fn bytes_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    entries.map(|entry| entry.metadata().unwrap().len()).sum()
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata().unwrap() {
+        found if found.is_dir() => bytes_of(&entry.path()),
+        found => found.len(),
+    };
+    entries.map(bytes).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,14 +174,14 @@ async fn numeric_startup_takes_as_long_as_it_took() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = serve(folder.path());
     command.env("RUSTYDB_ADMIN_PASSWORD", ADMIN_PASSWORD);
-    let file = data_dir(folder.path()).join("rustydb.redb");
+    let file = data_dir(folder.path()).join("store/lock");
     let begun = Instant::now();
     let holder = std::thread::spawn(move || {
         // The store is made after the clock was read and before the server is ready.
         while !file.exists() {
             std::hint::spin_loop();
         }
-        let process_id = process_of(file.parent().unwrap());
+        let process_id = process_of(file.parent().unwrap().parent().unwrap());
         send_signal(process_id, "STOP");
         std::thread::sleep(HELD);
         send_signal(process_id, "CONT");
@@ -254,20 +258,16 @@ async fn numeric_formats_are_those_on_disk() {
     tokio::task::spawn_blocking(|| world.server.terminate())
         .await
         .unwrap();
-    let database = redb::Database::open(data_dir(folder.path()).join("rustydb.redb")).unwrap();
-    let read = redb::ReadableDatabase::begin_read(&database).unwrap();
-    let meta = read
-        .open_table(redb::TableDefinition::<&str, u64>::new("meta"))
-        .unwrap();
-    let stored = meta.get("format_version").unwrap().unwrap().value();
-    assert_eq!(number(&version, "/data_format"), stored as f64);
-    // docs/format/rows.md: in space 0, after 8 bytes of version, 4 bytes big-endian.
-    let key = [&[0; 8][..], b"tables/format"].concat();
-    let rows = read
-        .open_table(redb::TableDefinition::<&[u8], &[u8]>::new("rows"))
-        .unwrap();
-    let entry = rows.get(&*key).unwrap().unwrap();
-    let stored = u32::from_be_bytes(entry.value()[8..12].try_into().unwrap());
+    let store = data_dir(folder.path()).join("store");
+    // docs/format/kernel.md: the format version is at offset 8 of the control file.
+    let control = std::fs::read(store.join("control")).unwrap();
+    let stored = u32::from_le_bytes(control[8..12].try_into().unwrap());
+    assert_eq!(number(&version, "/data_format"), f64::from(stored));
+    // docs/format/rows.md: 4 bytes big-endian behind the key, whose length and flags are before it in its cell.
+    let pages = std::fs::read(store.join("tablespaces/00000/0000.pages")).unwrap();
+    let cell = [&[13, 0, 0, 0][..], b"tables/format"].concat();
+    let place = pages.windows(cell.len()).position(|bytes| bytes == cell).unwrap() + cell.len();
+    let stored = u32::from_be_bytes(pages[place..place + 4].try_into().unwrap());
     assert_eq!(number(&version, "/row_format"), f64::from(stored));
 }
 

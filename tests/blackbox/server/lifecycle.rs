@@ -122,7 +122,7 @@ fn server_keeps_a_data_directory_to_itself() {
     assert!(running.is_alive());
 }
 
-/// The number is changed in the file itself, as another version would have written it (docs/format/store.md).
+/// The number is changed in the file itself, as another version would have written it (docs/format/kernel.md).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_refuses_data_of_another_format_naming_both() {
     let folder = tempfile::tempdir().unwrap();
@@ -134,17 +134,20 @@ async fn server_refuses_data_of_another_format_naming_both() {
             .0
             .success()
     );
-    let file = data_dir(folder.path()).join("rustydb.redb");
-    let replaced = |version: u64| {
-        let database = redb::Database::open(&file).unwrap();
-        let write = database.begin_write().unwrap();
-        let before = {
-            let mut meta = write
-                .open_table(redb::TableDefinition::<&str, u64>::new("meta"))
-                .unwrap();
-            meta.insert("format_version", version).unwrap().unwrap().value()
-        };
-        write.commit().unwrap();
+    let file = data_dir(folder.path()).join("store/control");
+    let replaced = |version: u32| {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let before = u32::from_le_bytes(bytes[8..12].try_into().unwrap());
+        for slot in bytes
+            .chunks_mut(4096)
+            .filter(|slot| slot.starts_with(b"RDBCTRL\0"))
+        {
+            slot[8..12].copy_from_slice(&version.to_le_bytes());
+            slot[12..16].fill(0);
+            let sum = crc32c(slot);
+            slot[12..16].copy_from_slice(&sum.to_le_bytes());
+        }
+        std::fs::write(&file, bytes).unwrap();
         before
     };
     let own = replaced(4711);
@@ -156,6 +159,68 @@ async fn server_refuses_data_of_another_format_naming_both() {
     let kept = replaced(own);
     assert_eq!(kept, 4711, "a refused server leaves the data as they are");
     World::reopened(Server::start_in(folder.path(), &[])).await;
+}
+
+/// CRC-32C, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let mut sum = u32::MAX;
+    for byte in bytes {
+        sum ^= u32::from(*byte);
+        for _ in 0..8 {
+            sum = if sum & 1 == 1 {
+                sum >> 1 ^ 0x82f6_3b78
+            } else {
+                sum >> 1
+            };
+        }
+    }
+    !sum
+}
+
+/// What a server left is whole; a byte that rots in a page is told by the page's number.
+#[test]
+fn server_leaves_data_that_check_finds_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = || {
+        let output = binary()
+            .args(["check", "--data-dir"])
+            .arg(data_dir(folder.path()))
+            .output()
+            .unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(told).unwrap())
+    };
+    let (is_whole, told) = check();
+    assert!(!is_whole && told.contains("there is no data directory"), "{told}");
+    let server = Server::start_in(folder.path(), &[]);
+    let (is_whole, told) = check();
+    assert!(
+        !is_whole && told.contains("another process has the store open"),
+        "{told}"
+    );
+    assert!(server.terminate().0.success());
+    let (is_whole, told) = check();
+    assert!(is_whole && told.contains("nothing is wrong"), "{told}");
+    let pages = data_dir(folder.path()).join("store/tablespaces/00000/0000.pages");
+    let mut bytes = std::fs::read(&pages).unwrap();
+    // Page 2 is the root of the directory, docs/format/kernel.md.
+    bytes[2 * 8192 + 5000] ^= 1;
+    std::fs::write(&pages, &bytes).unwrap();
+    let (is_whole, told) = check();
+    assert!(!is_whole && told.contains("page 0:2 is corrupt"), "{told}");
+}
+
+/// A data directory of format version 2 has its store in one file of another engine.
+#[test]
+fn server_refuses_data_of_an_older_engine_naming_both() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(data_dir(folder.path())).unwrap();
+    std::fs::write(data_dir(folder.path()).join("rustydb.redb"), b"redb").unwrap();
+    let message = refused(&mut serve(folder.path()));
+    assert!(
+        message.contains("version 2") && message.contains("reads 3"),
+        "{message}"
+    );
 }
 
 /// The call is in a transaction, whose last use tells from outside that the call has begun.

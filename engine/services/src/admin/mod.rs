@@ -12,7 +12,7 @@ use rustydb_contract_admin::{
     VersionInfo,
 };
 use rustydb_contract_core::access::{PERMISSIONS, ROLES};
-use rustydb_store::redb_store::FORMAT_VERSION;
+use rustydb_store::kernel_store::FORMAT_VERSION;
 use rustydb_store::tables::TABLES_FORMAT;
 
 use crate::identity::records::{Stored, UserRecord};

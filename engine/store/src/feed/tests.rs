@@ -3,17 +3,17 @@ use std::time::Duration;
 use rustydb_runtime::{Clock, ManualClock, SeededRng};
 
 use super::*;
-use crate::redb_store::RedbStore;
 use crate::seam::{SpaceId, Write, WriteBatch};
 use crate::tables::Tables;
 use crate::tables::tests::support::{int, spec};
 use crate::testing::MemStore;
+use crate::testing::kernel_store;
 
 fn stores() -> Vec<Arc<dyn TableStore>> {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(0));
     vec![
         Arc::new(MemStore::new(clock.clone())),
-        Arc::new(RedbStore::in_memory(clock).unwrap()),
+        Arc::new(kernel_store(clock)),
     ]
 }
 

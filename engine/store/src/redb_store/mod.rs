@@ -59,7 +59,6 @@ mod apply;
 pub mod cut_disk;
 mod errors;
 mod layout;
-mod limits;
 mod open;
 mod snapshot;
 mod writer;
@@ -74,8 +73,8 @@ use rustydb_runtime::Clock;
 use tokio::sync::watch;
 
 pub use self::layout::FORMAT_VERSION;
-pub use self::limits::{KEY_BYTES_MAX, LOG_ENTRIES_MAX, LOG_ENTRY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use self::snapshot::RedbSnapshot;
+use crate::limits;
 
 use self::errors::failed;
 use self::writer::{Published, QUEUE_BATCHES_MAX, Request, Writer};
@@ -213,7 +212,7 @@ impl TableStore for RedbStore {
             return Ok(self.newest().seq());
         }
         limits::check(&batch)?;
-        let bytes = limits::batch_bytes(&batch);
+        let bytes = writer::batch_bytes(&batch);
         let (answer, answered) = bounded(1);
         let requests = self
             .requests

@@ -29,7 +29,7 @@ const GROUP_BYTES_MAX: usize = 32 << 20;
 /// A batch and where its caller waits.
 pub(super) struct Request {
     pub(super) batch: WriteBatch,
-    /// Size of the batch as [`super::limits::batch_bytes`] counts it.
+    /// Size of the batch as [`batch_bytes`] counts it.
     pub(super) bytes: usize,
     pub(super) answer: Sender<Result<CommitSeq, StoreError>>,
 }
@@ -65,6 +65,16 @@ impl Published {
             reason: reason.clone(),
         })
     }
+}
+
+/// Bytes that the batch carries.
+pub(super) fn batch_bytes(batch: &WriteBatch) -> usize {
+    let writes = batch
+        .writes
+        .iter()
+        .map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
+    let guards = batch.guards.iter().map(|guard| guard.key.len());
+    writes.chain(guards).chain(batch.log.iter().map(Vec::len)).sum()
 }
 
 pub(super) struct Writer {
@@ -225,7 +235,7 @@ mod tests {
         let mut waiting = Vec::new();
         for batch in batches {
             let (answer, answered) = bounded(1);
-            let bytes = crate::redb_store::limits::batch_bytes(&batch);
+            let bytes = crate::redb_store::writer::batch_bytes(&batch);
             requests.send(Request { batch, bytes, answer }).unwrap();
             waiting.push(answered);
         }

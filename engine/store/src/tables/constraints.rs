@@ -8,7 +8,7 @@ use crate::tables::{Result, TableError};
 use crate::types::{ColumnDef, ColumnType, Datum, RowKey, TableDef, UniqueDef};
 
 /// Largest encoded key of a row or of a unique constraint.
-pub const KEY_BYTES_MAX: usize = 4096;
+pub const KEY_BYTES_MAX: usize = crate::limits::KEY_BYTES_MAX;
 /// Largest text, bytea or json value.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
 /// Largest encoded row.

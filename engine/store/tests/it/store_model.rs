@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustydb_runtime::{Clock, ManualClock, SeededRng};
+use rustydb_kernel::kernel::KernelOptions;
+use rustydb_runtime::disk::simulated::SimDisk;
+use rustydb_runtime::{Clock, ManualClock, SeededRng, SystemRng};
 use rustydb_store::error::StoreError;
+use rustydb_store::kernel_store::KernelStore;
 use rustydb_store::redb_store::RedbStore;
 use rustydb_store::redb_store::cut_disk::{CutDisk, Image};
 use rustydb_store::seam::{
     CommitSeq, Guard, KeyRange, SpaceId, StoreSnapshot, TableStore, Write, WriteBatch,
 };
+use rustydb_store::testing::{kernel_store, kernel_store_on};
 
 use crate::reference::{Reference, check_stats, seed_of};
 
@@ -18,7 +22,7 @@ const SPACES: [SpaceId; 5] = [
     SpaceId(1),
     SpaceId(1024),
     SpaceId(1025),
-    SpaceId(u64::MAX),
+    SpaceId(rustydb_kernel::kernel::SPACES_MAX - 1),
 ];
 const SNAPSHOTS_MAX: usize = 8;
 
@@ -92,7 +96,7 @@ fn random_range(rng: &SeededRng) -> KeyRange {
 }
 
 /// Runs `steps` random steps on the store that `open` gives, which must be the same one each time.
-fn run(seed: u64, steps: u64, open: impl Fn(Arc<dyn Clock>) -> RedbStore) {
+fn run(seed: u64, steps: u64, open: impl Fn(Arc<dyn Clock>) -> Arc<dyn TableStore>) {
     let rng = SeededRng::new(seed);
     let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
     let spaces = BTreeSet::from(SPACES);
@@ -149,7 +153,7 @@ fn run(seed: u64, steps: u64, open: impl Fn(Arc<dyn Clock>) -> RedbStore) {
             snapshots.push((store.snapshot().unwrap(), reference.clone()));
         }
         if rng.below(100) == 0 {
-            reference.compare_store(&store, &spaces).unwrap();
+            reference.compare_store(&*store, &spaces).unwrap();
         }
         if rng.below(300) == 0 {
             for (snapshot, then) in snapshots.drain(..) {
@@ -157,12 +161,12 @@ fn run(seed: u64, steps: u64, open: impl Fn(Arc<dyn Clock>) -> RedbStore) {
             }
             drop(store);
             store = open(clock.clone());
-            reference.compare_store(&store, &spaces).unwrap();
+            reference.compare_store(&*store, &spaces).unwrap();
         }
     }
-    reference.compare_store(&store, &spaces).unwrap();
+    reference.compare_store(&*store, &spaces).unwrap();
     drop(store);
-    reference.compare_store(&open(clock), &spaces).unwrap();
+    reference.compare_store(&*open(clock), &spaces).unwrap();
     assert!(
         applied > steps / 2 && refused > steps / 50,
         "{applied} applied, {refused} refused of {steps}"
@@ -171,15 +175,25 @@ fn run(seed: u64, steps: u64, open: impl Fn(Arc<dyn Clock>) -> RedbStore) {
 
 #[test]
 fn random_batches_do_what_the_reference_does() {
+    let seed = seed_of("random_batches_do_what_the_reference_does");
+    let disk = SimDisk::new(seed);
+    run(seed, 3000, |clock| {
+        Arc::new(kernel_store_on(&disk, clock).unwrap())
+    });
+    // The oracle of the oracle: another engine.
     let disk = CutDisk::new(Image::default());
-    let open = |clock| RedbStore::open_backend(disk.backend(), clock).unwrap();
-    run(seed_of("random_batches_do_what_the_reference_does"), 3000, open);
+    run(seed, 1000, |clock| {
+        Arc::new(RedbStore::open_backend(disk.backend(), clock).unwrap())
+    });
 }
 
 #[test]
 fn random_batches_on_a_file_do_what_the_reference_does() {
     let folder = tempfile::tempdir().unwrap();
-    let open = |clock| RedbStore::open(folder.path().join("store"), clock).unwrap();
+    let open = |clock| -> Arc<dyn TableStore> {
+        let options = KernelOptions::default();
+        Arc::new(KernelStore::open(folder.path(), "store", clock, &SystemRng, options).unwrap())
+    };
     run(
         seed_of("random_batches_on_a_file_do_what_the_reference_does"),
         300,
@@ -195,8 +209,7 @@ fn batches_of_many_callers_apply_in_the_order_of_their_positions() {
     const ROUNDS: u64 = 300;
     let seed = seed_of("batches_of_many_callers_apply_in_the_order_of_their_positions");
     let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
-    let disk = CutDisk::new(Image::default());
-    let store = RedbStore::open_backend(disk.backend(), clock.clone()).unwrap();
+    let store: Arc<dyn TableStore> = Arc::new(kernel_store(clock.clone()));
     let random_batch = |rng: &SeededRng| {
         let snapshot = store.snapshot().unwrap();
         let seen = |space, key: &[u8]| snapshot.get(space, key).unwrap().map(|row| row.version);
@@ -264,7 +277,7 @@ fn batches_of_many_callers_apply_in_the_order_of_their_positions() {
             "{batch:?}"
         );
     }
-    reference.compare_store(&store, &BTreeSet::from(SPACES)).unwrap();
+    reference.compare_store(&*store, &BTreeSet::from(SPACES)).unwrap();
     let applied = applied.len() as u64;
     println!("{applied} of {} applied", CALLERS * ROUNDS);
     assert!(applied > ROUNDS, "{applied} applied");
@@ -272,21 +285,21 @@ fn batches_of_many_callers_apply_in_the_order_of_their_positions() {
 
 #[test]
 fn an_empty_batch_answers_the_newest_position_without_writing() {
-    let disk = CutDisk::new(Image::default());
-    let store = RedbStore::open_backend(disk.backend(), Arc::new(ManualClock::new(0))).unwrap();
+    let disk = SimDisk::new(1);
+    let store = kernel_store_on(&disk, Arc::new(ManualClock::new(0))).unwrap();
     let log = WriteBatch {
         log: vec![b"entry".to_vec()],
         ..WriteBatch::default()
     };
     assert_eq!(store.commit(log).unwrap(), CommitSeq(1));
-    let before = disk.position();
+    let before = disk.operations();
     assert_eq!(store.commit(WriteBatch::default()).unwrap(), CommitSeq(1));
-    assert_eq!(disk.position(), before);
+    assert_eq!(disk.operations(), before);
 }
 
 #[test]
 fn guards_alone_are_checked_without_taking_a_position() {
-    let store = RedbStore::in_memory(Arc::new(ManualClock::new(0))).unwrap();
+    let store = kernel_store(Arc::new(ManualClock::new(0)));
     let write = |expected, value: &[u8]| WriteBatch {
         writes: vec![Write {
             space: SpaceId(7),
@@ -318,7 +331,7 @@ fn guards_alone_are_checked_without_taking_a_position() {
 
 #[test]
 fn an_oversized_key_is_refused_and_the_store_goes_on() {
-    let store = RedbStore::in_memory(Arc::new(ManualClock::new(0))).unwrap();
+    let store = kernel_store(Arc::new(ManualClock::new(0)));
     let write = |bytes| WriteBatch {
         writes: vec![Write {
             space: SpaceId(7),
@@ -328,7 +341,7 @@ fn an_oversized_key_is_refused_and_the_store_goes_on() {
         }],
         ..WriteBatch::default()
     };
-    let bytes_max = rustydb_store::redb_store::KEY_BYTES_MAX;
+    let bytes_max = rustydb_store::tables::KEY_BYTES_MAX;
     assert!(matches!(
         store.commit(write(bytes_max + 1)),
         Err(StoreError::TooLarge { .. })

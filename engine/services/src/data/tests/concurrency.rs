@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustydb_runtime::ManualClock;
-use rustydb_store::redb_store::RedbStore;
+use rustydb_runtime::{ManualClock, SystemRng};
+use rustydb_store::kernel_store::{KernelOptions, KernelStore};
 use serde_json::json;
 
 use super::support::{START_US, World};
@@ -14,7 +14,14 @@ const INCREMENTS: u64 = 12;
 
 fn on_disk(folder: &tempfile::TempDir) -> World {
     let clock = Arc::new(ManualClock::new(START_US));
-    let store = RedbStore::open(folder.path().join("rustydb.redb"), clock.clone()).unwrap();
+    let store = KernelStore::open(
+        folder.path(),
+        "store",
+        clock.clone(),
+        &SystemRng,
+        KernelOptions::default(),
+    )
+    .unwrap();
     World::on(Arc::new(store), clock)
 }
 

@@ -7,7 +7,7 @@ use rustydb_contract_admin::{AdminGetUserInput, AdminService};
 use rustydb_contract_auth::{AuthCreateApiKeyInput, AuthRevokeApiKeyInput, AuthService};
 use rustydb_runtime::{ManualClock, SystemRng};
 use rustydb_store::error::StoreError;
-use rustydb_store::redb_store::RedbStore;
+use rustydb_store::kernel_store::{KernelOptions, KernelStore};
 use rustydb_store::seam::{SpaceId, TableStore, Write, WriteBatch};
 use rustydb_store::testing::MemStore;
 
@@ -15,7 +15,14 @@ use super::support::{PASSWORD, START_US, World, change_of, code, nobody, setting
 use crate::identity::{AdminSecret, IdentityError, IdentityService};
 
 fn open(folder: &Path, clock: &Arc<ManualClock>) -> World {
-    let store = RedbStore::open(folder.join("store"), Arc::clone(clock) as _).unwrap();
+    let store = KernelStore::open(
+        folder,
+        "store",
+        Arc::clone(clock) as _,
+        &SystemRng,
+        KernelOptions::default(),
+    )
+    .unwrap();
     World::open(Arc::new(store), Arc::clone(clock), Some(folder), settings())
 }
 

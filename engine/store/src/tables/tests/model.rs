@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rustydb_runtime::ManualClock;
 
 use super::support::*;
-use crate::redb_store::RedbStore;
+
 use crate::seam::TableStore;
 use crate::tables::{Result, TableError, Tables, Txn};
 use crate::testing::MemStore;
@@ -375,6 +375,6 @@ proptest! {
 
     #[test]
     fn random_transactions_do_what_the_model_does_on_redb(steps in steps()) {
-        run_all(Arc::new(RedbStore::in_memory(Arc::new(ManualClock::new(0))).unwrap()), &steps);
+        run_all(Arc::new(crate::testing::kernel_store(Arc::new(ManualClock::new(0)))), &steps);
     }
 }

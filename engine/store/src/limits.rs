@@ -1,30 +1,19 @@
-//! Bounds of what one commit may carry, checked before it is queued: redb has limits of its own, and one that
-//! is met in the middle of a group would fail the commits of strangers.
+//! Bounds of what one commit may carry, checked before anything is done with it.
 
 use crate::error::StoreError;
 use crate::seam::WriteBatch;
 
 /// Longest key.
-pub const KEY_BYTES_MAX: usize = 1 << 20;
+pub const KEY_BYTES_MAX: usize = rustydb_kernel::page::node::KEY_BYTES_MAX;
 /// Longest value.
-pub const VALUE_BYTES_MAX: usize = 256 << 20;
+pub const VALUE_BYTES_MAX: usize = rustydb_kernel::tree::write::VALUE_BYTES_MAX;
 /// Longest change-log entry: room for a row before and after its change.
 pub const LOG_ENTRY_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX + 2 * KEY_BYTES_MAX;
 /// Most entries of the change log in one commit: their index is 32 bits wide.
 pub const LOG_ENTRIES_MAX: usize = u32::MAX as usize;
 
-/// Bytes that the batch carries.
-pub(super) fn batch_bytes(batch: &WriteBatch) -> usize {
-    let writes = batch
-        .writes
-        .iter()
-        .map(|write| write.key.len() + write.value.as_ref().map_or(0, Vec::len));
-    let guards = batch.guards.iter().map(|guard| guard.key.len());
-    writes.chain(guards).chain(batch.log.iter().map(Vec::len)).sum()
-}
-
 /// Refuses a batch with a part beyond the bounds.
-pub(super) fn check(batch: &WriteBatch) -> Result<(), StoreError> {
+pub(crate) fn check(batch: &WriteBatch) -> Result<(), StoreError> {
     let keys = batch
         .writes
         .iter()
@@ -68,6 +57,6 @@ mod tests {
         };
         check(&batch(KEY_BYTES_MAX)).unwrap();
         let refused = check(&batch(KEY_BYTES_MAX + 1)).unwrap_err().to_string();
-        assert_eq!(refused, "a key of size 1048577 is over the limit of 1048576");
+        assert_eq!(refused, "a key of size 1537 is over the limit of 1536");
     }
 }

@@ -1,0 +1,18 @@
+//! Failures of the kernel as the seam has them.
+
+use rustydb_kernel::error::KernelError;
+
+use crate::error::StoreError;
+
+pub(super) fn failed(error: KernelError) -> StoreError {
+    match error {
+        KernelError::Poisoned { reason } => StoreError::Poisoned { reason },
+        KernelError::FormatVersion { found, supported } => StoreError::FormatVersion { found, supported },
+        KernelError::TooLarge { what, size, size_max } => StoreError::TooLarge { what, size, size_max },
+        KernelError::CorruptPage { .. }
+        | KernelError::CorruptLog { .. }
+        | KernelError::CorruptFile { .. } => StoreError::Corrupt(error.to_string()),
+        // A full disk, a full tablespace and a full pool leave the store as it was, as do failed reads; the text says so.
+        other => StoreError::Io(other.to_string()),
+    }
+}
