@@ -147,6 +147,7 @@ pub fn modules(
         rustydb_api_auth::module(engine.auth()),
         rustydb_api_database::module(engine.database()),
         rustydb_api_health::module(engine.health()),
+        rustydb_api_indexes::module(engine.indexes()),
         rustydb_api_jobs::module(engine.jobs()),
         rustydb_api_monitoring::module(Arc::new(Monitoring::new(api.clone(), engine.load()))),
         rustydb_api_protocol::module(Arc::new(Protocol::new(api.clone(), history.clone()))),

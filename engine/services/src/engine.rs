@@ -9,6 +9,7 @@ use rustydb_contract_admin::AdminService;
 use rustydb_contract_auth::AuthService;
 use rustydb_contract_database::DatabaseService;
 use rustydb_contract_health::HealthService;
+use rustydb_contract_indexes::IndexesService;
 use rustydb_contract_jobs::JobsService;
 use rustydb_contract_query::QueryService;
 use rustydb_contract_session::SessionService;
@@ -196,6 +197,10 @@ impl Engine {
 
     pub fn health(&self) -> Arc<dyn HealthService> {
         Arc::clone(&self.health) as Arc<dyn HealthService>
+    }
+
+    pub fn indexes(&self) -> Arc<dyn IndexesService> {
+        Arc::new(self.data.clone())
     }
 
     pub fn jobs(&self) -> Arc<dyn JobsService> {

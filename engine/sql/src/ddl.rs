@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{
-    ColumnDef as SqlColumn, ColumnOption, CreateTable, CreateView, Expr, IndexColumn, ObjectName, ObjectType,
-    Query, Statement, TableConstraint, Truncate, Visit, Visitor,
+    ColumnDef as SqlColumn, ColumnOption, CreateIndex, CreateTable, CreateView, Expr, IndexColumn,
+    ObjectName, ObjectType, Query, Statement, TableConstraint, Truncate, Visit, Visitor,
 };
 use rustydb_store::seam::SpaceId;
 use rustydb_store::tables::{
-    ColumnSpec, PUBLIC_SCHEMA, Relation, TableError, TableSpec, Txn, TxnReader, UniqueSpec, ViewSpec,
+    Builder, ColumnSpec, IndexSpec, PUBLIC_SCHEMA, Relation, TableError, TableSpec, Txn, TxnReader,
+    UniqueSpec, ViewSpec,
 };
-use rustydb_store::types::{ColumnDef, ColumnType, ObjectId, TableDef, ViewDef};
+use rustydb_store::types::{ColumnDef, ColumnType, IndexState, ObjectId, TableDef, ViewDef};
 use std::ops::ControlFlow;
 
 use crate::dml::{atomically, table_named};
@@ -20,6 +21,7 @@ use crate::failure::from_datafusion;
 use crate::parse::{Locator, ParsedStatement, start_of};
 use crate::planner::Scope;
 use crate::rewrite::{self, normalized, parts, quoted, visible};
+use crate::workers::Interrupt;
 
 impl SqlEngine {
     /// Statements that change definitions.
@@ -49,6 +51,7 @@ impl SqlEngine {
         match statement.ast() {
             Statement::CreateTable(create) => self.create_table(txn, ctx, create, locator).await,
             Statement::CreateView(create) => self.create_view(txn, ctx, create, locator).await,
+            Statement::CreateIndex(create) => self.create_index(txn, ctx, create, statement).await,
             Statement::Truncate(truncate) => self.truncate(txn, ctx, truncate, locator),
             Statement::CreateDatabase {
                 db_name,
@@ -73,6 +76,69 @@ impl SqlEngine {
                 "see the SQL reference",
             )),
         }
+    }
+
+    async fn create_index(
+        &self,
+        txn: &mut Txn,
+        ctx: &ExecContext,
+        create: &CreateIndex,
+        statement: &ParsedStatement,
+    ) -> Result<StatementResult> {
+        const DONE: &str = "CREATE INDEX";
+        let locator = statement.locator();
+        let (schema, table) = place(ctx, &create.table_name, locator)?;
+        let name = create.name.as_ref().map(parts).and_then(|mut parts| parts.pop());
+        let spec = IndexSpec {
+            database: ctx.database.clone(),
+            schema,
+            name: name.unwrap_or_default(),
+            table,
+            columns: key_names(&create.columns),
+            unique: create.unique,
+        };
+        if create.if_not_exists
+            && let Some((_, index)) = txn.index(&spec.database, &spec.schema, &spec.name)?
+        {
+            return match index.state {
+                IndexState::Ready => Ok(StatementResult::done(DONE, 0)),
+                IndexState::Building => Err(TableError::IndexBuilding { name: spec.name }.into()),
+            };
+        }
+        let outcome = if ctx.alone {
+            self.build_index(txn, spec, Some(statement.text())).await
+        } else {
+            atomically(txn, |txn| txn.create_index(&spec)).map(|_| ())
+        };
+        outcome.map_err(|error| match error {
+            SqlError::Table(TableError::ColumnNotFound { table, column }) => SqlError::ColumnNotFound {
+                at: locator.find_name(&column),
+                name: column,
+                hint: format!("; table \"{table}\" has no such column"),
+            },
+            other => other,
+        })?;
+        Ok(StatementResult::done(DONE, 0))
+    }
+
+    /// Makes an index while others write, in commits of its own: `txn` only says where and by whom. Dropping the call
+    /// stops the build, which then removes what there is of it.
+    pub async fn build_index(&self, txn: &Txn, spec: IndexSpec, statement: Option<&str>) -> Result<()> {
+        let tables = txn.store_tables().clone();
+        let (origin, statement) = (txn.origin().cloned(), statement.map(str::to_owned));
+        let work = move |interrupt: Interrupt| {
+            let mut watch = |_| match interrupt.check() {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            };
+            let by = Builder {
+                origin,
+                statement: statement.as_deref(),
+                watch: &mut watch,
+            };
+            Ok(tables.create_index(&spec, by)?)
+        };
+        self.workers.blocking(work).await
     }
 
     async fn create_table(
@@ -151,6 +217,7 @@ impl SqlEngine {
             columns,
             primary_key: Vec::new(),
             unique: Vec::new(),
+            indexes: Vec::new(),
             space: SpaceId(0),
             schema_version: 1,
             created_at_us: 0,
@@ -382,12 +449,14 @@ impl SqlEngine {
                 let dropped = match kind {
                     ObjectType::Table => txn.drop_table(database, schema, name),
                     ObjectType::View => txn.drop_view(database, schema, name),
+                    ObjectType::Index => txn.drop_index(database, schema, name),
                     _ => txn.drop_database(name),
                 };
                 match dropped {
                     Err(
                         TableError::TableNotFound { .. }
                         | TableError::ViewNotFound { .. }
+                        | TableError::IndexNotFound { .. }
                         | TableError::DatabaseNotFound { .. },
                     ) if if_exists => {}
                     other => other?,
@@ -398,6 +467,7 @@ impl SqlEngine {
         let command = match kind {
             ObjectType::Table => "DROP TABLE",
             ObjectType::View => "DROP VIEW",
+            ObjectType::Index => "DROP INDEX",
             _ => "DROP DATABASE",
         };
         Ok(StatementResult::done(command, 0))

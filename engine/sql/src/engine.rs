@@ -4,7 +4,8 @@
 //! `TxnLease` serves as well: both may be held over `await`). Reads go to an immutable reader of it. Writes are
 //! first computed as a query over that reader, so that no statement sees its own changes, and then applied in
 //! one go; if that fails, the transaction returns to where it was. Dropping the future cancels the statement:
-//! nothing is applied before its last `await`.
+//! nothing is applied before its last `await`. CREATE INDEX in a transaction of its own commits as it goes
+//! ([`ExecContext::alone`]), and leaves nothing as well when it is dropped.
 
 use std::sync::Arc;
 
@@ -62,6 +63,9 @@ pub struct ExecContext {
     pub row_limit: Option<usize>,
     /// Where the statement notes how far it is.
     pub progress: Option<Arc<Progress>>,
+    /// Whether the transaction is the statement's own: nothing was done in it, and nothing follows. CREATE INDEX then
+    /// builds in commits of its own while others write, and leaves the transaction empty.
+    pub alone: bool,
 }
 
 impl ExecContext {
@@ -81,6 +85,12 @@ impl ExecContext {
     #[must_use]
     pub fn with_progress(mut self, progress: Arc<Progress>) -> ExecContext {
         self.progress = Some(progress);
+        self
+    }
+
+    #[must_use]
+    pub fn alone(mut self, alone: bool) -> ExecContext {
+        self.alone = alone;
         self
     }
 

@@ -1,26 +1,43 @@
-//! Which part of a table's key order a filter can match.
-
-use std::sync::Arc;
+//! Which part of a table's key order, or of an index, a filter can match.
 
 use datafusion::common::{Column, ScalarValue};
 use datafusion::logical_expr::{Expr, Operator};
-use rustydb_store::codec::{encode_key, prefix_end, prefix_range};
+use rustydb_store::codec::{encode_index_values, encode_key, index_values_range, prefix_end, prefix_range};
 use rustydb_store::seam::KeyRange;
-use rustydb_store::types::{ColumnType, Datum, TableDef};
+use rustydb_store::types::{ColumnType, Datum, IndexDef, IndexState, TableDef};
 
 use crate::provider::KEY_COLUMN;
 
-/// A comparison of a primary key column with a constant.
+/// A comparison of a column with a constant. With NULL, it is whether the column is.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Bound {
-    /// Place among the key columns.
-    place: usize,
+pub(crate) struct Comparison {
+    /// Position in the table's columns.
+    column: usize,
     operator: Operator,
     value: Datum,
 }
 
-/// The comparison that `filter` is, when it bounds the key.
-pub(crate) fn bound_of(table: &Arc<TableDef>, filter: &Expr) -> Option<Bound> {
+/// The comparison that `filter` is, when it bounds the key or an index that is ready.
+pub(crate) fn bound_of(table: &TableDef, filter: &Expr) -> Option<Comparison> {
+    let found = comparison(table, filter)?;
+    let in_key = table.primary_key.contains(&found.column);
+    let mut indexes = table.indexes.iter();
+    let indexed =
+        |index: &IndexDef| index.state == IndexState::Ready && index.columns.contains(&found.column);
+    (in_key || indexes.any(indexed)).then_some(found)
+}
+
+fn comparison(table: &TableDef, filter: &Expr) -> Option<Comparison> {
+    let column_of = |column: &Column| table.column_index(&column.name);
+    if let Expr::IsNull(inner) = filter
+        && let Expr::Column(column) = inner.as_ref()
+    {
+        return Some(Comparison {
+            column: column_of(column)?,
+            operator: Operator::Eq,
+            value: Datum::Null,
+        });
+    }
     let Expr::BinaryExpr(binary) = filter else {
         return None;
     };
@@ -35,11 +52,11 @@ pub(crate) fn bound_of(table: &Arc<TableDef>, filter: &Expr) -> Option<Bound> {
     ) {
         return None;
     }
-    let (place, data_type) = key_place(table, column)?;
-    Some(Bound {
-        place,
+    let column = column_of(column)?;
+    Some(Comparison {
+        column,
         operator,
-        value: key_datum(value, data_type)?,
+        value: key_datum(value, table.columns[column].data_type)?,
     })
 }
 
@@ -56,14 +73,6 @@ pub(crate) fn behind_key(filter: &Expr) -> Option<Vec<u8>> {
         }
         _ => None,
     }
-}
-
-fn key_place(table: &TableDef, column: &Column) -> Option<(usize, ColumnType)> {
-    let place = table
-        .primary_key
-        .iter()
-        .position(|index| table.columns[*index].name == column.name)?;
-    Some((place, table.columns[table.primary_key[place]].data_type))
 }
 
 /// The constant in the key's own type; `None` when that would not be exact. Floats are left out: equal ones may
@@ -97,16 +106,37 @@ fn key_datum(value: &ScalarValue, data_type: ColumnType) -> Option<Datum> {
     })
 }
 
-/// The key range that conjoined filters leave.
+/// How the values of one order of keys are encoded.
+#[derive(Clone, Copy, PartialEq)]
+enum Encoding {
+    /// As they are; none is NULL.
+    Plain,
+    /// Each behind a mark, NULLs last.
+    Marked,
+}
+
+impl Encoding {
+    fn encode(self, values: &[Datum]) -> Option<Vec<u8>> {
+        match self {
+            Encoding::Plain => encode_key(values),
+            Encoding::Marked => encode_index_values(values),
+        }
+    }
+}
+
+/// The range of keys that conjoined filters leave.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct KeyBounds {
     pub range: KeyRange,
     /// Whether the range is narrower than the table.
     pub narrowed: bool,
+    /// Leading columns that are compared for equality.
+    pub equal: usize,
 }
 
 impl KeyBounds {
-    pub fn of(table: &Arc<TableDef>, filters: &[Expr]) -> KeyBounds {
+    /// Of the table's own keys.
+    pub fn of(table: &TableDef, filters: &[Expr]) -> KeyBounds {
         if let Some(after) = filters.iter().find_map(behind_key) {
             return KeyBounds {
                 range: KeyRange {
@@ -114,39 +144,66 @@ impl KeyBounds {
                     ..KeyRange::default()
                 },
                 narrowed: true,
+                equal: 0,
             };
         }
-        let bounds: Vec<Bound> = filters
+        KeyBounds::over(table, &table.primary_key, Encoding::Plain, filters)
+    }
+
+    /// Of an index; narrowed to what the filters leave of it.
+    pub fn of_index(table: &TableDef, index: &IndexDef, filters: &[Expr]) -> KeyBounds {
+        let encoding = match index.unique {
+            true => Encoding::Plain,
+            false => Encoding::Marked,
+        };
+        KeyBounds::over(table, &index.columns, encoding, filters)
+    }
+
+    fn over(table: &TableDef, columns: &[usize], encoding: Encoding, filters: &[Expr]) -> KeyBounds {
+        let bounds: Vec<Comparison> = filters
             .iter()
-            .filter_map(|filter| bound_of(table, filter))
+            .filter_map(|filter| comparison(table, filter))
+            // Where NULLs have no place, the filter that wants them decides by itself.
+            .filter(|bound| encoding == Encoding::Marked || !bound.value.is_null())
             .collect();
-        if bounds.is_empty() {
-            return KeyBounds::default();
-        }
         let mut prefix = Vec::new();
         let mut range = KeyRange::default();
-        for place in 0..table.primary_key.len() {
-            let here = || bounds.iter().filter(move |bound| bound.place == place);
-            if let Some(equal) = here().find(|bound| bound.operator == Operator::Eq) {
-                prefix.push(equal.value.clone());
-                let Some(key) = encode_key(&prefix) else { break };
+        let mut equal = 0;
+        for &column in columns {
+            let here = || bounds.iter().filter(move |bound| bound.column == column);
+            if let Some(found) = here().find(|bound| bound.operator == Operator::Eq) {
+                prefix.push(found.value.clone());
+                let Some(key) = encoding.encode(&prefix) else {
+                    break;
+                };
                 range = prefix_range(key);
+                equal += 1;
                 continue;
             }
-            here().for_each(|bound| narrow(&mut range, &prefix, bound));
+            if encoding == Encoding::Marked
+                && here().next().is_some()
+                && let Some(key) = encoding.encode(&prefix)
+            {
+                // No comparison is true of a NULL.
+                range = index_values_range(&key);
+            }
+            here().for_each(|bound| narrow(&mut range, &prefix, bound, encoding));
             break;
         }
         KeyBounds {
             narrowed: range != KeyRange::default(),
             range,
+            equal,
         }
     }
 }
 
-fn narrow(range: &mut KeyRange, prefix: &[Datum], bound: &Bound) {
+fn narrow(range: &mut KeyRange, prefix: &[Datum], bound: &Comparison, encoding: Encoding) {
     let mut values = prefix.to_vec();
     values.push(bound.value.clone());
-    let Some(key) = encode_key(&values) else { return };
+    let Some(key) = encoding.encode(&values) else {
+        return;
+    };
     let behind = || prefix_end(&key);
     let (from, until) = match bound.operator {
         Operator::GtEq => (Some(key.clone()), None),

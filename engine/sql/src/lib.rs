@@ -33,6 +33,7 @@
 //! running plans happen on threads of the engine (`workers`), but for those of views that read a replaced one. Dropping a
 //! call cancels it, joins that make no rows included (`yielding`), and then nothing of it is kept.
 
+mod access;
 mod arrays;
 mod assign;
 mod cells;

@@ -15,8 +15,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use rustydb_store::tables::TxnReader;
 use rustydb_store::types::TableDef;
 
+use crate::access::Access;
 use crate::columns::table_schema;
-use crate::keyrange::{KeyBounds, behind_key, bound_of};
+use crate::keyrange::{behind_key, bound_of};
+use crate::planner::external;
 use crate::scan::{ScanSpec, TableScanExec};
 
 /// Name of the hidden column that holds a row's key. The mark keeps it out of users' reach.
@@ -79,12 +81,13 @@ impl TableProvider for TableView {
             Some(columns) => columns.clone(),
             None => (0..self.schema.fields().len()).collect(),
         };
-        let bounds = KeyBounds::of(&self.table, filters);
+        let access =
+            Access::choose(&self.table, &self.reader, filters).map_err(|error| external(error.into()))?;
         let spec = ScanSpec {
             table: Arc::clone(&self.table),
             reader: self.reader.clone(),
             columns,
-            bounds,
+            access,
             limit,
         };
         Ok(Arc::new(TableScanExec::new(spec, &self.schema)?))

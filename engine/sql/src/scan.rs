@@ -26,10 +26,10 @@ use datafusion::physical_plan::{
 };
 use rustydb_store::seam::KeyRange;
 use rustydb_store::tables::{ScannedRows, TxnReader};
-use rustydb_store::types::{ColumnType, TableDef};
+use rustydb_store::types::{ColumnType, IndexDef, TableDef};
 
+use crate::access::Access;
 use crate::arrays;
-use crate::keyrange::KeyBounds;
 
 /// Rows of the first page. Small, since many queries stop at it; each next page is eight times the last.
 const FIRST_PAGE_ROWS: usize = 128;
@@ -45,7 +45,7 @@ pub(crate) struct ScanSpec {
     pub reader: TxnReader,
     /// Places among the table's columns; the one behind the last is the row key.
     pub columns: Vec<usize>,
-    pub bounds: KeyBounds,
+    pub access: Access,
     pub limit: Option<usize>,
 }
 
@@ -59,9 +59,15 @@ pub(crate) struct TableScanExec {
 impl TableScanExec {
     pub fn new(spec: ScanSpec, table_schema: &SchemaRef) -> DfResult<TableScanExec> {
         let schema = Arc::new(table_schema.project(&spec.columns)?);
-        let orderings = key_orderings(&spec, &schema);
+        let orderings = match &spec.access {
+            Access::Table(_) => key_orderings(&spec, &schema),
+            Access::Index { index, .. } => vec![index_ordering(&spec, &schema, index)],
+        };
         let properties = PlanProperties::new(
-            EquivalenceProperties::new_with_orderings(Arc::clone(&schema), orderings),
+            EquivalenceProperties::new_with_orderings(
+                Arc::clone(&schema),
+                orderings.into_iter().filter(|ordering| !ordering.is_empty()),
+            ),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
@@ -77,51 +83,62 @@ impl TableScanExec {
 }
 
 impl TableScanExec {
-    /// Rows that there are to read; of a key range nobody knows.
+    /// Rows that there are to read; of a range that was not counted nobody knows.
     pub fn rows_to_read(&self) -> Option<u64> {
-        if self.spec.bounds.narrowed {
-            return None;
-        }
-        let rows = self.spec.reader.row_count(&self.spec.table).ok()?;
+        let rows = match &self.spec.access {
+            Access::Table(bounds) if bounds.narrowed => return None,
+            Access::Table(_) => self.spec.reader.row_count(&self.spec.table).ok()?,
+            Access::Index { entries, .. } => (*entries)? as u64,
+        };
         Some(rows.min(self.spec.limit.map_or(u64::MAX, |limit| limit as u64)))
     }
 }
 
-/// Rows come in key order: by the key itself, and by the leading key columns that are scanned. Floats are left
-/// out: keys hold -0 and 0 as equal, Arrow does not.
+/// Rows in key order come by the key itself, and by the leading key columns that are scanned: rows that are equal in
+/// these are still in the order of the key.
 fn key_orderings(spec: &ScanSpec, schema: &SchemaRef) -> Vec<Vec<PhysicalSortExpr>> {
-    let by = |place: usize| {
-        let expr: Arc<dyn PhysicalExpr> = Arc::new(ColumnExpr::new(schema.field(place).name(), place));
-        PhysicalSortExpr::new(
-            expr,
-            SortOptions {
-                descending: false,
-                nulls_first: false,
-            },
-        )
-    };
-    let place_of = |index: usize| spec.columns.iter().position(|scanned| *scanned == index);
-    let mut columns = Vec::new();
-    for index in &spec.table.primary_key {
+    let mut sorted = sorted_by(spec, schema, &spec.table.primary_key);
+    let key = place_of(spec, spec.table.columns.len()).map(|place| by(schema, place));
+    sorted.extend(key.clone());
+    [sorted].into_iter().chain(key.map(|key| vec![key])).collect()
+}
+
+/// Rows by an index come by its columns, and by their key where all of these are equal.
+fn index_ordering(spec: &ScanSpec, schema: &SchemaRef, index: &IndexDef) -> Vec<PhysicalSortExpr> {
+    let mut sorted = sorted_by(spec, schema, &index.columns);
+    if sorted.len() == index.columns.len() {
+        sorted.extend(place_of(spec, spec.table.columns.len()).map(|place| by(schema, place)));
+    }
+    sorted
+}
+
+/// The leading ones of the columns that are scanned. Floats are left out: keys hold -0 and 0 as equal, Arrow does not.
+fn sorted_by(spec: &ScanSpec, schema: &SchemaRef, columns: &[usize]) -> Vec<PhysicalSortExpr> {
+    let mut sorted = Vec::new();
+    for index in columns {
         let float = matches!(
             spec.table.columns[*index].data_type,
             ColumnType::Real | ColumnType::Double
         );
-        match place_of(*index).filter(|_| !float) {
-            Some(place) => columns.push(by(place)),
+        match place_of(spec, *index).filter(|_| !float) {
+            Some(place) => sorted.push(by(schema, place)),
             None => break,
         }
     }
-    let mut orderings = Vec::new();
-    if let Some(place) = place_of(spec.table.columns.len()) {
-        orderings.push(vec![by(place)]);
-        // Rows that are equal in the columns are still in the order of the key.
-        columns.push(by(place));
-    }
-    if !columns.is_empty() {
-        orderings.push(columns);
-    }
-    orderings
+    sorted
+}
+
+fn place_of(spec: &ScanSpec, index: usize) -> Option<usize> {
+    spec.columns.iter().position(|scanned| *scanned == index)
+}
+
+fn by(schema: &SchemaRef, place: usize) -> PhysicalSortExpr {
+    let expr: Arc<dyn PhysicalExpr> = Arc::new(ColumnExpr::new(schema.field(place).name(), place));
+    let options = SortOptions {
+        descending: false,
+        nulls_first: false,
+    };
+    PhysicalSortExpr::new(expr, options)
 }
 
 impl fmt::Debug for TableScanExec {
@@ -140,14 +157,21 @@ impl DisplayAs for TableScanExec {
             .iter()
             .map(|field| shown(field.name()))
             .collect();
-        write!(
-            f,
-            "TableScan: table={}, columns=[{}]",
-            self.spec.table.name,
-            columns.join(", ")
-        )?;
-        if self.spec.bounds.narrowed {
-            write!(f, ", key range")?;
+        let (name, table, columns) = (self.name(), &self.spec.table.name, columns.join(", "));
+        match &self.spec.access {
+            Access::Table(bounds) => {
+                write!(f, "{name}: table={table}, columns=[{columns}]")?;
+                if bounds.narrowed {
+                    write!(f, ", key range")?;
+                }
+            }
+            Access::Index { index, bounds, .. } => {
+                let index = &index.name;
+                write!(f, "{name}: table={table}, index={index}, columns=[{columns}]")?;
+                if bounds.equal > 0 {
+                    write!(f, ", equal={}", bounds.equal)?;
+                }
+            }
         }
         match self.spec.limit {
             Some(limit) => write!(f, ", limit={limit}"),
@@ -166,7 +190,10 @@ fn shown(name: &str) -> &str {
 
 impl ExecutionPlan for TableScanExec {
     fn name(&self) -> &'static str {
-        "TableScan"
+        match self.spec.access {
+            Access::Table(_) => "TableScan",
+            Access::Index { .. } => "IndexScan",
+        }
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -204,13 +231,16 @@ impl ExecutionPlan for TableScanExec {
     }
 
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> DfResult<SendableRecordBatchStream> {
+        let range = match &self.spec.access {
+            Access::Table(bounds) | Access::Index { bounds, .. } => bounds.range.clone(),
+        };
         let pages = Pages {
             spec: self.spec.clone(),
             schema: Arc::clone(&self.schema),
-            range: self.spec.bounds.range.clone(),
+            done: is_empty(&range),
+            range,
             left: self.spec.limit.unwrap_or(usize::MAX),
             page: FIRST_PAGE_ROWS,
-            done: is_empty(&self.spec.bounds.range),
             metrics: BaselineMetrics::new(&self.metrics, partition),
         };
         let stream = futures::stream::iter(pages);
@@ -224,10 +254,12 @@ impl ExecutionPlan for TableScanExec {
         let mut statistics = Statistics::new_unknown(&self.schema);
         let rows = self.spec.reader.row_count(&self.spec.table).map_err(external)?;
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let most = |rows: usize| rows.min(self.spec.limit.unwrap_or(usize::MAX));
         // Snapshot counts are exact; a range or a limit makes them an upper estimate.
-        statistics.num_rows = match (self.spec.bounds.narrowed, self.spec.limit) {
-            (false, None) => Precision::Exact(rows),
-            (_, limit) => Precision::Inexact(rows.min(limit.unwrap_or(usize::MAX))),
+        statistics.num_rows = match (&self.spec.access, self.spec.limit) {
+            (Access::Table(bounds), None) if !bounds.narrowed => Precision::Exact(rows),
+            (Access::Table(_), _) => Precision::Inexact(most(rows)),
+            (Access::Index { entries, .. }, _) => Precision::Inexact(most(entries.unwrap_or(rows))),
         };
         Ok(Arc::new(statistics))
     }
@@ -262,16 +294,27 @@ impl Pages {
             .copied()
             .filter(|index| *index < table.columns.len())
             .collect();
-        let ScannedRows { rows, exhausted } = self
-            .spec
-            .reader
-            .scan_columns(table, &self.range, wanted, PAGE_BYTES_MAX, &stored)
-            .map_err(external)?;
+        let reader = &self.spec.reader;
+        let (ScannedRows { rows, exhausted }, last) = match &self.spec.access {
+            Access::Table(_) => {
+                let found = reader
+                    .scan_columns(table, &self.range, wanted, PAGE_BYTES_MAX, &stored)
+                    .map_err(external)?;
+                let last = found.rows.last().map(|(key, _)| key.0.clone());
+                (found, last)
+            }
+            Access::Index { index, .. } => {
+                let scanned = reader
+                    .scan_index(table, index, &self.range, wanted, PAGE_BYTES_MAX, &stored)
+                    .map_err(external)?;
+                (scanned.found, scanned.last)
+            }
+        };
         self.done = exhausted || rows.len() == self.left;
         self.left -= rows.len();
         self.page = (self.page * 8).min(PAGE_ROWS_MAX);
-        if let Some((last, _)) = rows.last() {
-            self.range.after = Some(last.0.clone());
+        if last.is_some() {
+            self.range.after = last;
         }
         let mut next = 0;
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.spec.columns.len());

@@ -63,6 +63,30 @@ impl Workers {
             },
         }
     }
+
+    /// Runs `work`, which blocks its thread, to its end. It learns of it when the returned future is dropped.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Interrupt) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let stopped = || SqlError::Internal("the engine is being closed".to_owned());
+        let Some(runtime) = &self.runtime else {
+            return Err(stopped());
+        };
+        let interrupt = Interrupt::default();
+        let of_work = interrupt.clone();
+        let mut running = Running {
+            task: runtime.spawn_blocking(move || work(of_work)),
+            interrupt,
+        };
+        match (&mut running.task).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(stopped()),
+            },
+        }
+    }
 }
 
 impl Drop for Workers {

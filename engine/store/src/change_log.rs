@@ -91,8 +91,8 @@ pub enum DdlChange {
     },
     /// The rows were converted; they have no entries of their own.
     ReplaceTable {
-        before: TableDef,
-        after: TableDef,
+        before: Box<TableDef>,
+        after: Box<TableDef>,
     },
     /// `rows` went, as many as the transaction saw.
     TruncateTable {
@@ -108,6 +108,16 @@ pub enum DdlChange {
     },
     DropView {
         view: ViewDef,
+    },
+    /// `table` is the definition with the index, which is ready.
+    CreateIndex {
+        table: TableDef,
+        index: String,
+    },
+    /// `table` is the definition without the index. Indexes that go with their table have no entries.
+    DropIndex {
+        table: TableDef,
+        index: String,
     },
 }
 

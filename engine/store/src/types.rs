@@ -86,6 +86,31 @@ pub struct UniqueDef {
     pub space: SpaceId,
 }
 
+/// How far an index is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexState {
+    /// Every change of a row maintains it, but rows that were there before may still be missing: nobody reads it.
+    Building,
+    /// It has an entry for each row that is to have one.
+    Ready,
+}
+
+/// An index as the definition of its table keeps it. While one is rebuilt there are two of its name and id, the
+/// second one building.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IndexDef {
+    pub id: ObjectId,
+    pub name: String,
+    /// Positions in `TableDef::columns`.
+    pub columns: Vec<usize>,
+    /// Whether two rows may not have the same values, NULLs aside.
+    pub unique: bool,
+    pub state: IndexState,
+    pub space: SpaceId,
+    pub created_at_us: i64,
+}
+
 /// A table as the catalog keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableDef {
@@ -97,9 +122,10 @@ pub struct TableDef {
     /// Positions in `columns`, in key order; empty means that rows get a generated `_rowid`.
     pub primary_key: Vec<usize>,
     pub unique: Vec<UniqueDef>,
+    pub indexes: Vec<IndexDef>,
     /// Where the rows live.
     pub space: SpaceId,
-    /// Counts the changes of this definition's columns and keys, from 1.
+    /// Counts the changes of this definition's columns and keys, from 1. Indexes are none.
     pub schema_version: u32,
     pub created_at_us: i64,
     /// When the table was last created, replaced or truncated, microseconds since the Unix epoch.

@@ -633,6 +633,50 @@ const MOVED_BY: &[(&str, &str)] = &[
         "SessionEvent.duration_seconds",
         "numeric_sessions_tell_how_long_they_lasted",
     ),
+    (
+        "indexes.get_stats.entries",
+        "numeric_indexes_are_measured_and_their_use_is_counted",
+    ),
+    (
+        "indexes.get_stats.size_bytes",
+        "numeric_indexes_are_measured_and_their_use_is_counted",
+    ),
+    (
+        "indexes.get_stats.scans",
+        "numeric_indexes_are_measured_and_their_use_is_counted",
+    ),
+    (
+        "indexes.get_stats.rows_read",
+        "numeric_indexes_are_measured_and_their_use_is_counted",
+    ),
+    (
+        "indexes.rebuild.result.entries",
+        "numeric_indexes_are_measured_and_their_use_is_counted",
+    ),
+    (
+        "indexes.rebuild.result.size_bytes",
+        "numeric_indexes_are_measured_and_their_use_is_counted",
+    ),
+    (
+        "indexes.verify.rows",
+        "numeric_what_is_wrong_with_an_index_is_counted",
+    ),
+    (
+        "indexes.verify.entries",
+        "numeric_what_is_wrong_with_an_index_is_counted",
+    ),
+    (
+        "indexes.verify.missing",
+        "numeric_what_is_wrong_with_an_index_is_counted",
+    ),
+    (
+        "indexes.verify.extra",
+        "numeric_what_is_wrong_with_an_index_is_counted",
+    ),
+    (
+        "indexes.verify.duplicates",
+        "numeric_what_is_wrong_with_an_index_is_counted",
+    ),
     ("StreamControl.count", "numeric_controls_count_what_they_tell"),
 ];
 
@@ -724,6 +768,7 @@ fn numeric_the_tests_of_the_table_exist() {
     let sources = [
         include_str!("connections.rs"),
         include_str!("events.rs"),
+        include_str!("indexes.rs"),
         include_str!("jobs.rs"),
         include_str!("load.rs"),
         include_str!("machine.rs"),

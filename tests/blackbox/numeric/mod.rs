@@ -3,6 +3,7 @@
 mod connections;
 mod events;
 mod fields;
+mod indexes;
 mod jobs;
 mod load;
 mod machine;

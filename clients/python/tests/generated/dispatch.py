@@ -482,6 +482,66 @@ class HealthStatusChangesInput(_Struct, kw_only=True, forbid_unknown_fields=True
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
 
+class IndexesCreateInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `indexes.create`."""
+
+    in_name: _types.ObjectName = _field(name="name")
+    in_table: _types.ObjectName = _field(name="table")
+    in_columns: list[_types.ObjectName] = _field(name="columns")
+    in_unique: bool | _UnsetType = _field(default=_UNSET, name="unique")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+
+
+class IndexesDropInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `indexes.drop`."""
+
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+
+
+class IndexesGetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `indexes.get`."""
+
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+
+
+class IndexesGetStatsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `indexes.get_stats`."""
+
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+
+
+class IndexesListInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `indexes.list`."""
+
+    in_table: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="table")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class IndexesRebuildInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `indexes.rebuild`."""
+
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+
+
+class IndexesVerifyInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `indexes.verify`."""
+
+    in_name: _types.ObjectName = _field(name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+
+
 class JobsCancelInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `jobs.cancel`."""
 
@@ -1074,6 +1134,43 @@ OPERATIONS: dict[str, Entry] = {
         input=HealthGetSummaryInput,
         call=lambda client: client.health.get_summary,
         call_async=lambda client: client.health.get_summary,
+    ),
+    "indexes.create": Entry(
+        input=IndexesCreateInput,
+        call=lambda client: client.indexes.create,
+        call_async=lambda client: client.indexes.create,
+    ),
+    "indexes.drop": Entry(
+        input=IndexesDropInput,
+        call=lambda client: client.indexes.drop,
+        call_async=lambda client: client.indexes.drop,
+    ),
+    "indexes.get": Entry(
+        input=IndexesGetInput,
+        call=lambda client: client.indexes.get,
+        call_async=lambda client: client.indexes.get,
+    ),
+    "indexes.get_stats": Entry(
+        input=IndexesGetStatsInput,
+        call=lambda client: client.indexes.get_stats,
+        call_async=lambda client: client.indexes.get_stats,
+    ),
+    "indexes.list": Entry(
+        input=IndexesListInput,
+        call=lambda client: client.indexes.list,
+        call_async=lambda client: client.indexes.list,
+        items=lambda client: client.indexes.list_items,
+        items_async=lambda client: client.indexes.list_items,
+    ),
+    "indexes.rebuild": Entry(
+        input=IndexesRebuildInput,
+        call=lambda client: client.indexes.rebuild,
+        call_async=lambda client: client.indexes.rebuild,
+    ),
+    "indexes.verify": Entry(
+        input=IndexesVerifyInput,
+        call=lambda client: client.indexes.verify,
+        call_async=lambda client: client.indexes.verify,
     ),
     "jobs.cancel": Entry(
         input=JobsCancelInput,

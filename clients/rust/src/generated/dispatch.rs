@@ -418,6 +418,76 @@ pub(crate) fn dispatch(
             typed::<::rustydb_contract_health::HealthGetSummaryInput>(input)?;
             one(client.health().get_summary(), iterate)
         }
+        "indexes.create" => {
+            one(
+                client
+                    .indexes()
+                    .create(
+                        &typed::<::rustydb_contract_indexes::IndexesCreateInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "indexes.drop" => {
+            one(
+                client
+                    .indexes()
+                    .drop(
+                        &typed::<::rustydb_contract_indexes::IndexesDropInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "indexes.get" => {
+            one(
+                client
+                    .indexes()
+                    .get(&typed::<::rustydb_contract_indexes::IndexesGetInput>(input)?),
+                iterate,
+            )
+        }
+        "indexes.get_stats" => {
+            one(
+                client
+                    .indexes()
+                    .get_stats(
+                        &typed::<
+                            ::rustydb_contract_indexes::IndexesGetStatsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "indexes.list" => {
+            paged(
+                client
+                    .indexes()
+                    .list(
+                        &typed::<::rustydb_contract_indexes::IndexesListInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "indexes.rebuild" => {
+            one(
+                client
+                    .indexes()
+                    .rebuild(
+                        &typed::<::rustydb_contract_indexes::IndexesRebuildInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "indexes.verify" => {
+            one(
+                client
+                    .indexes()
+                    .verify(
+                        &typed::<::rustydb_contract_indexes::IndexesVerifyInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
         "jobs.cancel" => {
             one(
                 client

@@ -30,6 +30,10 @@ pub enum ErrorCode {
     DependentObjects,
     /// Two columns of the result have one name; alias one, or ask for arrays. Status 400.
     DuplicateColumnName,
+    /// The name of the index is taken. Status 409.
+    IndexExists,
+    /// The database has no such index. Status 404.
+    IndexNotFound,
     /// The server failed; the request id finds it in the log. Status 500.
     Internal,
     /// An input is missing, unknown, of the wrong type or out of range. Status 400.
@@ -166,6 +170,12 @@ impl ErrorCode {
             }
             ErrorCode::DuplicateColumnName => {
                 Some(&::rustydb_contract_sql::errors::DUPLICATE_COLUMN_NAME)
+            }
+            ErrorCode::IndexExists => {
+                Some(&::rustydb_contract_indexes::errors::INDEX_EXISTS)
+            }
+            ErrorCode::IndexNotFound => {
+                Some(&::rustydb_contract_indexes::errors::INDEX_NOT_FOUND)
             }
             ErrorCode::Internal => Some(&::rustydb_contract_core::errors::INTERNAL),
             ErrorCode::InvalidArgument => {
@@ -333,6 +343,8 @@ impl From<::std::string::String> for ErrorCode {
             "DEADLINE_EXCEEDED" => ErrorCode::DeadlineExceeded,
             "DEPENDENT_OBJECTS" => ErrorCode::DependentObjects,
             "DUPLICATE_COLUMN_NAME" => ErrorCode::DuplicateColumnName,
+            "INDEX_EXISTS" => ErrorCode::IndexExists,
+            "INDEX_NOT_FOUND" => ErrorCode::IndexNotFound,
             "INTERNAL" => ErrorCode::Internal,
             "INVALID_ARGUMENT" => ErrorCode::InvalidArgument,
             "INVALID_CREDENTIALS" => ErrorCode::InvalidCredentials,

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod core;
 pub mod database;
 pub mod health;
+pub mod indexes;
 pub mod jobs;
 pub mod monitoring;
 pub mod protocol;
@@ -24,6 +25,7 @@ pub static MODULES: &[&::rustydb_contract::descriptor::ModuleDesc] = &[
     &::rustydb_contract_core::MODULE,
     &::rustydb_contract_database::MODULE,
     &::rustydb_contract_health::MODULE,
+    &::rustydb_contract_indexes::MODULE,
     &::rustydb_contract_jobs::MODULE,
     &::rustydb_contract_monitoring::MODULE,
     &::rustydb_contract_protocol::MODULE,
@@ -51,6 +53,12 @@ impl crate::Client {
     /// Whether the server lives, is ready, and what its parts say.
     pub fn health(&self) -> health::HealthApi<'_> {
         health::HealthApi { client: self }
+    }
+    /// Make queries find rows by other columns than the key.
+    pub fn indexes(&self) -> indexes::IndexesApi<'_> {
+        indexes::IndexesApi {
+            client: self,
+        }
     }
     /// Work that goes on after its call was answered.
     pub fn jobs(&self) -> jobs::JobsApi<'_> {

@@ -79,6 +79,8 @@ impl SqlApi<'_> {
     /// - `DATABASE_PROTECTED`: The database `main` can't be dropped.
     /// - `DEPENDENT_OBJECTS`: Views depend on what would be dropped or changed.
     /// - `DUPLICATE_COLUMN_NAME`: Two columns of the result have one name; alias one, or ask for arrays.
+    /// - `INDEX_EXISTS`: The name of the index is taken.
+    /// - `INDEX_NOT_FOUND`: The database has no such index.
     /// - `INVALID_DEFINITION`: The definition of the table can't be.
     /// - `INVALID_PARAMETER`: A `$n` has no value, a value has no `$n`, or one has a form that SQL can't take.
     /// - `INVALID_QUERY`: The statement parses but can't be planned or run, such as by its types or a division by zero.

@@ -6,6 +6,7 @@ import * as adminModule from "./modules/admin.js";
 import * as authModule from "./modules/auth.js";
 import * as databaseModule from "./modules/database.js";
 import * as healthModule from "./modules/health.js";
+import * as indexesModule from "./modules/indexes.js";
 import * as jobsModule from "./modules/jobs.js";
 import * as monitoringModule from "./modules/monitoring.js";
 import * as protocolModule from "./modules/protocol.js";
@@ -28,6 +29,8 @@ export class RustyDB {
   readonly database: databaseModule.DatabaseOperations;
   /** Whether the server lives, is ready, and what its parts say. */
   readonly health: healthModule.HealthOperations;
+  /** Make queries find rows by other columns than the key. */
+  readonly indexes: indexesModule.IndexesOperations;
   /** Work that goes on after its call was answered. */
   readonly jobs: jobsModule.JobsOperations;
   /** What the machine and the server do, in numbers. */
@@ -51,6 +54,7 @@ export class RustyDB {
     this.auth = new authModule.AuthOperations(caller);
     this.database = new databaseModule.DatabaseOperations(caller);
     this.health = new healthModule.HealthOperations(caller);
+    this.indexes = new indexesModule.IndexesOperations(caller);
     this.jobs = new jobsModule.JobsOperations(caller);
     this.monitoring = new monitoringModule.MonitoringOperations(caller);
     this.protocol = new protocolModule.ProtocolOperations(caller);

@@ -114,6 +114,24 @@ export class DuplicateColumnNameError extends runtime.RustyDBError {
 }
 
 /**
+ * The name of the index is taken.
+ *
+ * `INDEX_EXISTS`, HTTP status 409. The same call would fail again.
+ */
+export class IndexExistsError extends runtime.RustyDBError {
+  declare readonly code: "INDEX_EXISTS";
+}
+
+/**
+ * The database has no such index.
+ *
+ * `INDEX_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class IndexNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "INDEX_NOT_FOUND";
+}
+
+/**
  * The server failed; the request id finds it in the log.
  *
  * `INTERNAL`, HTTP status 500. The same call would fail again.
@@ -562,6 +580,8 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["DEADLINE_EXCEEDED", { type: DeadlineExceededError, retry: "never" }],
   ["DEPENDENT_OBJECTS", { type: DependentObjectsError, retry: "never" }],
   ["DUPLICATE_COLUMN_NAME", { type: DuplicateColumnNameError, retry: "never" }],
+  ["INDEX_EXISTS", { type: IndexExistsError, retry: "never" }],
+  ["INDEX_NOT_FOUND", { type: IndexNotFoundError, retry: "never" }],
   ["INTERNAL", { type: InternalError, retry: "never" }],
   ["INVALID_ARGUMENT", { type: InvalidArgumentError, retry: "never" }],
   ["INVALID_CREDENTIALS", { type: InvalidCredentialsError, retry: "never" }],
@@ -626,6 +646,8 @@ export interface ErrorsByCode {
   "DEADLINE_EXCEEDED": DeadlineExceededError;
   "DEPENDENT_OBJECTS": DependentObjectsError;
   "DUPLICATE_COLUMN_NAME": DuplicateColumnNameError;
+  "INDEX_EXISTS": IndexExistsError;
+  "INDEX_NOT_FOUND": IndexNotFoundError;
   "INTERNAL": InternalError;
   "INVALID_ARGUMENT": InvalidArgumentError;
   "INVALID_CREDENTIALS": InvalidCredentialsError;

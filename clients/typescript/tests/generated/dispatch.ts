@@ -5,6 +5,7 @@ import type * as adminTypes from "../../src/generated/types/admin.js";
 import type * as authTypes from "../../src/generated/types/auth.js";
 import type * as databaseTypes from "../../src/generated/types/database.js";
 import type * as healthTypes from "../../src/generated/types/health.js";
+import type * as indexesTypes from "../../src/generated/types/indexes.js";
 import type * as jobsTypes from "../../src/generated/types/jobs.js";
 import type * as monitoringTypes from "../../src/generated/types/monitoring.js";
 import type * as protocolTypes from "../../src/generated/types/protocol.js";
@@ -66,6 +67,13 @@ export const calls: ReadonlyMap<string, Call> = new Map<string, Call>([
   ["health.check_startup", (db, input) => db.health.checkStartup(input as healthTypes.HealthCheckStartupInput)],
   ["health.get_detail", (db, input) => db.health.getDetail(input as healthTypes.HealthGetDetailInput)],
   ["health.get_summary", (db, input) => db.health.getSummary(input as healthTypes.HealthGetSummaryInput)],
+  ["indexes.create", (db, input) => db.indexes.create(input as indexesTypes.IndexesCreateInput)],
+  ["indexes.drop", (db, input) => db.indexes.drop(input as indexesTypes.IndexesDropInput).then(() => ({}))],
+  ["indexes.get", (db, input) => db.indexes.get(input as indexesTypes.IndexesGetInput)],
+  ["indexes.get_stats", (db, input) => db.indexes.getStats(input as indexesTypes.IndexesGetStatsInput)],
+  ["indexes.list", (db, input) => db.indexes.list(input as indexesTypes.IndexesListInput)],
+  ["indexes.rebuild", (db, input) => db.indexes.rebuild(input as indexesTypes.IndexesRebuildInput)],
+  ["indexes.verify", (db, input) => db.indexes.verify(input as indexesTypes.IndexesVerifyInput)],
   ["jobs.cancel", (db, input) => db.jobs.cancel(input as jobsTypes.JobsCancelInput)],
   ["jobs.get", (db, input) => db.jobs.get(input as jobsTypes.JobsGetInput)],
   ["jobs.list", (db, input) => db.jobs.list(input as jobsTypes.JobsListInput)],
@@ -105,6 +113,7 @@ export const iterators: ReadonlyMap<string, Iterate> = new Map<string, Iterate>(
   ["database.list", (db, input) => db.database.listItems(input as databaseTypes.DatabaseListInput)],
   ["database.list_tables", (db, input) => db.database.listTablesItems(input as databaseTypes.DatabaseListTablesInput)],
   ["database.query_rows", (db, input) => db.database.queryRowsItems(input as databaseTypes.DatabaseQueryRowsInput)],
+  ["indexes.list", (db, input) => db.indexes.listItems(input as indexesTypes.IndexesListInput)],
   ["jobs.list", (db, input) => db.jobs.listItems(input as jobsTypes.JobsListInput)],
   ["transactions.list_active", (db, input) => db.transactions.listActiveItems(input as transactionsTypes.TransactionsListActiveInput)],
   ["websocket.list_connections", (db, input) => db.websocket.listConnectionsItems(input as websocketTypes.WebsocketListConnectionsInput)],

@@ -260,7 +260,7 @@ impl DataEngine {
         })
     }
 
-    fn newest(&self) -> ServiceResult<TxnReader> {
+    pub(super) fn newest(&self) -> ServiceResult<TxnReader> {
         self.inner
             .tables
             .begin_read_only()

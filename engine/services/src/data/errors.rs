@@ -14,6 +14,7 @@ use rustydb_contract_database::errors::{
     COLUMN_NOT_FOUND, DATABASE_EXISTS, DATABASE_PROTECTED, DEPENDENT_OBJECTS, INVALID_DEFINITION,
     INVALID_VALUE, NOT_NULL_VIOLATION, ROW_NOT_FOUND, TABLE_EXISTS, TABLE_NOT_FOUND, UNIQUE_VIOLATION,
 };
+use rustydb_contract_indexes::errors::{INDEX_EXISTS, INDEX_NOT_FOUND};
 use rustydb_contract_sql::Position;
 use rustydb_contract_sql::errors::{
     DUPLICATE_COLUMN_NAME, INVALID_PARAMETER, INVALID_QUERY, RESULT_TOO_LARGE, SYNTAX_ERROR, UNSUPPORTED,
@@ -36,6 +37,9 @@ pub(crate) fn table_error(error: TableError) -> ServiceError {
         TableError::SchemaNotFound { .. } | TableError::TableNotFound { .. } => &TABLE_NOT_FOUND,
         TableError::TableExists { .. } => &TABLE_EXISTS,
         TableError::ViewNotFound { .. } => &VIEW_NOT_FOUND,
+        TableError::IndexNotFound { .. } => &INDEX_NOT_FOUND,
+        TableError::IndexExists { .. } => &INDEX_EXISTS,
+        TableError::BuildStopped { .. } => &UNAVAILABLE,
         TableError::WrongKind { wanted, .. } if *wanted == "view" => &VIEW_NOT_FOUND,
         TableError::WrongKind { .. } => &TABLE_NOT_FOUND,
         TableError::ColumnNotFound { .. } => &COLUMN_NOT_FOUND,
@@ -47,7 +51,7 @@ pub(crate) fn table_error(error: TableError) -> ServiceError {
         | TableError::TypeMismatch { .. }
         | TableError::InvalidValue { .. }
         | TableError::TooLarge { .. } => &INVALID_VALUE,
-        TableError::WriteConflict { .. } => &WRITE_CONFLICT,
+        TableError::WriteConflict { .. } | TableError::IndexBuilding { .. } => &WRITE_CONFLICT,
         TableError::DependentObjects { .. } => &DEPENDENT_OBJECTS,
         TableError::InvalidDefinition { .. } => &INVALID_DEFINITION,
         TableError::ReadOnly => &TRANSACTION_READ_ONLY,

@@ -1,6 +1,6 @@
 //! Tables, SQL and transactions as the contract's services.
 //!
-//! [`DataEngine`] implements the generated traits of `database`, `sql`, `query` and `transactions`, one file each,
+//! [`DataEngine`] implements the generated traits of `database`, `indexes`, `sql`, `query` and `transactions`, one file each,
 //! and tells the pipeline what SQL text would do ([`classifier`]). Shared by all of them:
 //!
 //! - [`scope`]: every call runs in a transaction, the caller's or one of its own, and leaves nothing behind when
@@ -21,6 +21,7 @@ mod database;
 mod definitions;
 mod errors;
 mod filter;
+mod indexes;
 mod load;
 mod query;
 mod reads;

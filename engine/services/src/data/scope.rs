@@ -70,6 +70,11 @@ enum Holder {
 const HELD: &str = "a scope holds its transaction until it is finished";
 
 impl Scope {
+    /// Whether the transaction is the call's own.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.holder.as_ref().expect(HELD), Holder::Own(_))
+    }
+
     /// Undoes what the call did so far, and keeps what comes after only in the caller's transaction.
     pub(super) fn undo(&mut self) {
         match self.holder.as_mut().expect(HELD) {

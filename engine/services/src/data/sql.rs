@@ -110,7 +110,7 @@ impl DataEngine {
             &place,
             access(std::slice::from_ref(statement)),
             |mut scope| async move {
-                let ctx = exec_context(&scope, params.as_deref(), limit);
+                let ctx = exec_context(&scope, params.as_deref(), limit).alone(scope.is_own());
                 let result = self
                     .statement(context, &mut scope, ctx, statement, format, named.clone())
                     .await?;
@@ -215,7 +215,7 @@ impl DataEngine {
                     &place,
                     access(std::slice::from_ref(statement)),
                     |mut scope| async move {
-                        let ctx = exec_context(&scope, None, None);
+                        let ctx = exec_context(&scope, None, None).alone(true);
                         let result = self
                             .statement(context, &mut scope, ctx, statement, Format::Objects, None)
                             .await?;

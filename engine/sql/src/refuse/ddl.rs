@@ -1,10 +1,10 @@
 //! CREATE, DROP and TRUNCATE.
 
 use datafusion::sql::sqlparser::ast::{
-    ColumnDef, ColumnOption, ColumnOptionDef, ConstraintCharacteristics, CreateTable, CreateTableOptions,
-    CreateView, Expr, HiveDistributionStyle, Ident, IndexColumn, KeyOrIndexDisplay, NullsDistinctOption,
-    ObjectType, OrderByExpr, OrderByOptions, PrimaryKeyConstraint, Statement, TableConstraint, Truncate,
-    TruncateTableTarget, UniqueConstraint, ViewColumnDef,
+    ColumnDef, ColumnOption, ColumnOptionDef, ConstraintCharacteristics, CreateIndex, CreateTable,
+    CreateTableOptions, CreateView, Expr, HiveDistributionStyle, Ident, IndexColumn, IndexType,
+    KeyOrIndexDisplay, NullsDistinctOption, ObjectType, OrderByExpr, OrderByOptions, PrimaryKeyConstraint,
+    Statement, TableConstraint, Truncate, TruncateTableTarget, UniqueConstraint, ViewColumnDef,
 };
 
 use super::{REMOVE, SHOWN_CHARS_MAX, Walk};
@@ -369,6 +369,62 @@ impl Walk<'_> {
         self.no(any, at, &[word], "constraints hold at the end of each statement")
     }
 
+    pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<()> {
+        let CreateIndex {
+            name,
+            table_name,
+            using,
+            columns,
+            unique: _,
+            concurrently,
+            if_not_exists: _,
+            include,
+            nulls_distinct,
+            with,
+            predicate,
+            index_options,
+            alter_options,
+        } = create;
+        let at = self.locator.start();
+        self.no(
+            *concurrently,
+            at,
+            &["CONCURRENTLY"],
+            "leave it out; others write while an index is built",
+        )?;
+        let Some(name) = name else {
+            return Err(SqlError::unsupported("an index without a name", at, "name it"));
+        };
+        self.name(name)?;
+        self.no_named(
+            name.0.len() > 1,
+            self.here(name),
+            &[],
+            "a schema before the name of an index",
+            "write the name alone; an index is in the schema of its table",
+        )?;
+        self.name(table_name)?;
+        let ordered = using.as_ref().is_none_or(|kind| *kind == IndexType::BTree);
+        self.no(!ordered, at, &["USING"], "every index is ordered; leave it out")?;
+        self.key_columns(columns, self.locator.find(self.here(table_name), &["("]))?;
+        self.no(!include.is_empty(), at, &["INCLUDE"], REMOVE)?;
+        self.no(
+            *nulls_distinct == Some(false),
+            at,
+            &["NULLS", "NOT", "DISTINCT"],
+            "declare the columns NOT NULL",
+        )?;
+        self.no(!with.is_empty(), at, &["WITH"], REMOVE)?;
+        self.no(
+            predicate.is_some(),
+            at,
+            &["WHERE"],
+            "an index has all rows; leave the condition out",
+        )?;
+        let optioned = !index_options.is_empty() || !alter_options.is_empty();
+        self.no_named(optioned, at, &[")"], "an option of CREATE INDEX", REMOVE)
+    }
+
     pub(super) fn create_view(&mut self, create: &CreateView) -> Result<()> {
         let CreateView {
             or_alter,
@@ -459,7 +515,7 @@ impl Walk<'_> {
         let at = self.locator.start();
         let known = matches!(
             object_type,
-            ObjectType::Table | ObjectType::View | ObjectType::Database
+            ObjectType::Table | ObjectType::View | ObjectType::Database | ObjectType::Index
         );
         let what = format!("DROP {object_type}");
         self.no_named(
@@ -467,7 +523,7 @@ impl Walk<'_> {
             at,
             &[],
             &what,
-            "only tables, views and databases can be dropped",
+            "only tables, views, indexes and databases can be dropped",
         )?;
         names.iter().try_for_each(|name| self.name(name))?;
         self.no(

@@ -67,6 +67,7 @@ impl Walk<'_> {
             Statement::Delete(delete) => self.delete(delete),
             Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateView(create) => self.create_view(create),
+            Statement::CreateIndex(create) => self.create_index(create),
             Statement::Truncate(truncate) => self.truncate(truncate),
             Statement::Drop { .. } => self.drop(statement),
             Statement::CreateDatabase { .. } => self.create_database(statement),
@@ -96,7 +97,6 @@ impl Walk<'_> {
             ),
             Statement::Merge(_) => ("MERGE", "write INSERT, UPDATE and DELETE in one transaction"),
             Statement::AlterTable(_) => ("ALTER TABLE", "call the operation database.replace_table"),
-            Statement::CreateIndex(_) => ("CREATE INDEX", "declare PRIMARY KEY or UNIQUE in CREATE TABLE"),
             Statement::CreateSchema { .. } => ("CREATE SCHEMA", "use schema public, or another database"),
             Statement::Grant(_) | Statement::Revoke(_) => {
                 ("GRANT and REVOKE", "give users a role with admin operations")

@@ -3,6 +3,7 @@
 mod definitions;
 mod differential;
 mod dml;
+mod indexes;
 mod predicate;
 mod refusals;
 mod regressions;

@@ -1,5 +1,6 @@
 //! Key bytes: values one behind the other, each so that bytes compare as values do.
 
+use crate::seam::KeyRange;
 use crate::types::{ColumnType, Datum, Row};
 
 /// Ends a text or byte string; sorts before the escape, so a string sorts before its extensions.
@@ -33,6 +34,74 @@ fn put(out: &mut Vec<u8>, value: &Datum) -> Option<()> {
         Datum::Bytea(v) => put_string(out, v),
         Datum::Uuid(v) => out.extend_from_slice(v),
     }
+    Some(())
+}
+
+/// Stands before a value of an index entry.
+const VALUE_MARK: u8 = 0x01;
+/// Stands for a NULL in an index entry; sorts behind every value.
+const NULL_MARK: u8 = 0x02;
+
+/// Order-preserving bytes of the values in an entry of an index that is not unique, NULLs last; those of the first
+/// values are a prefix of the whole. `None` when a value is JSON.
+pub fn encode_index_values(values: &[Datum]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(values.len() * 10);
+    for value in values {
+        if value.is_null() {
+            out.push(NULL_MARK);
+        } else {
+            out.push(VALUE_MARK);
+            put(&mut out, value)?;
+        }
+    }
+    Some(out)
+}
+
+/// The keys of all entries with a value, not NULL, behind the values that `prefix` encodes.
+pub fn index_values_range(prefix: &[u8]) -> KeyRange {
+    KeyRange {
+        from: Some([prefix, &[VALUE_MARK]].concat()),
+        after: None,
+        until: Some([prefix, &[NULL_MARK]].concat()),
+    }
+}
+
+/// What stands behind the values in an entry of an index that is not unique: the key of the row. `None` when the
+/// bytes are no such entry.
+pub fn index_row_key<'a>(types: &[ColumnType], mut entry: &'a [u8]) -> Option<&'a [u8]> {
+    for &data_type in types {
+        match array::<1>(&mut entry)? {
+            [NULL_MARK] => {}
+            [VALUE_MARK] => skip(data_type, &mut entry)?,
+            _ => return None,
+        }
+    }
+    (!entry.is_empty()).then_some(entry)
+}
+
+fn skip(data_type: ColumnType, bytes: &mut &[u8]) -> Option<()> {
+    let width = match data_type {
+        ColumnType::Boolean => 1,
+        ColumnType::Int2 => 2,
+        ColumnType::Int4 | ColumnType::Date | ColumnType::Real => 4,
+        ColumnType::Int8 | ColumnType::Timestamp | ColumnType::Timestamptz | ColumnType::Double => 8,
+        ColumnType::Decimal { .. } | ColumnType::Uuid => 16,
+        ColumnType::Text | ColumnType::Bytea => {
+            let mut at = 0;
+            loop {
+                at += bytes[at..].iter().position(|&byte| byte == 0)?;
+                let end = [0, *bytes.get(at + 1)?];
+                at += 2;
+                match end {
+                    STRING_END => break at,
+                    STRING_ZERO => {}
+                    _ => return None,
+                }
+            }
+        }
+        ColumnType::Json => return None,
+    };
+    *bytes = bytes.get(width..)?;
     Some(())
 }
 

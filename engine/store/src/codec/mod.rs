@@ -10,7 +10,7 @@ mod varint;
 use crate::seam::KeyRange;
 use crate::types::{Datum, RowKey, TableDef};
 
-pub use key::{decode_key, encode_key};
+pub use key::{decode_key, encode_index_values, encode_key, index_row_key, index_values_range};
 pub(crate) use row::RowDecoder;
 pub use row::{decode_row, encode_row};
 pub(crate) use varint::Reader;

@@ -27,6 +27,7 @@ fn table(columns: &[(&str, ColumnType)], primary_key: &[usize], schema_version: 
             .collect(),
         primary_key: primary_key.to_vec(),
         unique: Vec::new(),
+        indexes: Vec::new(),
         space: SpaceId(1031),
         schema_version,
         created_at_us: 0,
@@ -74,6 +75,27 @@ fn keys_have_the_documented_bytes() {
         encode_key(&[Datum::Text("a".to_owned()), Datum::Int2(1)]),
         Some(vec![0x61, 0x00, 0x00, 0x80, 0x01])
     );
+}
+
+#[test]
+fn index_entries_have_the_documented_bytes() {
+    let values = [Datum::Text("a".to_owned()), Datum::Null, Datum::Int2(1)];
+    let entry = [
+        &[0x01, 0x61, 0x00, 0x00][..], // text a
+        &[0x02],                       // NULL
+        &[0x01, 0x80, 0x01],           // smallint 1
+    ]
+    .concat();
+    assert_eq!(encode_index_values(&values), Some(entry.clone()));
+    let types = [ColumnType::Text, ColumnType::Uuid, ColumnType::Int2];
+    let key = [0, 0, 0, 0, 0, 0, 1, 2];
+    let whole = [&entry[..], &key].concat();
+    assert_eq!(index_row_key(&types, &whole), Some(&key[..]));
+    assert_eq!(index_row_key(&types, &entry), None, "no key is empty");
+    assert_eq!(index_row_key(&types, &whole[..entry.len() - 1]), None);
+    let range = index_values_range(&entry);
+    assert!(range.from.unwrap() < [&entry[..], &[0x01, 0xFF, 0xFF]].concat());
+    assert_eq!(range.until, Some([&entry[..], &[0x02]].concat()));
 }
 
 #[test]
@@ -278,6 +300,32 @@ proptest! {
         let decoded = decode_key(&types, &left_key).unwrap();
         prop_assert_eq!(orders(&decoded, &left), Ordering::Equal);
         prop_assert_eq!(encode_key(&decoded).unwrap(), left_key);
+    }
+
+    #[test]
+    fn index_entries_compare_as_values_do_nulls_last_and_end_in_the_row_key(
+        (types, left, right) in two_keys(),
+        (left_nulls, right_nulls) in (any::<u32>(), any::<u32>()),
+        row_key in proptest::collection::vec(any::<u8>(), 1..6),
+    ) {
+        let with_nulls = |row: Row, nulls: u32| -> Row {
+            let value = |(place, value)| if nulls & (1u32 << place) == 0 { value } else { Datum::Null };
+            row.into_iter().enumerate().map(value).collect()
+        };
+        let (left, right) = (with_nulls(left, left_nulls), with_nulls(right, right_nulls));
+        let expected = left
+            .iter()
+            .zip(&right)
+            .map(|(left, right)| match (left.is_null(), right.is_null()) {
+                (false, false) => orders(std::slice::from_ref(left), std::slice::from_ref(right)),
+                (left, right) => left.cmp(&right),
+            })
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal);
+        let entry = encode_index_values(&left).unwrap();
+        prop_assert_eq!(entry.cmp(&encode_index_values(&right).unwrap()), expected);
+        let whole = [&entry[..], &row_key].concat();
+        prop_assert_eq!(index_row_key(&types, &whole), Some(&row_key[..]));
     }
 
     #[test]

@@ -20,6 +20,14 @@ pub(super) enum CatalogEntry {
     Schema(SchemaDef),
     Table(TableDef),
     View(ViewDef),
+    Index(IndexPlace),
+}
+
+/// What the name of an index leads to.
+#[derive(Serialize, Deserialize)]
+pub(super) struct IndexPlace {
+    /// Name of the table, in the same schema.
+    pub(super) table: String,
 }
 
 impl CatalogEntry {
@@ -43,6 +51,13 @@ impl CatalogEntry {
         match CatalogEntry::decode(bytes)? {
             CatalogEntry::Schema(schema) => Ok(schema),
             _ => Err(corrupt("the catalog key of a schema holds something else")),
+        }
+    }
+
+    pub(super) fn index(bytes: &[u8]) -> Result<IndexPlace> {
+        match CatalogEntry::decode(bytes)? {
+            CatalogEntry::Index(place) => Ok(place),
+            _ => Err(corrupt("the catalog key of an index holds something else")),
         }
     }
 
@@ -79,6 +94,11 @@ pub(super) fn relation_key(database: &str, schema: &str, name: &str) -> Vec<u8> 
 
 pub(super) fn relations_prefix(database: &str) -> Vec<u8> {
     key(b'r', &[database])
+}
+
+/// Names of indexes are one name space, apart from that of tables and views.
+pub(super) fn index_key(database: &str, schema: &str, name: &str) -> Vec<u8> {
+    key(b'i', &[database, schema, name])
 }
 
 /// Where the definition stays that rows and log entries of `schema_version` were written by.

@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::seam::{CommitSeq, Guard, SpaceId, Write, WriteBatch};
 use crate::tables::catalog::{self, CatalogEntry};
 use crate::tables::write_set::WriteSet;
-use crate::tables::{CommitOutcome, Relation, Result, TableError, Txn, TxnReader};
+use crate::tables::{CommitOutcome, Relation, Result, TableError, Tables, Txn, TxnReader};
 use crate::types::{ObjectId, ViewDef};
 
 /// The absence of something that a change of definitions relies on. Checked on the newest state, while no other
@@ -85,12 +85,29 @@ fn foreign_relations(
     Ok(found)
 }
 
+impl Tables {
+    /// Runs a short transaction while no other commits, so that it never conflicts.
+    pub(super) fn alone<R>(&self, work: impl FnOnce(&mut Txn) -> Result<R>) -> Result<R> {
+        let _alone = self.inner.commit_gate.write();
+        let mut txn = self.begin()?;
+        let done = work(&mut txn)?;
+        txn.commit_as(true)?;
+        Ok(done)
+    }
+}
+
 impl Txn {
     /// Makes all changes durable as one unit, or none: blocks until they are synced. A transaction that wrote
     /// nothing commits without touching the store.
     ///
     /// `WriteConflict` means that another transaction was first; begin again.
-    pub fn commit(mut self) -> Result<CommitOutcome> {
+    pub fn commit(self) -> Result<CommitOutcome> {
+        self.commit_as(false)
+    }
+
+    /// Commits; `alone` when nobody else has committed since the transaction began, and nobody can: its caller holds
+    /// the gate.
+    fn commit_as(mut self, alone: bool) -> Result<CommitOutcome> {
         let changes = self.changes();
         let batch = self.batch();
         let wrote = !batch.changes_nothing();
@@ -102,7 +119,9 @@ impl Txn {
             });
         }
         let inner = &self.tables.inner;
-        let committed = if self.state.checks.is_empty() {
+        let committed = if alone {
+            inner.store.commit(batch)
+        } else if self.state.checks.is_empty() {
             let _shared = inner.commit_gate.read();
             inner.store.commit(batch)
         } else {
@@ -114,6 +133,9 @@ impl Txn {
             inner.store.commit(batch)
         };
         let seq = committed.map_err(|error| self.explain(error))?;
+        for index in &self.state.dropped_indexes {
+            inner.usage.forget(*index);
+        }
         Ok(CommitOutcome { seq, wrote, changes })
     }
 
@@ -133,6 +155,13 @@ impl Txn {
             }
             for (key, pending) in writes.iter() {
                 if pending.base.is_none() && pending.value.is_none() {
+                    if self.state.guarded_spaces.contains(&space) {
+                        batch.guards.push(Guard {
+                            space,
+                            key: key.clone(),
+                            expected: None,
+                        });
+                    }
                     continue;
                 }
                 batch.writes.push(Write {

@@ -4,10 +4,11 @@ use crate::codec::{encode_key, encode_row};
 use crate::datum::{
     DATE_DAYS_MAX, DATE_DAYS_MIN, TIMESTAMP_US_MAX, TIMESTAMP_US_MIN, datum_to_text, decimal_fits, shortened,
 };
+use crate::tables::entries::violation;
 use crate::tables::{Result, TableError};
-use crate::types::{ColumnDef, ColumnType, Datum, RowKey, TableDef, UniqueDef};
+use crate::types::{ColumnDef, ColumnType, Datum, RowKey, TableDef};
 
-/// Largest encoded key of a row or of a unique constraint.
+/// Largest encoded key of a row, of a unique constraint, or of an index with the row key behind it.
 pub const KEY_BYTES_MAX: usize = crate::limits::KEY_BYTES_MAX;
 /// Largest text, bytea or json value.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
@@ -42,47 +43,12 @@ pub(super) fn row_key(table: &TableDef, row: &[Datum]) -> Result<Option<RowKey>>
     Ok(Some(RowKey(key)))
 }
 
-/// The key that a checked row has in a unique constraint; `None` when a value is NULL.
-pub(super) fn unique_key(table: &TableDef, unique: &UniqueDef, row: &[Datum]) -> Result<Option<Vec<u8>>> {
-    let Some(key) = encode_key(&values_of(row, &unique.columns)) else {
-        return Ok(None);
-    };
-    if key.len() > KEY_BYTES_MAX {
-        within(
-            table,
-            &format!("the key of constraint \"{}\"", unique.name),
-            key.len(),
-            KEY_BYTES_MAX,
-        )?;
-    }
-    Ok(Some(key))
-}
-
 pub(super) fn primary_key_violation(table: &TableDef, row: &[Datum]) -> TableError {
-    violation(table, table.primary_key_name(), &table.primary_key, row)
+    let values = values_of(row, &table.primary_key);
+    violation(table, &table.primary_key_name(), &table.primary_key, &values)
 }
 
-pub(super) fn unique_violation(table: &TableDef, unique: &UniqueDef, row: &[Datum]) -> TableError {
-    violation(table, unique.name.clone(), &unique.columns, row)
-}
-
-fn violation(table: &TableDef, constraint: String, columns: &[usize], row: &[Datum]) -> TableError {
-    let shown = |&column: &usize| {
-        let text = datum_to_text(&row[column], table.columns[column].data_type);
-        shortened(text.as_deref().unwrap_or("null"))
-    };
-    TableError::UniqueViolation {
-        table: table.name.clone(),
-        constraint,
-        columns: columns
-            .iter()
-            .map(|&column| table.columns[column].name.clone())
-            .collect(),
-        value: format!("({})", columns.iter().map(shown).collect::<Vec<_>>().join(", ")),
-    }
-}
-
-fn values_of(row: &[Datum], columns: &[usize]) -> Vec<Datum> {
+pub(super) fn values_of(row: &[Datum], columns: &[usize]) -> Vec<Datum> {
     columns.iter().map(|&column| row[column].clone()).collect()
 }
 
@@ -146,7 +112,7 @@ pub(super) fn check_value(table: &str, column: &ColumnDef, value: &Datum) -> Res
     Ok(())
 }
 
-fn within(table: &TableDef, what: &str, bytes: usize, bytes_max: usize) -> Result<()> {
+pub(super) fn within(table: &TableDef, what: &str, bytes: usize, bytes_max: usize) -> Result<()> {
     if bytes <= bytes_max {
         return Ok(());
     }

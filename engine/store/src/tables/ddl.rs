@@ -8,7 +8,7 @@ use crate::tables::catalog::{self, CatalogEntry};
 use crate::tables::commit::CommitCheck;
 use crate::tables::definition::{self, Checked, check_name};
 use crate::tables::{MAIN_DATABASE, PUBLIC_SCHEMA, Relation, Result, TableError, TableSpec, Txn, ViewSpec};
-use crate::types::{DatabaseDef, ObjectId, SchemaDef, TableDef, ViewDef};
+use crate::types::{DatabaseDef, IndexState, ObjectId, SchemaDef, TableDef, ViewDef};
 
 impl Txn {
     /// Creates a database with the schema `public`.
@@ -111,9 +111,12 @@ impl Txn {
         let rows = self.row_count(&table)?;
         let mut emptied = TableDef::clone(&table);
         emptied.altered_at_us = self.tables.inner.clock.now_us();
+        // Whoever builds one finds it gone.
+        emptied.indexes.retain(|index| index.state == IndexState::Ready);
         self.give_spaces(&mut emptied)?;
         self.atomically(|txn| {
             txn.drop_spaces(&table);
+            txn.forget_index_names(&table, &emptied)?;
             txn.put_table(&emptied)?;
             txn.log_ddl(DdlChange::TruncateTable { table: emptied, rows });
             Ok(rows)
@@ -236,6 +239,7 @@ impl Txn {
             columns: checked.columns,
             primary_key: checked.primary_key,
             unique: checked.unique,
+            indexes: Vec::new(),
             space: SpaceId(0),
             schema_version,
             created_at_us,
@@ -247,16 +251,21 @@ impl Txn {
 
     /// Moves a definition to spaces that nothing was ever written to.
     pub(super) fn give_spaces(&self, table: &mut TableDef) -> Result<()> {
-        let first = self.tables.inner.objects.take(1 + table.unique.len() as u64)?;
-        table.space = SpaceId(first);
-        for (unique, space) in table.unique.iter_mut().zip(first + 1..) {
-            unique.space = SpaceId(space);
+        let count = table.spaces().count() as u64;
+        let first = self.tables.inner.objects.take(count)?;
+        let unique = table.unique.iter_mut().map(|unique| &mut unique.space);
+        let indexes = table.indexes.iter_mut().map(|index| &mut index.space);
+        let spaces = std::iter::once(&mut table.space).chain(unique).chain(indexes);
+        for (number, space) in (first..).zip(spaces) {
+            *space = SpaceId(number);
         }
         Ok(())
     }
 
     /// Puts a definition into the catalog, and under its version for those who read old rows.
     pub(super) fn put_table(&mut self, table: &TableDef) -> Result<()> {
+        // Who wrote rows by the definition before must look at this one.
+        Arc::make_mut(&mut self.state).written.remove(&table.id);
         let entry = CatalogEntry::Table(table.clone()).encode();
         self.put_catalog(
             &catalog::version_key(table.id, table.schema_version),
@@ -271,8 +280,7 @@ impl Txn {
     /// Lets the rows and indexes of a definition go at the commit.
     pub(super) fn drop_spaces(&mut self, table: &TableDef) {
         let dropped = &mut Arc::make_mut(&mut self.state).dropped_spaces;
-        dropped.insert(table.space);
-        dropped.extend(table.unique.iter().map(|unique| unique.space));
+        dropped.extend(table.spaces());
     }
 
     pub(super) fn check_at_commit(&mut self, check: CommitCheck) {
@@ -292,6 +300,9 @@ impl Txn {
 
     fn remove_table(&mut self, table: &TableDef) -> Result<()> {
         self.drop_spaces(table);
+        for index in &table.indexes {
+            self.forget_index_name(table, index)?;
+        }
         Arc::make_mut(&mut self.state).written.remove(&table.id);
         self.put_catalog(
             &catalog::relation_key(&table.database, &table.schema, &table.name),

@@ -16,6 +16,8 @@ pub const COLUMNS_MAX: usize = 1600;
 pub const KEY_COLUMNS_MAX: usize = 32;
 /// Unique constraints of a table.
 pub const UNIQUE_MAX: usize = 64;
+/// Indexes of a table.
+pub const INDEXES_MAX: usize = 64;
 /// Name of the generated row number; no column may take it.
 pub const ROWID_COLUMN: &str = "_rowid";
 
@@ -227,6 +229,66 @@ fn key_columns(spec: &TableSpec, what: &str, names: &[String], may_be_empty: boo
         positions.push(place);
     }
     Ok(positions)
+}
+
+/// Positions of the columns of an index by their names.
+pub(super) fn index_columns(table: &TableDef, index: &str, names: &[String]) -> Result<Vec<usize>> {
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let column = table
+            .column_index(name)
+            .ok_or_else(|| TableError::ColumnNotFound {
+                table: table.name.clone(),
+                column: name.clone(),
+            })?;
+        columns.push(column);
+    }
+    check_index_columns(table, index, &columns)?;
+    Ok(columns)
+}
+
+pub(super) fn check_index_columns(table: &TableDef, index: &str, columns: &[usize]) -> Result<()> {
+    let invalid = |reason: String| {
+        Err(TableError::InvalidDefinition {
+            name: index.to_owned(),
+            reason,
+        })
+    };
+    if columns.is_empty() {
+        return invalid("an index needs at least one column".to_owned());
+    }
+    if columns.len() > KEY_COLUMNS_MAX {
+        return invalid(format!(
+            "{} columns; an index has at most {KEY_COLUMNS_MAX}",
+            columns.len()
+        ));
+    }
+    for (place, &column) in columns.iter().enumerate() {
+        let def = &table.columns[column];
+        if columns[..place].contains(&column) {
+            return invalid(format!("column \"{}\" is there twice", def.name));
+        }
+        if !def.data_type.is_comparable() {
+            return invalid(format!(
+                "column \"{}\" can't be indexed: {} values are not comparable",
+                def.name, def.data_type
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses the name of a constraint: violations name either.
+pub(super) fn check_index_name(table: &TableDef, name: &str) -> Result<()> {
+    check_name(name)?;
+    let taken = table.primary_key_name() == name || table.unique.iter().any(|unique| unique.name == name);
+    if !taken {
+        return Ok(());
+    }
+    Err(TableError::InvalidDefinition {
+        name: name.to_owned(),
+        reason: format!("table \"{}\" has a constraint of that name", table.name),
+    })
 }
 
 fn primary_key_name(table: &str) -> String {

@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use crate::change_log::{self, RowOp};
 use crate::codec::{decode_row, rowid_key};
 use crate::datum::row_id_text;
-use crate::tables::constraints::{
-    encode_checked, primary_key_violation, row_key, unique_key, unique_violation,
-};
-use crate::tables::{Result, TableError, Txn, corrupt};
-use crate::types::{Row, RowKey, TableDef, UniqueDef};
+use crate::tables::constraints::{encode_checked, primary_key_violation, row_key};
+use crate::tables::{Result, TableError, Txn};
+use crate::types::{Row, RowKey, TableDef};
 
 /// A row on its way into the write set.
 struct Incoming {
@@ -61,9 +59,7 @@ impl Txn {
                     Some(&incoming.bytes),
                 ));
                 txn.add_row(table, &incoming.key, &incoming.row, incoming.bytes)?;
-                for unique in &table.unique {
-                    txn.add_to_index(table, unique, &incoming.row, &incoming.key)?;
-                }
+                txn.add_entries(table, &incoming.row, &incoming.key)?;
                 keys.push(incoming.key);
             }
             Ok(keys)
@@ -116,16 +112,13 @@ impl Txn {
                 if moved {
                     txn.remove_row(table, &key)?;
                 }
-                // Which constraints the row leaves here and joins again below.
+                // What the row leaves here and joins again below.
                 let mut rejoined = Vec::new();
-                for unique in &table.unique {
-                    let (from, to) = (
-                        unique_key(table, unique, &old.row)?,
-                        unique_key(table, unique, &incoming.row)?,
-                    );
-                    if from != to || moved {
-                        txn.remove_from_index(table, unique, from)?;
-                        rejoined.push(unique);
+                for keyed in table.keyed() {
+                    let from = keyed.entry(table, &old.row, &old.key)?;
+                    if from != keyed.entry(table, &incoming.row, &incoming.key)? {
+                        txn.remove_entry(table, keyed, from)?;
+                        rejoined.push(keyed);
                     }
                 }
                 taken_out.push((old, incoming, rejoined));
@@ -147,8 +140,8 @@ impl Txn {
                     let slot = txn.view.slot(table.space, &incoming.key.0)?;
                     txn.put(table.space, &incoming.key.0, slot.base, Some(incoming.bytes));
                 }
-                for unique in rejoined {
-                    txn.add_to_index(table, unique, &incoming.row, &incoming.key)?;
+                for keyed in rejoined {
+                    txn.add_entry(table, keyed, &incoming.row, &incoming.key)?;
                 }
                 keys.push(incoming.key);
             }
@@ -171,9 +164,9 @@ impl Txn {
                     continue;
                 };
                 txn.remove_row(table, key)?;
-                for unique in &table.unique {
-                    let from = unique_key(table, unique, &old.row)?;
-                    txn.remove_from_index(table, unique, from)?;
+                for keyed in table.keyed() {
+                    let from = keyed.entry(table, &old.row, key)?;
+                    txn.remove_entry(table, keyed, from)?;
                 }
                 txn.log_entry(change_log::encode_row_change(
                     table,
@@ -226,44 +219,6 @@ impl Txn {
     fn remove_row(&mut self, table: &TableDef, key: &RowKey) -> Result<()> {
         let slot = self.view.slot(table.space, &key.0)?;
         self.put(table.space, &key.0, slot.base, None);
-        Ok(())
-    }
-
-    pub(super) fn add_to_index(
-        &mut self,
-        table: &TableDef,
-        unique: &UniqueDef,
-        row: &Row,
-        row_key: &RowKey,
-    ) -> Result<()> {
-        let Some(key) = unique_key(table, unique, row)? else {
-            return Ok(());
-        };
-        let slot = self.view.slot(unique.space, &key)?;
-        if slot.value.is_some() {
-            return Err(unique_violation(table, unique, row));
-        }
-        self.put(unique.space, &key, slot.base, Some(row_key.0.clone()));
-        Ok(())
-    }
-
-    fn remove_from_index(
-        &mut self,
-        table: &TableDef,
-        unique: &UniqueDef,
-        key: Option<Vec<u8>>,
-    ) -> Result<()> {
-        let Some(key) = key else {
-            return Ok(());
-        };
-        let slot = self.view.slot(unique.space, &key)?;
-        if slot.value.is_none() {
-            return Err(corrupt(format!(
-                "constraint \"{}\" of table \"{}\" misses a row that the table has",
-                unique.name, table.name
-            )));
-        }
-        self.put(unique.space, &key, slot.base, None);
         Ok(())
     }
 }

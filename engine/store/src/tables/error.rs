@@ -26,6 +26,16 @@ pub enum TableError {
     TableExists { database: String, name: String },
     #[error("view \"{name}\" does not exist in database \"{database}\"")]
     ViewNotFound { database: String, name: String },
+    #[error("index \"{name}\" does not exist in database \"{database}\"")]
+    IndexNotFound { database: String, name: String },
+    #[error("index \"{name}\" already exists in database \"{database}\"")]
+    IndexExists { database: String, name: String },
+    /// Somebody else is building it.
+    #[error("index \"{name}\" is being built; wait until that is done")]
+    IndexBuilding { name: String },
+    /// Whoever asked for the index no longer wants it.
+    #[error("the build of index \"{name}\" was stopped; nothing of it is left")]
+    BuildStopped { name: String },
     #[error("\"{name}\" is a {found}, not a {wanted}")]
     WrongKind {
         name: String,

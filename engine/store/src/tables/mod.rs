@@ -25,9 +25,14 @@
 //! b: commit           x is of version 8 now: WriteConflict, nothing kept
 //! ```
 //!
+//! **Indexes** are kept by what keeps unique constraints (`entries`), in the same commit as the rows, and read by way of
+//! [`TxnReader::scan_index`]. One is made in a transaction ([`Txn::create_index`]), or while others write
+//! ([`Tables::create_index`]).
+//!
 //! Invariant: all writers of a store's tables go through one [`Tables`] and its clones; a second one opened on
 //! the same store would have a gate of its own.
 
+mod build;
 mod catalog;
 mod commit;
 mod constraints;
@@ -35,11 +40,15 @@ mod counters;
 mod ddl;
 mod definition;
 mod dml;
+mod entries;
 mod error;
+mod indexes;
 mod reader;
 mod replace;
 mod spec;
 mod txn;
+mod usage;
+mod verify;
 mod write_set;
 
 #[cfg(test)]
@@ -50,19 +59,24 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use rustydb_runtime::Clock;
 
+pub use build::{BuildProgress, Builder};
 pub use constraints::{KEY_BYTES_MAX, ROW_BYTES_MAX, VALUE_BYTES_MAX};
 pub(crate) use counters::Counter;
-pub use definition::{COLUMNS_MAX, KEY_COLUMNS_MAX, NAME_BYTES_MAX, ROWID_COLUMN, UNIQUE_MAX};
+pub use definition::{COLUMNS_MAX, INDEXES_MAX, KEY_COLUMNS_MAX, NAME_BYTES_MAX, ROWID_COLUMN, UNIQUE_MAX};
 pub(crate) use error::corrupt;
 pub use error::{Result, TableError};
+pub use indexes::{IndexStats, ScannedIndex};
 pub use reader::{Relation, ScannedRows, TableStats, TxnReader};
-pub use spec::{ColumnSpec, TableSpec, UniqueSpec, ViewSpec};
+pub use spec::{ColumnSpec, IndexSpec, TableSpec, UniqueSpec, ViewSpec};
 pub use txn::{CommitOutcome, Mark, PENDING_BYTES_MAX, TableChanges, Txn};
+pub use usage::IndexUse;
+pub use verify::Verification;
 
 use crate::error::StoreError;
 use crate::seam::{SpaceId, StoreSnapshot, TableStore, Write, WriteBatch};
 use crate::types::{DatabaseDef, ObjectId, SchemaDef};
 use catalog::{CatalogEntry, DefinitionCache};
+use usage::IndexUsage;
 
 /// The database that always exists.
 pub const MAIN_DATABASE: &str = "main";
@@ -70,7 +84,7 @@ pub const MAIN_DATABASE: &str = "main";
 pub const PUBLIC_SCHEMA: &str = "public";
 
 /// Version of everything that docs/format/rows.md describes.
-pub const TABLES_FORMAT: u32 = 2;
+pub const TABLES_FORMAT: u32 = 3;
 const TABLES_FORMAT_KEY: &[u8] = b"tables/format";
 /// Numbers of catalog objects and spaces reserved at once.
 const OBJECT_BLOCK: u64 = 64;
@@ -87,6 +101,7 @@ struct Inner {
     store: Arc<dyn TableStore>,
     clock: Arc<dyn Clock>,
     definitions: Arc<DefinitionCache>,
+    usage: Arc<IndexUsage>,
     /// Identifiers of catalog objects and spaces, one sequence for both.
     objects: Counter,
     /// Row numbers of all tables without a primary key, one sequence.
@@ -96,7 +111,8 @@ struct Inner {
 }
 
 impl Tables {
-    /// Opens the tables of a store; the first time, creates database `main` with schema `public`.
+    /// Opens the tables of a store; the first time, creates database `main` with schema `public`. Indexes whose build
+    /// was cut short are removed.
     pub fn open(store: Arc<dyn TableStore>, clock: Arc<dyn Clock>) -> Result<Tables> {
         let objects = Counter::new(
             store.clone(),
@@ -110,12 +126,15 @@ impl Tables {
                 store,
                 clock,
                 definitions: Arc::new(DefinitionCache::default()),
+                usage: Arc::default(),
                 objects,
                 rowids,
                 commit_gate: RwLock::new(()),
             }),
         };
-        if !tables.format_is_known()? {
+        if tables.format_is_known()? {
+            tables.remove_unfinished_indexes()?;
+        } else {
             tables.initialise()?;
         }
         Ok(tables)
@@ -148,6 +167,7 @@ impl Tables {
             snapshot,
             writes: Arc::default(),
             definitions: self.inner.definitions.clone(),
+            usage: self.inner.usage.clone(),
         }
     }
 

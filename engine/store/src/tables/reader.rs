@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::codec::{RowDecoder, decode_row, encode_key, prefix_range};
 use crate::seam::{CommitSeq, KeyRange, SpaceId, StoreSnapshot};
 use crate::tables::catalog::{self, CatalogEntry, DefinitionCache};
+use crate::tables::usage::IndexUsage;
 use crate::tables::write_set::{Base, Pending, WriteSet};
 use crate::tables::{Result, TableError};
 use crate::types::{DatabaseDef, Datum, ObjectId, Row, RowKey, SchemaDef, TableDef, UniqueDef, ViewDef};
@@ -51,6 +52,7 @@ pub struct TxnReader {
     pub(super) snapshot: Arc<dyn StoreSnapshot>,
     pub(super) writes: Arc<WriteSet>,
     pub(super) definitions: Arc<DefinitionCache>,
+    pub(super) usage: Arc<IndexUsage>,
 }
 
 /// A key as a transaction sees it: what the snapshot holds of it, and its value now.
@@ -238,8 +240,8 @@ impl TxnReader {
     pub fn table_stats(&self, table: &TableDef) -> Result<TableStats> {
         let (row_count, row_bytes) = self.space_size(table.space)?;
         let mut index_bytes = 0;
-        for unique in &table.unique {
-            index_bytes += self.space_size(unique.space)?.1;
+        for keyed in table.keyed() {
+            index_bytes += self.space_size(keyed.space)?.1;
         }
         let space = self.snapshot.space_stats(table.space)?;
         Ok(TableStats {
@@ -266,7 +268,7 @@ impl TxnReader {
             .collect())
     }
 
-    fn value(&self, space: SpaceId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(super) fn value(&self, space: SpaceId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.writes.get(space, key) {
             Some(pending) => Ok(pending.value.as_deref().map(<[u8]>::to_vec)),
             None => Ok(self.snapshot.get(space, key)?.map(|found| found.value)),
@@ -296,7 +298,7 @@ impl TxnReader {
     }
 
     /// Entries and bytes of a space, own writes counted.
-    fn space_size(&self, space: SpaceId) -> Result<(u64, u64)> {
+    pub(super) fn space_size(&self, space: SpaceId) -> Result<(u64, u64)> {
         let stats = self.snapshot.space_stats(space)?;
         let (entries, bytes) = self
             .writes
@@ -323,7 +325,7 @@ impl TxnReader {
 
     /// The first `entries_max` entries of a range, or fewer when `each` wants no more: the snapshot's, pages of them
     /// merged with the own writes. Whether the range has no others.
-    fn scan_entries(
+    pub(super) fn scan_entries(
         &self,
         space: SpaceId,
         range: &KeyRange,

@@ -2,7 +2,7 @@
 //!
 //! Columns of the same name keep their values where the type is the same or holds every value of the old one;
 //! others are refused. Columns that are gone take their values with them. New columns read their constant
-//! default, else NULL. All constraints are checked on the converted rows. The rows move to fresh spaces as one
+//! default, else NULL. Indexes stay, but for those of a column that is gone. All constraints are checked on the converted rows. The rows move to fresh spaces as one
 //! commit, which conflicts with every change to the table's rows since this transaction began.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::seam::KeyRange;
 use crate::tables::commit::CommitCheck;
 use crate::tables::constraints::{encode_checked, row_key};
 use crate::tables::{Result, TableError, TableSpec, Txn, corrupt, definition};
-use crate::types::{Datum, Row, TableDef};
+use crate::types::{Datum, IndexDef, IndexState, Row, TableDef};
 
 /// Rows converted at once.
 const PAGE_ROWS: usize = 1024;
@@ -36,17 +36,20 @@ impl Txn {
         if narrows(&before, &checked.columns) {
             self.require_no_dependents(&spec.database, &spec.schema, &spec.name)?;
         }
-        let after = self.place(
+        let mut after = self.place(
             &spec,
             checked,
             before.id,
             before.schema_version + 1,
             before.created_at_us,
         )?;
+        after.indexes = kept_indexes(&before, &after)?;
+        self.give_spaces(&mut after)?;
         let sources = self.sources(&before, &after)?;
         self.atomically(|txn| {
             txn.move_rows(&before, &after, &sources)?;
             txn.drop_spaces(&before);
+            txn.forget_index_names(&before, &after)?;
             txn.put_table(&after)?;
             txn.check_at_commit(CommitCheck::Unmodified {
                 table: before.name.clone(),
@@ -57,8 +60,8 @@ impl Txn {
                 txn.check_dependents_at_commit(&before.database, &before.schema, &before.name);
             }
             txn.log_ddl(DdlChange::ReplaceTable {
-                before: TableDef::clone(&before),
-                after: after.clone(),
+                before: Box::new(TableDef::clone(&before)),
+                after: Box::new(after.clone()),
             });
             Ok(Arc::new(after))
         })
@@ -128,12 +131,32 @@ impl Txn {
                     }
                 };
                 self.add_row(after, &key, &row, bytes)?;
-                for unique in &after.unique {
-                    self.add_to_index(after, unique, &row, &key)?;
-                }
+                self.add_entries(after, &row, &key)?;
             }
         }
     }
+}
+
+/// The indexes that are ready and whose columns are all still there, on the new columns.
+fn kept_indexes(before: &TableDef, after: &TableDef) -> Result<Vec<IndexDef>> {
+    let mut kept = Vec::new();
+    for index in &before.indexes {
+        let columns: Option<Vec<usize>> = index
+            .columns
+            .iter()
+            .map(|&column| after.column_index(&before.columns[column].name))
+            .collect();
+        let Some(columns) = columns.filter(|_| index.state == IndexState::Ready) else {
+            continue;
+        };
+        definition::check_index_columns(after, &index.name, &columns)?;
+        definition::check_index_name(after, &index.name)?;
+        kept.push(IndexDef {
+            columns,
+            ..index.clone()
+        });
+    }
+    Ok(kept)
 }
 
 fn converted(old: &Row, sources: &[Source]) -> Row {

@@ -45,3 +45,17 @@ pub struct ViewSpec {
     /// Tables and views of the same database that the query reads, by name; all must exist.
     pub depends_on: Vec<String>,
 }
+
+/// An index to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexSpec {
+    pub database: String,
+    pub schema: String,
+    /// Of its own: indexes share no name within a schema.
+    pub name: String,
+    pub table: String,
+    /// Column names, the one that entries are ordered by first.
+    pub columns: Vec<String>,
+    /// Whether two rows may not have the same values. Rows with a NULL in any of the columns are never duplicates.
+    pub unique: bool,
+}

@@ -79,13 +79,17 @@ pub(super) struct State {
     pub(super) guards: BTreeMap<Vec<u8>, Option<CommitSeq>>,
     pub(super) dropped_spaces: BTreeSet<SpaceId>,
     pub(super) checks: Vec<CommitCheck>,
+    /// Their use is forgotten with them.
+    pub(super) dropped_indexes: Vec<ObjectId>,
+    /// Spaces of indexes being built in which the absence of an entry was relied on: there a key that was and is not
+    /// there must not be there at the commit either.
+    pub(super) guarded_spaces: BTreeSet<SpaceId>,
 }
 
 #[derive(Clone)]
 pub(super) struct Written {
     schema_version: u32,
-    space: SpaceId,
-    /// The space of the rows and those of the indexes.
+    /// The space of the rows and those of constraints and indexes.
     pub(super) spaces: Arc<[SpaceId]>,
 }
 
@@ -111,6 +115,16 @@ impl Txn {
 
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// The tables that it is a transaction of.
+    pub fn store_tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Who is said to make the commit.
+    pub fn origin(&self) -> Option<&CommitOrigin> {
+        self.origin.as_ref()
     }
 
     /// Says in the change log who makes the commit.
@@ -241,7 +255,7 @@ impl Txn {
         done.inspect_err(|_| self.undo_to(&mark))
     }
 
-    fn require_bounded(&self) -> Result<()> {
+    pub(super) fn require_bounded(&self) -> Result<()> {
         if self.pending_bytes <= self.pending_bytes_max {
             return Ok(());
         }
@@ -273,6 +287,13 @@ impl Txn {
         Ok(())
     }
 
+    /// From now on the absence of a key of the space is relied on where it was looked for.
+    pub(super) fn guard_space(&mut self, space: SpaceId) {
+        if !self.state.guarded_spaces.contains(&space) {
+            Arc::make_mut(&mut self.state).guarded_spaces.insert(space);
+        }
+    }
+
     /// Makes the commit fail when the catalog key has changed since the snapshot.
     pub(super) fn guard_catalog(&mut self, key: Vec<u8>) -> Result<()> {
         if !self.state.guards.contains_key(&key) {
@@ -292,7 +313,7 @@ impl Txn {
         self.require_writable()?;
         if let Some(written) = self.state.written.get(&table.id)
             && written.schema_version == table.schema_version
-            && written.space == table.space
+            && written.spaces.iter().copied().eq(table.spaces())
         {
             return Ok(());
         }
@@ -305,20 +326,16 @@ impl Txn {
             })?;
         let same = current.id == table.id
             && current.schema_version == table.schema_version
-            && current.space == table.space;
+            && current.spaces().eq(table.spaces());
         if !same {
             return Err(TableError::StaleDefinition {
                 table: table.name.clone(),
             });
         }
         self.guard_catalog(catalog::relation_key(&table.database, &table.schema, &table.name))?;
-        let spaces = std::iter::once(table.space)
-            .chain(table.unique.iter().map(|unique| unique.space))
-            .collect();
         let written = Written {
             schema_version: table.schema_version,
-            space: table.space,
-            spaces,
+            spaces: table.spaces().collect(),
         };
         Arc::make_mut(&mut self.state).written.insert(table.id, written);
         Ok(())

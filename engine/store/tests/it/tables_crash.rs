@@ -1,6 +1,7 @@
 //! The power fails at every operation while transactions of many rows commit.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -10,8 +11,8 @@ use rustydb_store::codec::rowid_of;
 use rustydb_store::redb_store::cut_disk::{CutDisk, Image, Survival};
 use rustydb_store::redb_store::{RedbOptions, RedbStore, TestHooks};
 use rustydb_store::seam::{CommitSeq, KeyRange};
-use rustydb_store::tables::{ColumnSpec, TableSpec, Tables, Txn, UniqueSpec};
-use rustydb_store::types::{ColumnType, Datum, Row, TableDef};
+use rustydb_store::tables::{Builder, ColumnSpec, IndexSpec, TableSpec, Tables, Txn, UniqueSpec};
+use rustydb_store::types::{ColumnType, Datum, IndexState, Row, TableDef};
 
 /// Enough for every page of the load.
 const CACHE_BYTES: usize = 4 << 20;
@@ -66,6 +67,8 @@ fn work(txn: &mut Txn, round: i32) {
     if round == 0 {
         txn.create_table(spec("keyed", &["id"], &["name"])).unwrap();
         txn.create_table(spec("numbered", &[], &[])).unwrap();
+        txn.create_index(&index("keyed_name_id", "keyed", &["name", "id"], false))
+            .unwrap();
         return;
     }
     let keyed = table(txn, "keyed");
@@ -106,6 +109,37 @@ fn work(txn: &mut Txn, round: i32) {
     }
 }
 
+/// Definitions that are made in commits of their own.
+fn build(tables: &Tables, round: i32) -> bool {
+    let mut watch = |_| ControlFlow::Continue(());
+    let by = Builder {
+        origin: None,
+        statement: None,
+        watch: &mut watch,
+    };
+    match round % 12 {
+        8 => tables
+            .create_index(&index(&format!("built{round}"), "numbered", &["name"], false), by)
+            .unwrap(),
+        9 => tables
+            .rebuild_index("main", "public", "keyed_name_id", by)
+            .unwrap(),
+        _ => return false,
+    }
+    true
+}
+
+fn index(name: &str, table: &str, columns: &[&str], unique: bool) -> IndexSpec {
+    IndexSpec {
+        database: "main".to_owned(),
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        table: table.to_owned(),
+        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        unique,
+    }
+}
+
 /// What a transaction sees; its indexes must agree with it.
 fn contents(txn: &Txn) -> Contents {
     let mut contents = Vec::new();
@@ -126,7 +160,17 @@ fn contents(txn: &Txn) -> Contents {
                 );
             }
         }
-        contents.push((table.name.clone(), rows.into_iter().map(|(_, row)| row).collect()));
+        let mut title = table.name.clone();
+        for index in &table.indexes {
+            let found = txn
+                .reader()
+                .verify_index(&table, index, || ControlFlow::Continue(()))
+                .unwrap();
+            assert!(found.is_sound(), "{}: {found:?}", index.name);
+            assert_eq!(index.state, IndexState::Ready, "{}", index.name);
+            title = format!("{title} {}", index.name);
+        }
+        contents.push((title, rows.into_iter().map(|(_, row)| row).collect()));
     }
     contents
 }
@@ -175,6 +219,11 @@ fn run(rounds: i32, acknowledge_before_commit: bool) -> Load {
         let outcome = txn.commit().unwrap();
         acknowledged.push((noted.lock()[&outcome.seq], to_be_kept));
         wait_until(|| tables.store().snapshot().unwrap().seq() >= outcome.seq);
+        if build(&tables, round) {
+            let seq = tables.store().snapshot().unwrap().seq();
+            let to_be_kept = contents(&tables.begin().unwrap());
+            acknowledged.push((noted.lock()[&seq], to_be_kept));
+        }
     }
     Load { disk, acknowledged }
 }

@@ -3560,7 +3560,7 @@ pub static SCHEMA_DESCRIPTION: TypeDesc = TypeDesc {
 };
 pub static SCHEMA_OBJECT_TYPE: TypeDesc = TypeDesc {
     name: "SchemaObjectType",
-    description: "An index comes and goes with the constraint of its table, which is told as ALTER of the table.",
+    description: "An INDEX is told once it is ready. Those of constraints come and go with their table and are not told.",
     shape: Shape::Enum(&["DATABASE", "TABLE", "VIEW", "INDEX"]),
 };
 pub static SORT_DIRECTION: TypeDesc = TypeDesc {

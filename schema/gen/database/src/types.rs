@@ -960,7 +960,7 @@ pub struct SchemaDescription {
     pub tables: ::std::vec::Vec<crate::types::Table>,
     pub views: ::std::vec::Vec<crate::types::View>,
 }
-/// An index comes and goes with the constraint of its table, which is told as ALTER of the table.
+/// An INDEX is told once it is ready. Those of constraints come and go with their table and are not told.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub enum SchemaObjectType {

@@ -148,6 +148,8 @@ mod table {
             &::rustydb_contract_database::errors::DATABASE_PROTECTED,
             &::rustydb_contract_database::errors::DEPENDENT_OBJECTS,
             &crate::errors::DUPLICATE_COLUMN_NAME,
+            &::rustydb_contract_indexes::errors::INDEX_EXISTS,
+            &::rustydb_contract_indexes::errors::INDEX_NOT_FOUND,
             &::rustydb_contract_database::errors::INVALID_DEFINITION,
             &crate::errors::INVALID_PARAMETER,
             &crate::errors::INVALID_QUERY,

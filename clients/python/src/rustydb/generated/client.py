@@ -11,6 +11,7 @@ from .aio import admin as _aio_admin
 from .aio import auth as _aio_auth
 from .aio import database as _aio_database
 from .aio import health as _aio_health
+from .aio import indexes as _aio_indexes
 from .aio import jobs as _aio_jobs
 from .aio import monitoring as _aio_monitoring
 from .aio import protocol as _aio_protocol
@@ -23,6 +24,7 @@ from .sync import admin as _sync_admin
 from .sync import auth as _sync_auth
 from .sync import database as _sync_database
 from .sync import health as _sync_health
+from .sync import indexes as _sync_indexes
 from .sync import jobs as _sync_jobs
 from .sync import monitoring as _sync_monitoring
 from .sync import protocol as _sync_protocol
@@ -68,6 +70,11 @@ class Client(_BaseClient):
     def health(self) -> _sync_health.Health:
         """Whether the server lives, is ready, and what its parts say."""
         return _sync_health.Health(self._caller)
+
+    @property
+    def indexes(self) -> _sync_indexes.Indexes:
+        """Make queries find rows by other columns than the key."""
+        return _sync_indexes.Indexes(self._caller)
 
     @property
     def jobs(self) -> _sync_jobs.Jobs:
@@ -134,6 +141,11 @@ class AsyncClient(_AsyncBaseClient):
     def health(self) -> _aio_health.Health:
         """Whether the server lives, is ready, and what its parts say."""
         return _aio_health.Health(self._caller)
+
+    @property
+    def indexes(self) -> _aio_indexes.Indexes:
+        """Make queries find rows by other columns than the key."""
+        return _aio_indexes.Indexes(self._caller)
 
     @property
     def jobs(self) -> _aio_jobs.Jobs:

@@ -121,6 +121,24 @@ class DuplicateColumnNameError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class IndexExistsError(_errors.ApiError):
+    """The name of the index is taken.
+
+    `INDEX_EXISTS`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class IndexNotFoundError(_errors.ApiError):
+    """The database has no such index.
+
+    `INDEX_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class InternalError(_errors.ApiError):
     """The server failed; the request id finds it in the log.
 
@@ -583,6 +601,8 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "DEADLINE_EXCEEDED": DeadlineExceededError,
     "DEPENDENT_OBJECTS": DependentObjectsError,
     "DUPLICATE_COLUMN_NAME": DuplicateColumnNameError,
+    "INDEX_EXISTS": IndexExistsError,
+    "INDEX_NOT_FOUND": IndexNotFoundError,
     "INTERNAL": InternalError,
     "INVALID_ARGUMENT": InvalidArgumentError,
     "INVALID_CREDENTIALS": InvalidCredentialsError,
@@ -646,6 +666,8 @@ __all__ = [
     "DeadlineExceededError",
     "DependentObjectsError",
     "DuplicateColumnNameError",
+    "IndexExistsError",
+    "IndexNotFoundError",
     "InternalError",
     "InvalidArgumentError",
     "InvalidCredentialsError",

@@ -142,6 +142,8 @@ export class SqlOperations {
    * @throws DependentObjectsError `DEPENDENT_OBJECTS`: Views depend on what would be dropped or changed.
    * @throws DuplicateColumnNameError `DUPLICATE_COLUMN_NAME`: Two columns of the result have one name; alias one,
    *   or ask for arrays.
+   * @throws IndexExistsError `INDEX_EXISTS`: The name of the index is taken.
+   * @throws IndexNotFoundError `INDEX_NOT_FOUND`: The database has no such index.
    * @throws InvalidDefinitionError `INVALID_DEFINITION`: The definition of the table can't be.
    * @throws InvalidParameterError `INVALID_PARAMETER`: A `$n` has no value, a value has no `$n`, or one has a
    *   form that SQL can't take.

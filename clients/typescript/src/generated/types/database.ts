@@ -824,7 +824,7 @@ export const SchemaObjectTypeValues = [
   "INDEX",
 ] as const;
 
-/** An index comes and goes with the constraint of its table, which is told as ALTER of the table. */
+/** An INDEX is told once it is ready. Those of constraints come and go with their table and are not told. */
 export type SchemaObjectType = (typeof SchemaObjectTypeValues)[number];
 
 /** Values of {@link SortDirection}. */

@@ -32,6 +32,10 @@ pub(super) fn schema_changed(
         DdlChange::CreateView { view } => (&view.database, How::Create, Object::view(view)),
         DdlChange::ReplaceView { before, .. } => (&before.database, How::Alter, Object::view(before)),
         DdlChange::DropView { view } => (&view.database, How::Drop, Object::view(view)),
+        DdlChange::CreateIndex { table, index } => {
+            (&table.database, How::Create, Object::index(table, index))
+        }
+        DdlChange::DropIndex { table, index } => (&table.database, How::Drop, Object::index(table, index)),
     };
     (of == database).then(|| SchemaChanged {
         change_type: how,
@@ -68,6 +72,15 @@ impl Object {
         Object {
             kind: SchemaObjectType::Table,
             name: table.name.clone(),
+            new_name: None,
+            schema: Some(table.schema.clone()),
+        }
+    }
+
+    fn index(table: &TableDef, name: &str) -> Object {
+        Object {
+            kind: SchemaObjectType::Index,
+            name: name.to_owned(),
             new_name: None,
             schema: Some(table.schema.clone()),
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::support::{World, operations};
 
-const MODULES: &[&str] = &["database", "jobs", "query", "sql", "transactions"];
+const MODULES: &[&str] = &["database", "indexes", "jobs", "query", "sql", "transactions"];
 
 fn model() -> Model {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

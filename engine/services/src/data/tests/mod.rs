@@ -6,6 +6,7 @@ mod changes;
 mod concurrency;
 mod cursors;
 mod examples;
+mod indexes;
 mod jobs;
 mod live;
 mod measures;

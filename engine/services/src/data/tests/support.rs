@@ -13,6 +13,8 @@ use rustydb_contract_core::access::ROLES;
 use rustydb_contract_core::errors::PERMISSION_DENIED;
 use rustydb_contract_database::DatabaseService;
 use rustydb_contract_database::operations as database;
+use rustydb_contract_indexes::IndexesService;
+use rustydb_contract_indexes::operations as indexes;
 use rustydb_contract_jobs::JobsService;
 use rustydb_contract_jobs::operations as jobs;
 use rustydb_contract_query::QueryService;
@@ -230,6 +232,7 @@ dispatch! {
         GetTable, GetTableStats, InsertRows, List, ListTables, QueryRows, ReplaceTable, UpdateRow, UpdateRows,
         UpsertRow,
     }
+    indexes: IndexesService of engine { Create, Drop, Get, GetStats, List, Rebuild, Verify }
     jobs: JobsService of jobs { Cancel, Get, List, Wait }
     query: QueryService of engine { Cancel, Explain, GetStatus, ListActive, Submit }
     sql: SqlService of engine { CreateView, DropView, ExecuteBatch, ExecuteQuery, ExecuteUnion, TruncateTable }

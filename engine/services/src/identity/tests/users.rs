@@ -411,6 +411,6 @@ async fn roles_and_permissions_are_those_of_the_contract() {
         .get_version(&nobody(), AdminGetVersionInput {})
         .await
         .unwrap();
-    assert_eq!((version.data_format, version.row_format), (3, 2));
+    assert_eq!((version.data_format, version.row_format), (3, 3));
     assert_eq!(version.protocols, ["graphql-transport-ws", "rustydb.json"]);
 }

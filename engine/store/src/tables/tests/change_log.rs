@@ -3,7 +3,7 @@ use crate::change_log::{CommitOrigin, DdlChange, LogRecord, RowChange, RowOp, de
 use crate::codec::decode_row;
 use crate::error::StoreError;
 use crate::seam::CommitSeq;
-use crate::tables::Tables;
+use crate::tables::{IndexSpec, Tables};
 use crate::types::{Datum, ObjectId, RowKey};
 
 fn records_after(tables: &Tables, after: CommitSeq) -> Vec<LogRecord> {
@@ -88,6 +88,15 @@ fn changes_of_definitions_stand_among_the_rows() {
     txn.insert(&table, vec![int(1)]).unwrap();
     in_d.columns.push(column("b text"));
     txn.replace_table(in_d).unwrap();
+    let mut on_t = index("i", "t", &["b"], false);
+    on_t.database = "d".to_owned();
+    txn.create_index(&on_t).unwrap();
+    txn.drop_index("d", "public", "i").unwrap();
+    txn.create_index(&IndexSpec {
+        name: "goes with its table".to_owned(),
+        ..on_t
+    })
+    .unwrap();
     txn.truncate_table("d", "public", "t").unwrap();
     let mut in_d = view("v", &["t"]);
     in_d.database = "d".to_owned();
@@ -123,6 +132,14 @@ fn changes_of_definitions_stand_among_the_rows() {
                     "replace view"
                 }
                 DdlChange::DropView { .. } => "drop view",
+                DdlChange::CreateIndex { table, index } => {
+                    assert_eq!(table.index(index).unwrap().columns, [1]);
+                    "create index"
+                }
+                DdlChange::DropIndex { table, index } => {
+                    assert!(table.index(index).is_none());
+                    "drop index"
+                }
             },
         })
         .collect();
@@ -133,6 +150,9 @@ fn changes_of_definitions_stand_among_the_rows() {
             "create table",
             "row",
             "replace table",
+            "create index",
+            "drop index",
+            "create index",
             "truncate table",
             "create view",
             "replace view",

@@ -338,6 +338,7 @@ fn the_catalog_has_the_documented_keys_and_values() {
     let mut wanted = spec("t", &["a integer", "b decimal(5,2)"], &["a"], &[&["b"]]);
     wanted.columns[1].fill = Some(Datum::Decimal(150));
     create(&tables, wanted);
+    create_index(&tables, &index("t_ba", "t", &["b", "a"], false));
     let mut txn = tables.begin().unwrap();
     txn.create_view(view("v", &["t"]), false).unwrap();
     txn.commit().unwrap();
@@ -361,7 +362,9 @@ fn the_catalog_has_the_documented_keys_and_values() {
             r#"{{"name":"a","data_type":"Int4","nullable":false,"default":null}},"#,
             r#"{{"name":"b","data_type":{{"Decimal":{{"precision":5,"scale":2}}}},"nullable":true,"#,
             r#""default":null,"fill":"1.50"}}],"primary_key":[0],"#,
-            r#""unique":[{{"name":"t_b_key","columns":[1],"space":1028}}],"space":1027,"schema_version":1,"#,
+            r#""unique":[{{"name":"t_b_key","columns":[1],"space":1028}}],"#,
+            r#""indexes":[{{"id":1029,"name":"t_ba","columns":[1,0],"unique":false,"state":"ready","space":1030,"#,
+            r#""created_at_us":{time}}}],"space":1027,"schema_version":1,"#,
             r#""created_at_us":{time},"altered_at_us":{time}}}}}"#
         ),
         time = time
@@ -371,9 +374,10 @@ fn the_catalog_has_the_documented_keys_and_values() {
         value(&[b"v\0\0\0\0\0\0\x04\x02".as_slice(), &[0, 0, 0, 1]].concat()),
         table
     );
+    assert_eq!(value(b"imain\0public\0t_ba\0"), r#"{"index":{"table":"t"}}"#);
     let view = value(b"rmain\0public\0v\0");
     assert!(
-        view.starts_with(r#"{"view":{"id":1029,"database":"main""#),
+        view.starts_with(r#"{"view":{"id":1031,"database":"main""#),
         "{view}"
     );
 }

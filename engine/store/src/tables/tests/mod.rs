@@ -3,6 +3,7 @@
 mod change_log;
 mod constraints;
 mod definitions;
+mod indexes;
 mod isolation;
 mod model;
 mod opening;

@@ -111,6 +111,7 @@ impl Harness {
             &tables,
             spec("t", &["id integer", "u integer", "p integer"], &["id"], &[&["u"]]),
         );
+        create_index(&tables, &index("t_up", "t", &["u", "p"], false));
         Harness {
             tables,
             committed: Model::new(),
@@ -342,6 +343,7 @@ fn check_rows(txn: &Txn, table: &TableDef, rows: &Model) {
         .collect();
     assert_eq!(all_rows(txn, table), expected);
     assert_eq!(txn.row_count(table).unwrap(), expected.len() as u64);
+    assert_indexes_sound(txn, table);
     for value in 0..8 {
         let holder = rows
             .iter()

@@ -21,6 +21,7 @@ fn conflicts(result: Result<()>) -> bool {
 fn assert_sound(tables: &Tables) {
     let txn = tables.begin().unwrap();
     for table in txn.tables("main").unwrap() {
+        assert_indexes_sound(&txn, &table);
         let rows = all_rows(&txn, &table);
         assert_eq!(txn.row_count(&table).unwrap(), rows.len() as u64);
         for row in rows {

@@ -1,11 +1,12 @@
 //! Short ways to write tables and rows.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rustydb_runtime::ManualClock;
 
 use crate::seam::KeyRange;
-use crate::tables::{ColumnSpec, TableSpec, Tables, Txn, UniqueSpec, ViewSpec};
+use crate::tables::{ColumnSpec, IndexSpec, TableSpec, Tables, Txn, UniqueSpec, ViewSpec};
 use crate::testing::MemStore;
 use crate::types::{ColumnType, Datum, Row, RowKey, TableDef};
 
@@ -61,6 +62,42 @@ pub(crate) fn view(name: &str, depends_on: &[&str]) -> ViewSpec {
         name: name.to_owned(),
         query: format!("SELECT * FROM {}", depends_on.join(", ")),
         depends_on: depends_on.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+/// An index on a table of `main.public`.
+pub(crate) fn index(name: &str, table: &str, columns: &[&str], unique: bool) -> IndexSpec {
+    IndexSpec {
+        database: "main".to_owned(),
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        table: table.to_owned(),
+        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        unique,
+    }
+}
+
+/// Creates an index in a transaction of its own; the answer is the table with it.
+pub(crate) fn create_index(tables: &Tables, spec: &IndexSpec) -> Arc<TableDef> {
+    let mut txn = tables.begin().unwrap();
+    let table = txn.create_index(spec).unwrap();
+    txn.commit().unwrap();
+    table
+}
+
+/// Every index has an entry for each row that is to have one, and no other.
+pub(crate) fn assert_indexes_sound(txn: &Txn, table: &TableDef) {
+    for index in &table.indexes {
+        let found = txn
+            .reader()
+            .verify_index(table, index, || ControlFlow::Continue(()))
+            .unwrap();
+        assert!(found.is_sound(), "{}: {found:?}", index.name);
+        assert_eq!(found.rows, txn.row_count(table).unwrap());
+        assert_eq!(found.entries, txn.reader().index_stats(index).unwrap().entries);
+        if !index.unique {
+            assert_eq!(found.entries, found.rows, "{}", index.name);
+        }
     }
 }
 

@@ -155,6 +155,8 @@ class Sql:
         :raises DependentObjectsError: Views depend on what would be dropped or changed.
         :raises DuplicateColumnNameError: Two columns of the result have one name; alias one, or
             ask for arrays.
+        :raises IndexExistsError: The name of the index is taken.
+        :raises IndexNotFoundError: The database has no such index.
         :raises InvalidDefinitionError: The definition of the table can't be.
         :raises InvalidParameterError: A `$n` has no value, a value has no `$n`, or one has a
             form that SQL can't take.

@@ -95,6 +95,14 @@ from .health import (
     Readiness,
     Startup,
 )
+from .indexes import (
+    Index,
+    IndexList,
+    IndexState,
+    IndexStats,
+    IndexVerification,
+    RebuiltIndex,
+)
 from .jobs import (
     Job,
     JobError,
@@ -231,6 +239,11 @@ __all__ = [
     "HealthStatusChange",
     "HealthSummary",
     "Heartbeat",
+    "Index",
+    "IndexList",
+    "IndexState",
+    "IndexStats",
+    "IndexVerification",
     "InsertOperation",
     "InsertedRows",
     "InvalidArgumentDetails",
@@ -274,6 +287,7 @@ __all__ = [
     "QueryStarted",
     "QueryStatus",
     "Readiness",
+    "RebuiltIndex",
     "ResultColumn",
     "Role",
     "RoleList",

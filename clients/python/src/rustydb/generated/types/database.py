@@ -340,8 +340,8 @@ class SchemaDescription(_objects.Object, kw_only=True, frozen=True):
 
 
 class SchemaObjectType(_objects.OpenEnum):
-    """An index comes and goes with the constraint of its table, which is told as ALTER of the
-    table.
+    """An INDEX is told once it is ready. Those of constraints come and go with their table and are
+    not told.
     """
 
     DATABASE = "DATABASE"

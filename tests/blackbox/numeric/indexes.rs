@@ -1,0 +1,167 @@
+//! Entries of indexes, what is read by them, and what is wrong with them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustydb_runtime::{SystemClock, SystemRng};
+use rustydb_store::kernel_store::{KernelOptions, KernelStore};
+use rustydb_store::seam::{SpaceId, TableStore, Write, WriteBatch};
+use serde_json::{Value, json};
+
+use super::{call, number, table};
+use crate::harness::server::{Server, data_dir};
+use crate::harness::world::World;
+
+async fn indexed(world: &World, unique: bool) {
+    table(world, "t", 40).await;
+    call(
+        world,
+        "sql.execute_query",
+        json!({"sql": "UPDATE t SET name = 'n' || id"}),
+    )
+    .await;
+    let input = json!({"name": "by_name", "table": "t", "columns": ["name"], "unique": unique});
+    call(world, "indexes.create", input).await;
+}
+
+async fn stats(world: &World) -> Value {
+    call(world, "indexes.get_stats", json!({"name": "by_name"})).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_indexes_are_measured_and_their_use_is_counted() {
+    let world = World::new().await;
+    indexed(&world, false).await;
+    let before = stats(&world).await;
+    assert_eq!(number(&before, "/entries"), 40.0);
+    // A mark, the text with its end, and the key: n1 to n9 are a letter shorter.
+    assert_eq!(
+        number(&before, "/size_bytes"),
+        40.0 * (1.0 + 3.0 + 2.0 + 8.0) - 9.0
+    );
+    assert_eq!(
+        (number(&before, "/scans"), number(&before, "/rows_read")),
+        (0.0, 0.0)
+    );
+    for (sql, scans, rows_read) in [
+        ("SELECT id FROM t WHERE name = 'n7'", 1.0, 1.0),
+        ("SELECT id FROM t WHERE name IN ('x') OR name = 'n1'", 1.0, 1.0),
+        ("SELECT id FROM t WHERE name BETWEEN 'n35' AND 'n37'", 2.0, 4.0),
+        ("SELECT id FROM t WHERE id = 7", 2.0, 4.0),
+    ] {
+        call(&world, "sql.execute_query", json!({"sql": sql})).await;
+        let after = stats(&world).await;
+        assert_eq!(
+            (number(&after, "/scans"), number(&after, "/rows_read")),
+            (scans, rows_read),
+            "{sql}"
+        );
+    }
+    call(
+        &world,
+        "sql.execute_query",
+        json!({"sql": "DELETE FROM t WHERE id > 10"}),
+    )
+    .await;
+    let fewer = stats(&world).await;
+    assert_eq!(number(&fewer, "/entries"), 10.0);
+    assert_eq!(number(&fewer, "/size_bytes"), 10.0 * 14.0 - 9.0);
+    let job = call(&world, "indexes.rebuild", json!({"name": "by_name"})).await;
+    let done = call(&world, "jobs.wait", json!({"id": job["id"]})).await;
+    for field in ["/entries", "/size_bytes"] {
+        assert_eq!(number(&done["result"], field), number(&fewer, field));
+    }
+}
+
+/// Row 5 loses its entry; two entries are of row 6 and of none. Where names are unique, row 8 gets that of 9. The keys and
+/// values are those of docs/format/rows.md, put in below the tables.
+fn damage(data_dir: &Path, unique: bool) {
+    let clock = Arc::new(SystemClock::new());
+    let store = KernelStore::open(data_dir, "store", clock, &SystemRng, KernelOptions::default()).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let definition = snapshot
+        .get(SpaceId::CATALOG, b"rmain\0public\0t\0")
+        .unwrap()
+        .unwrap();
+    let definition: Value = serde_json::from_slice(&definition.value).unwrap();
+    let space = |pointer: &str| SpaceId(definition["table"].pointer(pointer).unwrap().as_u64().unwrap());
+    let (table, index) = (space("/space"), space("/indexes/0/space"));
+    let id = |id: u64| (id ^ 1 << 63).to_be_bytes();
+    let entry = |name: &str, of: u64| match unique {
+        true => [name.as_bytes(), &[0, 0]].concat(),
+        false => [&[1], name.as_bytes(), &[0, 0], &id(of)].concat(),
+    };
+    let value = |of: u64| match unique {
+        true => id(of).to_vec(),
+        false => Vec::new(),
+    };
+    let mut changes = vec![
+        (index, entry("n5", 5), None),
+        (index, entry("other", 6), Some(value(6))),
+        (index, entry("nobody", 777), Some(value(777))),
+    ];
+    if unique {
+        let row = [&[1, 1, 2, 0, 16, 2][..], b"n9"].concat();
+        changes.push((table, id(8).to_vec(), Some(row)));
+    }
+    let writes = changes.into_iter().map(|(space, key, value)| {
+        let expected = snapshot.get(space, &key).unwrap().map(|found| found.version);
+        assert!(value.is_some() || expected.is_some(), "what is removed was there");
+        Write {
+            space,
+            key,
+            expected,
+            value,
+        }
+    });
+    let writes = writes.collect();
+    store
+        .commit(WriteBatch {
+            writes,
+            ..WriteBatch::default()
+        })
+        .unwrap();
+}
+
+/// The store is changed while the server is down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_what_is_wrong_with_an_index_is_counted() {
+    for unique in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::reopened(Server::start_in(folder.path(), &[])).await;
+        indexed(&world, unique).await;
+        let verify = json!({"name": "by_name"});
+        let whole = call(&world, "indexes.verify", verify.clone()).await;
+        let counts = |found: &Value| {
+            ["/rows", "/entries", "/missing", "/extra", "/duplicates"].map(|field| number(found, field))
+        };
+        assert_eq!(counts(&whole), [40.0, 40.0, 0.0, 0.0, 0.0]);
+        tokio::task::spawn_blocking(|| world.server.terminate())
+            .await
+            .unwrap();
+        damage(&data_dir(folder.path()), unique);
+        let world = World::reopened(Server::start_in(folder.path(), &[])).await;
+        let found = call(&world, "indexes.verify", verify.clone()).await;
+        let expected = match unique {
+            false => [40.0, 41.0, 1.0, 2.0, 0.0],
+            // The entry of row 8 has its former name.
+            true => [40.0, 41.0, 1.0, 3.0, 1.0],
+        };
+        assert_eq!((counts(&found), &found["sound"]), (expected, &json!(false)));
+        if unique {
+            let mended = json!({"name": "t", "id": "8", "values": {"name": "n8"}});
+            let refused = world
+                .call("database.update_row", &mended, &world.credential("admin"))
+                .await;
+            assert!(refused.is_err(), "the entry of its present name is that of row 9");
+            continue;
+        }
+        let job = call(&world, "indexes.rebuild", verify.clone()).await;
+        let done = call(&world, "jobs.wait", json!({"id": job["id"]})).await;
+        assert_eq!(done["state"], "succeeded", "{done}");
+        assert_eq!(
+            counts(&call(&world, "indexes.verify", verify).await),
+            [40.0, 40.0, 0.0, 0.0, 0.0]
+        );
+    }
+}
