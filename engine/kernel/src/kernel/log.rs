@@ -4,6 +4,7 @@ use super::changes::{self, Changes, LogTotals};
 use super::{Inner, Kernel};
 use crate::error::{KernelError, Result};
 use crate::ids::{Lsn, Ts};
+use crate::wal::Reader;
 
 /// How much of the change log there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +46,7 @@ impl Kernel {
             return Ok(Ok(found));
         }
         let mut entries = 0;
-        let mut reader = match self.inner.wal.read_after(after) {
-            // Trimmed, and a checkpoint taken, since the look above.
-            Err(KernelError::LogGone { .. }) => return Ok(Err(self.inner.published.read().trimmed.to)),
-            reader => reader?,
-        };
+        let mut reader = self.inner.log_reader(after)?;
         while let Some(group) = reader.next_group()? {
             if group.ts > published.ts {
                 break;
@@ -78,9 +75,22 @@ impl Kernel {
 }
 
 impl Inner {
+    /// Reads groups behind the commit `after`, or from the log's beginning where that is later: what left the log had no
+    /// entries, or they were trimmed.
+    fn log_reader(&self, after: Ts) -> Result<Reader> {
+        let mut after = after;
+        loop {
+            match self.wal.read_after(after) {
+                // The log begins later with each turn, if there is another.
+                Err(KernelError::LogGone { oldest, .. }) if oldest > after => after = oldest,
+                reader => return reader,
+            }
+        }
+    }
+
     /// Change log up to the durable commit `to`, from the log.
     pub(super) fn logged_totals_at(&self, to: Ts) -> Result<LogTotals> {
-        let mut reader = self.wal.read_after(to)?;
+        let mut reader = self.log_reader(to)?;
         while let Some(group) = reader.next_group()? {
             if group.ts > to {
                 return Ok(parse(group.body, group.lsn, false)?.totals_before);
@@ -89,12 +99,12 @@ impl Inner {
         Ok(self.published.read().totals)
     }
 
-    /// Where the first group after the commit `ts` begins; the end of what is durable when there is none.
-    pub(super) fn lsn_after(&self, ts: Ts) -> Result<Lsn> {
+    /// Where the first group with entries after the commit `ts` begins; the end of what is durable when there is none.
+    pub(super) fn entries_after(&self, ts: Ts) -> Result<Lsn> {
         let durable = self.wal.durable();
-        let mut reader = self.wal.read_after(ts)?;
+        let mut reader = self.log_reader(ts)?;
         while let Some(group) = reader.next_group()? {
-            if group.ts > ts {
+            if group.ts > ts && !parse(group.body, group.lsn, false)?.entries.is_empty() {
                 return Ok(group.lsn);
             }
         }

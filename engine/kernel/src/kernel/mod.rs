@@ -43,6 +43,8 @@ mod log;
 mod open;
 mod read;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::collections::{HashMap, VecDeque};
@@ -122,8 +124,16 @@ struct Inner {
     trees: RwLock<HashMap<u64, (Tree, Ts)>>,
     /// Why nothing is accepted any more.
     poison: Mutex<Option<String>>,
-    /// Why the store can't grow at the moment.
-    cramped: Mutex<Option<String>>,
+    cramped: Mutex<Cramped>,
+}
+
+/// Why the store can't grow at the moment.
+#[derive(Default)]
+struct Cramped {
+    /// There is no spare segment of the log.
+    log: Option<String>,
+    /// A commit got no pages.
+    pages: Option<String>,
 }
 
 /// State of the newest group, durable or not.
@@ -135,7 +145,7 @@ struct Committer {
     images_before: Lsn,
     /// Where to look for free pages.
     hints: HashMap<TablespaceId, u32>,
-    /// What the directory says of spaces that were changed lately; `None` of one that is not there.
+    /// What the directory says of spaces that commits looked at; `None` of one that is not there.
     spaces: HashMap<u64, Option<commit::Space>>,
 }
 
@@ -199,7 +209,8 @@ impl Kernel {
     /// Why the store can't grow at the moment: commits that need more pages or another segment of the log fail. Cleared as
     /// soon as there is room again.
     pub fn cramped(&self) -> Option<String> {
-        self.inner.cramped.lock().clone()
+        let cramped = self.inner.cramped.lock();
+        cramped.log.clone().or_else(|| cramped.pages.clone())
     }
 
     pub fn pool(&self) -> &Pool {
@@ -216,7 +227,8 @@ impl Kernel {
 }
 
 impl Drop for Kernel {
-    /// Takes a checkpoint, makes the log durable as far as it goes and says that its end is one, so that damage to it is told from a torn end.
+    /// Takes a checkpoint, makes the log durable as far as it goes and says that its end is one, so that damage to it is told
+    /// from a torn end.
     fn drop(&mut self) {
         if let Some(keeper) = self.keeper.take() {
             keeper.stop();

@@ -322,7 +322,7 @@ fn assemble(
         snapshots: Default::default(),
         trees: RwLock::new(HashMap::new()),
         poison: Mutex::new(None),
-        cramped: Mutex::new(None),
+        cramped: Default::default(),
     }
 }
 
@@ -436,7 +436,7 @@ impl Allocator for Inner {
             None => Ok(()),
         };
         if let Err(error) = &grown {
-            *self.cramped.lock() = Some(error.to_string());
+            self.cramped.lock().pages = Some(error.to_string());
         }
         grown
     }

@@ -33,7 +33,7 @@ impl Kernel {
     }
 
     /// Does what is due: a checkpoint, and pages of one dropped tree. Whether there may be more to do. For a store without
-    /// a thread of its own.
+    /// a thread of its own. `DiskFull` when the store can't grow at the moment; the rest was done all the same.
     pub fn step(&self) -> Result<bool> {
         self.inner.step()
     }
@@ -116,35 +116,44 @@ impl Inner {
     /// Takes segments off the log that neither recovery nor the change log needs.
     fn truncate(&self) -> Result<()> {
         let control = self.control.newest();
-        let keep = control.redo.lsn.min(self.lsn_after(control.trimmed.to)?);
+        let keep = control.redo.lsn.min(self.entries_after(control.trimmed.to)?);
         self.wal.truncate_before(keep)?;
         Ok(())
     }
 
     pub(super) fn step(&self) -> Result<bool> {
-        self.make_room()?;
         let begun = self.control.newest().redo.lsn;
-        if self.wal.end().0 - begun.0 >= self.options.checkpoint_bytes {
+        let mut segment = self.make_segment();
+        if segment.is_err() {
+            // A checkpoint gives segments of the log back, which is what a full disk needs.
+            self.checkpoint()?;
+            segment = self.make_segment();
+        } else if self.wal.end().0 - begun.0 >= self.options.checkpoint_bytes {
             self.checkpoint()?;
         } else {
             let settings = self.pool.settings();
             self.note(self.pool.flush_some(settings.flush_pages_max() as usize))?;
         }
-        self.free_dropped()
+        let more = self.free_dropped()?;
+        segment.and_then(|()| self.make_pages()).map(|()| more)
     }
 
-    /// Sees to a spare segment of the log, and whether a store that could not grow can again.
-    fn make_room(&self) -> Result<()> {
-        let before = self.cramped.lock().clone();
-        let room = self.wal.prepare().and_then(|()| match before {
-            None => Ok(()),
-            Some(_) => {
-                let pages = self.files.pages(TablespaceId::MAIN)?;
-                self.files.ensure(PageId::new(TablespaceId::MAIN, pages))
-            }
-        });
-        *self.cramped.lock() = room.as_ref().err().map(KernelError::to_string);
-        room
+    /// Sees to a spare segment of the log.
+    fn make_segment(&self) -> Result<()> {
+        let made = self.wal.prepare();
+        self.cramped.lock().log = made.as_ref().err().map(KernelError::to_string);
+        made
+    }
+
+    /// Where a commit got no pages, tries whether there are some now.
+    fn make_pages(&self) -> Result<()> {
+        if self.cramped.lock().pages.is_none() {
+            return Ok(());
+        }
+        let pages = self.files.pages(TablespaceId::MAIN)?;
+        self.files.ensure(PageId::new(TablespaceId::MAIN, pages))?;
+        self.cramped.lock().pages = None;
+        Ok(())
     }
 
     /// Gives pages of one dropped tree back that no snapshot can see any more. Whether there may be more.

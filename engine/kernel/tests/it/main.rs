@@ -9,3 +9,4 @@ mod format;
 mod golden;
 mod model;
 mod random;
+mod room;
