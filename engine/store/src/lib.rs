@@ -12,7 +12,7 @@
 //! | bound how much of that is kept | [`retention`] |
 //! | keep bytes another way | [`seam`] |
 //! | keep them in the kernel, as the server does | [`kernel_store`] |
-//! | keep them in redb, as the tests' oracle does | [`redb_store`], docs/format/store.md |
+//! | keep them in redb, as the tests' oracle does | [`redb_store`] |
 //!
 //! Layers, each knowing only those below it: `transactions` - `tables` - `change_log`, `codec`, `datum` -
 //! `seam` - a store. A call blocks its thread until it is done; only waiting for a leased transaction is

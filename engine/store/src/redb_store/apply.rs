@@ -1,8 +1,4 @@
-//! Checks and applies the batches of one group inside one redb write transaction.
-//!
-//! A batch is checked in full before its first change, so a refused one leaves no trace; later batches of the
-//! group see the changes of earlier ones. Statistics are kept in memory over the group and written once per
-//! changed space.
+//! Checks and applies a batch inside one redb write transaction. It is checked in full before its first change.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +11,7 @@ use super::layout::{
 use crate::error::StoreError;
 use crate::seam::{CommitSeq, KeyRange, SpaceId, SpaceStats, Write, WriteBatch};
 
-/// What became of a batch, once the group is durable.
+/// What became of a batch.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// The batch is in, at this position.
@@ -26,8 +22,8 @@ pub(super) enum Verdict {
     Conflict { space: SpaceId, key: Vec<u8> },
 }
 
-/// The open tables of a group's write transaction.
-pub(super) struct Group<'txn> {
+/// The open tables of a write transaction.
+pub(super) struct Transaction<'txn> {
     rows: Table<'txn, &'static [u8], &'static [u8]>,
     stats: Table<'txn, u64, StatsRow>,
     log: Table<'txn, &'static [u8; LOG_KEY_BYTES], &'static [u8]>,
@@ -35,22 +31,22 @@ pub(super) struct Group<'txn> {
     newest: CommitSeq,
     log_bytes: u64,
     log_trimmed_to: CommitSeq,
-    /// Statistics of the spaces this group touched; the default stands for a space that is gone.
+    /// Statistics of the spaces that were touched; the default stands for a space that is gone.
     touched: BTreeMap<SpaceId, SpaceStats>,
     key_buffer: Vec<u8>,
     value_buffer: Vec<u8>,
 }
 
-impl<'txn> Group<'txn> {
-    /// `newest` is the position before the group.
+impl<'txn> Transaction<'txn> {
+    /// `newest` is the position before it.
     pub(super) fn open(
         transaction: &'txn WriteTransaction,
         newest: CommitSeq,
-    ) -> Result<Group<'txn>, StoreError> {
+    ) -> Result<Transaction<'txn>, StoreError> {
         let meta = transaction.open_table(META).map_err(failed)?;
         let log_bytes = layout::meta_number(&meta, META_LOG_BYTES)?;
         let log_trimmed_to = CommitSeq(layout::meta_number(&meta, META_LOG_TRIMMED)?);
-        Ok(Group {
+        Ok(Transaction {
             rows: transaction.open_table(ROWS).map_err(failed)?,
             stats: transaction.open_table(STATS).map_err(failed)?,
             log: transaction.open_table(LOG).map_err(failed)?,

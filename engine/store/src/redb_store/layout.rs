@@ -1,4 +1,4 @@
-//! The store's tables inside redb and how their keys and values are laid out. Byte tables: docs/format/store.md.
+//! The store's tables inside redb and how their keys and values are laid out.
 //!
 //! Row keys are plain byte strings, big-endian space first, so that redb compares them with `memcmp`, a space
 //! is one contiguous range, and branch pages can shorten their separators.
@@ -11,14 +11,8 @@ use super::errors::failed;
 use crate::error::StoreError;
 use crate::seam::{CommitSeq, KeyRange, SpaceId, SpaceStats, Versioned};
 
-/// Version of the layout below. Raised by any change to it.
-pub const FORMAT_VERSION: u32 = 2;
-
-/// Store-wide numbers by name. This table never changes its types: it is how a binary of another version
-/// recognises the file.
+/// Store-wide numbers by name.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-/// In [`META`]: [`FORMAT_VERSION`] of the file.
-pub(super) const META_FORMAT: &str = "format_version";
 /// In [`META`]: position of the newest commit.
 pub(super) const META_NEWEST: &str = "newest_commit";
 /// In [`META`]: what names this history of commits.
@@ -189,9 +183,8 @@ pub(super) fn split_log_value(value: &[u8]) -> Result<(i64, &[u8]), StoreError> 
 mod tests {
     use super::*;
 
-    /// The bytes that docs/format/store.md gives as its examples.
     #[test]
-    fn encodings_match_the_format_document() {
+    fn what_is_encoded_is_decoded_the_same() {
         assert_eq!(row_key(SpaceId(1024), b"k"), [0, 0, 0, 0, 0, 0, 4, 0, b'k']);
         let mut buffer = vec![9; 3];
         row_value_into(&mut buffer, CommitSeq(258), b"v");

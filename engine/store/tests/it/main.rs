@@ -2,11 +2,8 @@
 // Random tests print their seeds.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod crash;
-mod crash_load;
 mod reference;
 mod store_concurrency;
 mod store_failure;
-mod store_format;
 mod store_model;
 mod tables_crash;

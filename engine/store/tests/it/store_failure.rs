@@ -1,13 +1,15 @@
-//! A disk that fails: nothing is accepted any more, nothing acknowledged is lost.
+//! A disk that fails or is full: nothing acknowledged is lost, and what is refused is so for a reason that is told.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustydb_runtime::ManualClock;
+use rustydb_runtime::disk::simulated::{Fault, SimDisk, Survival};
 use rustydb_store::error::StoreError;
-use rustydb_store::redb_store::RedbStore;
-use rustydb_store::redb_store::cut_disk::{CutDisk, Fault, Image, Survival};
+use rustydb_store::kernel_store::KernelStore;
 use rustydb_store::seam::{SpaceId, TableStore, Write, WriteBatch};
+
+use rustydb_store::testing::kernel_store_on;
 
 use crate::reference::Reference;
 
@@ -27,43 +29,48 @@ fn insert(key: u32, bytes: usize) -> WriteBatch {
     }
 }
 
-fn open(disk: &CutDisk) -> RedbStore {
-    RedbStore::open_backend(disk.backend(), Arc::new(ManualClock::new(5))).unwrap()
+fn open(disk: &SimDisk) -> KernelStore {
+    kernel_store_on(disk, Arc::new(ManualClock::new(5))).unwrap()
 }
 
-/// Commits, breaks the disk, and checks the store before and after a restart on a disk that works.
-fn fails_and_restarts(fault: Fault, bytes: usize) {
-    let disk = CutDisk::new(Image::default());
-    let store = open(&disk);
+/// A store with twenty commits, and what it should hold.
+fn filled(disk: &SimDisk) -> (KernelStore, Reference) {
+    let store = open(disk);
     let mut reference = Reference::default();
     for key in 0..20 {
         reference.commit(&insert(key, 100), 5).unwrap();
         store.commit(insert(key, 100)).unwrap();
     }
-    disk.fail(Some(fault));
-    let first = store.commit(insert(20, bytes)).unwrap_err();
-    assert!(matches!(first, StoreError::Io(_)), "{first}");
-    disk.fail(None);
+    (store, reference)
+}
+
+/// Commits, breaks the disk, and checks the store before and after a restart on a disk that works.
+fn fails_and_restarts(fault: Fault) {
+    let disk = SimDisk::new(1);
+    let (store, reference) = filled(&disk);
+    disk.inject(fault.forever());
+    let first = store.commit(insert(20, 100)).unwrap_err();
+    assert!(
+        matches!(first, StoreError::Io(_) | StoreError::Poisoned { .. }),
+        "{first}"
+    );
+    disk.clear_faults();
+    assert!(matches!(store.check_writable(), Err(StoreError::Poisoned { .. })));
     for batch in [insert(21, 100), insert(0, 100), WriteBatch::default()] {
         let refused = store.commit(batch).unwrap_err();
-        assert!(
-            matches!(&refused, StoreError::Poisoned { reason } if reason.contains("told to fail")),
-            "{refused}"
-        );
+        assert!(matches!(refused, StoreError::Poisoned { .. }), "{refused}");
     }
-    assert_eq!(
-        store.snapshot().unwrap().seq(),
-        reference.newest,
-        "readers keep the last durable state"
-    );
+    reference
+        .compare_store(&store, &BTreeSet::from([SPACE]))
+        .expect("readers keep the last durable state");
     drop(store);
     for survival in Survival::ALL {
-        let disk = CutDisk::new(disk.cut_now(survival));
+        let disk = disk.crash(survival);
         let store = open(&disk);
         // The commit that failed was not acknowledged: it may be there, whole, or not at all.
         let mut expected = reference.clone();
         if store.snapshot().unwrap().seq() > expected.newest {
-            expected.commit(&insert(20, bytes), 5).unwrap();
+            expected.commit(&insert(20, 100), 5).unwrap();
         }
         expected.compare_store(&store, &BTreeSet::from([SPACE])).unwrap();
         expected.commit(&insert(30, 100), 5).unwrap();
@@ -74,16 +81,37 @@ fn fails_and_restarts(fault: Fault, bytes: usize) {
 
 #[test]
 fn a_failed_sync_is_final_until_restart() {
-    fails_and_restarts(Fault::Sync, 100);
+    fails_and_restarts(Fault::fail_sync(0));
 }
 
 #[test]
 fn a_failed_write_is_final_until_restart() {
-    fails_and_restarts(Fault::Write, 100);
+    fails_and_restarts(Fault::fail_write(0));
 }
 
-/// A full disk: the file can't grow for a large value.
+/// A full disk refuses what needs room, and nothing else; with room work goes on.
 #[test]
-fn a_full_disk_is_final_until_restart() {
-    fails_and_restarts(Fault::SetLen, 8 << 20);
+fn a_full_disk_refuses_commits_until_there_is_room() {
+    let disk = SimDisk::new(1);
+    let (store, mut reference) = filled(&disk);
+    disk.set_capacity(Some(disk.used_bytes()));
+    let refused = store.commit(insert(20, 8 << 20)).unwrap_err();
+    assert!(
+        matches!(&refused, StoreError::Io(what) if what.contains("no space is left")),
+        "{refused}"
+    );
+    assert!(
+        store
+            .check_writable()
+            .unwrap_err()
+            .to_string()
+            .contains("no space is left")
+    );
+    reference.compare_store(&store, &BTreeSet::from([SPACE])).unwrap();
+    disk.set_capacity(None);
+    store.kernel().step().unwrap();
+    store.check_writable().unwrap();
+    reference.commit(&insert(20, 8 << 20), 5).unwrap();
+    store.commit(insert(20, 8 << 20)).unwrap();
+    reference.compare_store(&store, &BTreeSet::from([SPACE])).unwrap();
 }
