@@ -17,10 +17,9 @@ use rustydb_contract::host::Credential;
 use rustydb_contract::{ServiceError, ServiceResult};
 use rustydb_contract_core::errors::TOO_MANY_SUBSCRIPTIONS;
 use serde_json::{Map, Value, json};
-use tokio::task::AbortHandle;
 
 use super::Handshake;
-use super::session::{self, Language, Outbox, Socket, close};
+use super::session::{self, Language, Outbox, Socket, Task, close};
 use crate::errors::{graphql_error, problem};
 use crate::graphql::{Graphql, RequestData, finished, is_refused};
 use crate::live::{Broadcast, SUBSCRIPTIONS_MAX, Transport};
@@ -81,7 +80,7 @@ struct TransportWs {
     running: Running,
 }
 
-type Running = Arc<Mutex<HashMap<String, AbortHandle>>>;
+type Running = Arc<Mutex<HashMap<String, Task>>>;
 
 impl Language for TransportWs {
     const UNIDENTIFIED: (u16, &'static str) = (INIT_TIMEOUT, "Connection initialisation timeout");
@@ -115,8 +114,9 @@ impl Language for TransportWs {
             }
             Some("complete") => {
                 let id = id_of(&message)?;
-                if let Some(task) = self.running.lock().remove(&id) {
-                    task.abort();
+                let task = self.running.lock().remove(&id);
+                if let Some(task) = task {
+                    task.end();
                 }
                 Ok(())
             }
@@ -216,16 +216,17 @@ impl TransportWs {
             timeout_ms: None,
             connection: Some(Arc::clone(&socket.connection)),
         });
+        let (outbox, gate) = socket.outbox.gated();
         let operation = Operation {
             id: id.clone(),
             request_id,
-            outbox: socket.outbox.clone(),
+            outbox,
             running: Arc::clone(&self.running),
         };
         // Held while the task begins, so that it does not look for itself before it is there.
         let mut running = self.running.lock();
-        let task = socket.watches.spawn(operation.run(self.graphql.clone(), request));
-        running.insert(id, task);
+        let handle = socket.watches.spawn(operation.run(self.graphql.clone(), request));
+        running.insert(id, Task::new(handle, gate));
         Ok(())
     }
 }
@@ -257,10 +258,11 @@ impl Operation {
         self.end(&json!({"id": self.id, "type": "complete"})).await;
     }
 
-    /// The id is free again once the last message is on its way.
+    /// The id is free again once the last message is on its way. Of an operation that the peer ended there is none, and
+    /// its id may be another's by now.
     async fn end(&self, last: &Value) {
-        self.running.lock().remove(&self.id);
-        say(&self.outbox, last).await;
+        let free = || drop(self.running.lock().remove(&self.id));
+        self.outbox.send_last(last.to_string(), free).await;
     }
 }
 

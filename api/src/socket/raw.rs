@@ -23,10 +23,9 @@ use rustydb_contract::stream::ViewDesc;
 use rustydb_contract::{ServiceError, ServiceResult, Timestamp};
 use rustydb_contract_core::errors::{INVALID_ARGUMENT, INVALID_REQUEST, OPERATION_NOT_FOUND};
 use serde_json::{Map, Value, json};
-use tokio::task::AbortHandle;
 
 use super::Dedicated;
-use super::session::{self, CHOICES, Language, Outbox, Socket, open_for};
+use super::session::{self, CHOICES, Language, Outbox, Socket, Task, open_for};
 use crate::errors::rpc_error;
 use crate::live::{Broadcast, Connection, Subscribed};
 use crate::pipeline::request_id;
@@ -55,7 +54,7 @@ struct Raw {
     is_entry: bool,
     /// What the socket's path opens, until it has.
     dedicated: Option<Dedicated>,
-    watching: HashMap<String, AbortHandle>,
+    watching: HashMap<String, Task>,
     /// Of the views that messages opened, by the id in their events.
     runs: Runs,
 }
@@ -268,8 +267,9 @@ impl Raw {
             data["cursor"] = json!(cursor);
         }
         tell(socket, "subscription_ack", data).await;
-        let task = forward(opened, socket.outbox.clone(), self.is_entry);
-        self.watching.insert(id, socket.watches.spawn(task));
+        let (outbox, gate) = socket.outbox.gated();
+        let handle = socket.watches.spawn(forward(opened, outbox, self.is_entry));
+        self.watching.insert(id, Task::new(handle, gate));
     }
 
     async fn unsubscribe(&mut self, socket: &Socket, data: &Value) -> ServiceResult<()> {
@@ -285,7 +285,7 @@ impl Raw {
             let message = format!("the connection has no subscription {id:?}");
             return Err(ServiceError::new(&INVALID_ARGUMENT, message));
         };
-        task.abort();
+        task.end();
         tell(socket, "unsubscription_ack", json!({"subscription_id": id})).await;
         Ok(())
     }

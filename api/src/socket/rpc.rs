@@ -29,7 +29,7 @@ use tokio::task::AbortHandle;
 
 use super::Dedicated;
 use super::message::{Refused, RpcRequest, failure, notification, success};
-use super::session::{self, CHOICES, Language, Outbox, Socket};
+use super::session::{self, CHOICES, Language, Outbox, Socket, Task};
 use crate::errors::rpc_error;
 use crate::live::{Broadcast, Connection};
 use crate::pipeline::{Call, request_id};
@@ -63,7 +63,7 @@ struct Rpc {
     /// Calls under way by the text of their id.
     running: HashMap<String, Running>,
     /// Subscriptions by their id.
-    watching: HashMap<String, AbortHandle>,
+    watching: HashMap<String, Task>,
     /// What the socket's path opens, until it has.
     dedicated: Option<Dedicated>,
 }
@@ -135,8 +135,9 @@ impl Rpc {
     /// Sends what comes of a subscription, from now on.
     fn forward(&mut self, socket: &mut Socket, watch: Watch) {
         let id = watch.subscribed().id();
-        let task = socket.watches.spawn(forward(watch, socket.outbox.clone()));
-        self.watching.insert(id, task);
+        let (outbox, gate) = socket.outbox.gated();
+        let handle = socket.watches.spawn(forward(watch, outbox));
+        self.watching.insert(id, Task::new(handle, gate));
     }
 
     async fn frame(&mut self, socket: &mut Socket, text: &[u8]) {
@@ -309,7 +310,7 @@ impl Rpc {
             })?;
         let task = self.watching.remove(id).filter(|task| !task.is_finished());
         if let Some(task) = &task {
-            task.abort();
+            task.end();
         }
         Ok(json!({"unsubscribed": task.is_some()}))
     }

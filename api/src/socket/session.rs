@@ -7,12 +7,13 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
+use parking_lot::Mutex;
 use rustydb_contract::host::{Credential, CredentialCell};
 use rustydb_contract::stream::{Body, Item, Subscription, ViewDesc};
 use rustydb_contract::{Interface, Principal, ServiceResult};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::live::{Broadcast, Connection, Request};
@@ -92,13 +93,66 @@ pub(super) struct Socket {
 pub(super) struct Outbox {
     sender: mpsc::Sender<Message>,
     connection: Arc<Connection>,
+    gate: Option<Gate>,
 }
 
 impl Outbox {
-    /// Sends a text once the socket takes it; false when nobody is there any more.
+    /// The same, for a task that is to send nothing more once its gate is shut.
+    pub(super) fn gated(&self) -> (Outbox, Gate) {
+        let gate = Gate::default();
+        let outbox = Outbox {
+            gate: Some(gate.clone()),
+            ..self.clone()
+        };
+        (outbox, gate)
+    }
+
+    /// Sends a text once the socket takes it; false when nobody is there any more, or the gate is shut.
     pub(super) async fn send(&self, text: String) -> bool {
+        self.send_last(text, || {}).await
+    }
+
+    /// Sends a text; `sent` runs before the peer can have it, and not at all if it is not sent.
+    pub(super) async fn send_last(&self, text: String, sent: impl FnOnce()) -> bool {
+        let Ok(place) = self.sender.reserve().await else {
+            return false;
+        };
+        let shut = self.gate.as_ref().map(|gate| gate.shut.lock());
+        if shut.as_ref().is_some_and(|shut| **shut) {
+            return false;
+        }
+        sent();
         self.connection.sent(text.len());
-        self.sender.send(Message::Text(text.into())).await.is_ok()
+        place.send(Message::Text(text.into()));
+        true
+    }
+}
+
+/// What stands between a task and the peer. A task that is aborted may be at work at the moment, and would send once more.
+#[derive(Clone, Default)]
+pub(super) struct Gate {
+    shut: Arc<Mutex<bool>>,
+}
+
+/// A task that sends through a gate.
+pub(super) struct Task {
+    handle: AbortHandle,
+    gate: Gate,
+}
+
+impl Task {
+    pub(super) fn new(handle: AbortHandle, gate: Gate) -> Task {
+        Task { handle, gate }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Ends it. It sends nothing after this returns.
+    pub(super) fn end(&self) {
+        *self.gate.shut.lock() = true;
+        self.handle.abort();
     }
 }
 
@@ -134,6 +188,7 @@ pub(super) async fn run<L: Language>(
         outbox: Outbox {
             sender,
             connection: Arc::clone(&connection),
+            gate: None,
         },
         api,
         connection,
@@ -312,5 +367,46 @@ fn close_for(error: &axum::Error) -> CloseFrame {
         close(close_code::INVALID, "text is not UTF-8")
     } else {
         close(close_code::PROTOCOL, "the frame breaks the protocol")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::live::{Live, Transport};
+
+    /// A task is aborted while it sends, on another thread.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_task_sends_nothing_after_its_end() {
+        let connection = Arc::new(Live::default()).connect(Transport::Raw, None);
+        for round in 0..2_000 {
+            let (sender, mut queue) = mpsc::channel(1_024);
+            let outbox = Outbox {
+                sender,
+                connection: Arc::clone(&connection),
+                gate: None,
+            };
+            let heard = tokio::spawn(async move {
+                let mut last = None;
+                while let Some(message) = queue.recv().await {
+                    last = Some(message);
+                }
+                last
+            });
+            let (gated, gate) = outbox.gated();
+            let sending = tokio::spawn(async move { while gated.send("event".to_owned()).await {} });
+            let task = Task::new(sending.abort_handle(), gate);
+            for _ in 0..round % 50 {
+                tokio::task::yield_now().await;
+            }
+            task.end();
+            outbox.send("ended".to_owned()).await;
+            // Aborted, or through with it.
+            let _ = sending.await;
+            drop(outbox);
+            let last = heard.await.unwrap();
+            assert_eq!(last.unwrap().to_text().unwrap(), "ended", "round {round}");
+        }
     }
 }
