@@ -18,7 +18,14 @@ const RUN_TYPES: &[&str] = &[
     "MeasuredCount",
     "MeasuredMilliseconds",
     "MeasuredPercent",
+    "MeasuredRate",
+    "MeasuredRatio",
+    "PageChecksum",
+    "PageImage",
+    "PageLsn",
+    "PageNumber",
     "ProcessId",
+    "TablespaceNumber",
 ];
 
 /// Ends of names of integers that are durations.
