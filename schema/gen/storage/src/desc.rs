@@ -2187,10 +2187,10 @@ pub static STORAGE_CREATE_TABLESPACE_INPUT: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "pages",
-                description: "Pages that it has at first, rounded up to a multiple of 64.",
+                description: "Pages that it has at first, rounded up to a multiple of 64 if the limit allows; two are for the header and the map.",
                 ty: Ty::Integer {
                     width: IntegerWidth::UInt32,
-                    minimum: 64,
+                    minimum: 3,
                     maximum: 131072,
                 },
                 required: false,
@@ -2205,7 +2205,7 @@ pub static STORAGE_CREATE_TABLESPACE_INPUT: TypeDesc = TypeDesc {
                 description: "Pages that it may grow to.",
                 ty: Ty::Integer {
                     width: IntegerWidth::UInt32,
-                    minimum: 64,
+                    minimum: 3,
                     maximum: 4294967295,
                 },
                 required: false,
@@ -3270,7 +3270,7 @@ pub static STORAGE_UPDATE_TABLESPACE_INPUT: TypeDesc = TypeDesc {
                 description: "",
                 ty: Ty::Integer {
                     width: IntegerWidth::UInt32,
-                    minimum: 64,
+                    minimum: 3,
                     maximum: 4294967295,
                 },
                 required: false,

@@ -605,7 +605,7 @@ pub struct StorageCountPagesInput {
 #[serde(crate = "::serde")]
 pub struct StorageCreateTablespaceInput {
     pub name: ::std::string::String,
-    /// Pages that it has at first, rounded up to a multiple of 64.
+    /// Pages that it has at first, rounded up to a multiple of 64 if the limit allows; two are for the header and the map.
     ///
     /// Default: `64`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]

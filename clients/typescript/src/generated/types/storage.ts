@@ -507,15 +507,16 @@ export interface StorageCreateTablespaceInput {
   /** 1 to 63 characters. Pattern `[A-Za-z_][A-Za-z0-9_]*`. */
   name: string;
   /**
-   * Pages that it has at first, rounded up to a multiple of 64.
+   * Pages that it has at first, rounded up to a multiple of 64 if the limit allows; two are for the header and
+   * the map.
    *
-   * 64 to 131072. Default `64`.
+   * 3 to 131072. Default `64`.
    */
   pages?: number;
   /**
    * Pages that it may grow to.
    *
-   * At least 64. Default `131072`.
+   * At least 3. Default `131072`.
    */
   pages_max?: number;
 }
@@ -782,7 +783,7 @@ export interface StorageUpdateRecordInput {
 /** Input of `storage.update_tablespace`. */
 export interface StorageUpdateTablespaceInput {
   id: TablespaceNumber;
-  /** At least 64. */
+  /** At least 3. */
   pages_max?: number;
   state?: TablespaceState;
 }

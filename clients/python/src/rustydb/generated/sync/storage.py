@@ -184,8 +184,8 @@ class Storage:
 
         Needs permission `system:admin`.
 
-        :param pages: Pages that it has at first, rounded up to a multiple of 64. Left out, it is
-            `64`.
+        :param pages: Pages that it has at first, rounded up to a multiple of 64 if the limit
+            allows; two are for the header and the map. Left out, it is `64`.
         :param pages_max: Pages that it may grow to. Left out, it is `131072`.
         :raises TablespaceExistsError: The name of the tablespace is taken.
 
