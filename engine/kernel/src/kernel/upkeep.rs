@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{GRAVEYARD, Inner, Kernel, open};
+use super::{GRAVEYARD, Inner, Kernel};
 use crate::error::{KernelError, Result};
-use crate::group::Group;
+use crate::group::{Group, KernelEvent};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
 use crate::page::node::{OwnedVersionKey, VersionKey};
 use crate::planted::planted;
@@ -61,25 +61,17 @@ impl Inner {
     /// Makes changes that are no commit: nobody sees a difference but in room.
     pub(super) fn change<T>(&self, make: impl FnOnce(&mut Group<'_>) -> Result<T>) -> Result<T> {
         let mut committer = self.committer.lock();
-        self.check_poison()?;
-        let horizon = self.snapshots.horizon(|| self.published.read().ts);
-        let hints = committer.hints.clone();
         // What is pruned was durable when the newest published commit was; what is written has the newest version.
         let ts = committer.applied;
-        let mut group = Group::new(&self.pool, self, committer.images_before, ts, horizon, hints);
-        let made = make(&mut group)?;
-        if group.work.is_unchanged() {
-            return Ok(made);
-        }
-        let body = open::system_body(self, &committer);
-        let (_, published) = Inner::position(&committer, &self.wal);
-        self.install(&mut committer, group, body, published)?;
+        let now_us = self.clock.now_us();
+        let (made, _) = self.make(&mut committer, ts, now_us, |commit| make(&mut commit.group))?;
         Ok(made)
     }
 
     pub(super) fn checkpoint(&self) -> Result<Checkpoint> {
         let _one = self.checkpointing.lock();
         self.check_poison()?;
+        let begun_us = self.clock.now_mono_us();
         let (redo, state) = {
             let mut committer = self.committer.lock();
             let (redo, state) = Inner::position(&committer, &self.wal);
@@ -106,6 +98,15 @@ impl Inner {
         };
         self.note(self.control.write(control))?;
         self.truncate()?;
+        let duration_us = self.clock.now_mono_us().saturating_sub(begun_us);
+        self.listener.tell(|listener| {
+            listener.event(KernelEvent::Checkpoint {
+                redo: redo.lsn,
+                pages_written: written.pages,
+                files_synced,
+                duration_us,
+            });
+        });
         Ok(Checkpoint {
             redo: redo.lsn,
             pages_written: written.pages,

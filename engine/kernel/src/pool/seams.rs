@@ -16,8 +16,8 @@ pub trait PageIo: Send + Sync + 'static {
 
     /// Sets the checksums and writes, neighbours with one request. The ids ascend. The pages are durable only after a
     /// sync of their files, which is the affair of whoever takes the checkpoint. After an error any of them may
-    /// have been written, in part too.
-    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()>;
+    /// have been written, in part too. Gives how many requests that took.
+    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64>;
 }
 
 /// How far the log is durable. A page is written only when the log holds what changed it.

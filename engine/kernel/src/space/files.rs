@@ -129,6 +129,15 @@ impl PageFiles {
             .collect()
     }
 
+    /// Whether there is a tablespace of this number.
+    pub fn has_tablespace(&self, id: TablespaceId) -> bool {
+        self.tablespaces.read().contains_key(&id)
+    }
+
+    pub fn tablespace_info(&self, id: TablespaceId) -> Result<TablespaceInfo> {
+        Ok(self.tablespace(id)?.info())
+    }
+
     /// Pages of the tablespace that there is room for.
     pub fn pages(&self, id: TablespaceId) -> Result<u32> {
         Ok(self.tablespace(id)?.pages())
@@ -300,7 +309,7 @@ impl PageIo for PageFiles {
         Ok(())
     }
 
-    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
+    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64> {
         self.check_poison()?;
         for (id, page) in &mut *pages {
             let found = header::page_id(&page[..]);
@@ -315,13 +324,15 @@ impl PageIo for PageFiles {
             header::seal(page);
         }
         let mut rest = &*pages;
+        let mut requests = 0;
         while !rest.is_empty() {
             let (run, tablespace) = self.first_run(rest)?;
             let (now, later) = rest.split_at(run);
             tablespace.write(now[0].0, now)?;
+            requests += 1;
             rest = later;
         }
-        Ok(())
+        Ok(requests)
     }
 }
 

@@ -370,7 +370,7 @@ impl Shared {
 
     fn request(&self, pages: &mut [(PageId, PageBuf)], is_write: bool) -> Result<()> {
         if is_write {
-            self.pages.write_many(pages)
+            self.pages.write_many(pages).map(drop)
         } else {
             self.pages.read_many(pages)
         }
@@ -440,10 +440,10 @@ mod tests {
             Ok(())
         }
 
-        fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
+        fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64> {
             self.note('w', pages)?;
             self.pages.lock().extend(pages.iter().cloned());
-            Ok(())
+            Ok(1)
         }
     }
 
@@ -622,7 +622,7 @@ mod tests {
             self.spy.read_many(pages)
         }
 
-        fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
+        fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64> {
             self.change(|state| state.0 += 1);
             self.wait_until(|state| state.1);
             self.spy.write_many(pages)

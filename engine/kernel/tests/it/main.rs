@@ -9,4 +9,7 @@ mod format;
 mod golden;
 mod model;
 mod random;
+mod raw;
+mod raw_crash;
+mod raw_model;
 mod room;
