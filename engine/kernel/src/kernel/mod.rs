@@ -9,7 +9,7 @@
 //! | verify a whole store | [`check`] |
 //! | bound recovery, take room back | [`upkeep`] |
 //! | make tablespaces for pages of clients | [`tablespaces`] |
-//! | look at pages, and change those of clients | [`raw`], [`raw_pages`], [`raw_records`] |
+//! | look at pages, and change those of clients | [`raw`], [`raw_pages`], [`raw_records`], [`raw_io`] |
 //!
 //! # A write, from call to sync
 //!
@@ -44,6 +44,7 @@ mod control;
 mod log;
 mod open;
 mod raw;
+mod raw_io;
 mod raw_pages;
 mod raw_records;
 mod read;
@@ -65,6 +66,7 @@ pub use self::control::FORMAT_VERSION;
 pub use self::log::{LogExtent, LogGroup};
 pub use self::open::{KernelOptions, RecoveryInfo};
 pub use self::raw::{PageCounts, PageFacts, PageListed, RawError, Verdict};
+pub use self::raw_io::IoOutcome;
 pub use self::raw_pages::Staged;
 pub use self::raw_records::{RawMerge, RawSplit};
 pub use self::read::Snapshot;
@@ -79,8 +81,8 @@ use crate::error::{KernelError, Result};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
 use crate::listener::Listener;
 use crate::pool::Pool;
-use crate::space::PageFiles;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::space::{IoQueue, PageFiles};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::tree::Tree;
 use crate::wal::Wal;
@@ -107,6 +109,8 @@ const GRAVEYARD: Tree = Tree {
 pub struct Kernel {
     inner: Arc<Inner>,
     keeper: Option<upkeep::Keeper>,
+    /// Requests of clients that nobody waits for.
+    queue: IoQueue,
     /// Locked while the store is open.
     _lock: Arc<dyn DiskFile>,
 }
@@ -116,6 +120,8 @@ type OnPublish = Arc<dyn Fn(Ts) + Send + Sync>;
 
 struct Inner {
     options: KernelOptions,
+    /// Frames that the pool is to have.
+    pool_frames: AtomicUsize,
     clock: Arc<dyn Clock>,
     /// The store was closed: snapshots that outlive it read nothing more, since others may change the files.
     closed: AtomicBool,
@@ -214,6 +220,7 @@ impl Kernel {
             .then(|| upkeep::Keeper::start(&inner))
             .transpose()?;
         Ok(Kernel {
+            queue: raw_io::queue(&inner),
             inner,
             keeper,
             _lock: lock,
@@ -274,6 +281,8 @@ impl Drop for Kernel {
     /// Takes a checkpoint, makes the log durable as far as it goes and says that its end is one, so that damage to it is told
     /// from a torn end.
     fn drop(&mut self) {
+        // Whoever queued requests and did not process them asks for no outcome.
+        drop(self.queue.process(usize::MAX));
         if let Some(keeper) = self.keeper.take() {
             keeper.stop();
         }

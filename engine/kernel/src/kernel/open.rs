@@ -22,7 +22,7 @@ use crate::page::{PageBuf, header, redo};
 use crate::planted::planted;
 use crate::pool::{LogGate, Pool};
 use crate::space::{PageFiles, PageFilesOptions};
-use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::tree::read::Scan;
 use crate::wal::{self, Wal, WalOptions, WalPosition, WalSetup};
@@ -333,6 +333,7 @@ fn assemble(
         trimmed: begun.trimmed,
     };
     Inner {
+        pool_frames: AtomicUsize::new(options.pool_frames()),
         options,
         clock,
         closed: AtomicBool::new(false),

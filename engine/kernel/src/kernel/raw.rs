@@ -243,13 +243,13 @@ impl Kernel {
             .pool
             .undisturbed(id, |_| inner.files.read_unverified(id, &mut page))?;
         let (stored, computed) = header::checksums(&page);
-        let problem = match header::verify(&page, id) {
-            _ if !in_use => None,
-            Err(error) => Some(error.to_string()),
-            Ok(()) if id.tablespace() == TablespaceId::MAIN || is_format(id) => None,
-            Ok(()) => raw::check(&page, id)
+        let is_raw = id.tablespace() != TablespaceId::MAIN && !is_format(id);
+        let problem = match in_use.then(|| inner.files.verify(id, &page)) {
+            Some(Err(error)) => Some(error.to_string()),
+            Some(Ok(())) if is_raw => raw::check(&page, id)
                 .err()
                 .map(|bad| RawError::bad_image(id, bad).to_string()),
+            _ => None,
         };
         Ok(Verdict {
             stored,

@@ -53,7 +53,7 @@ impl Kernel {
     /// # Errors
     /// Besides those of every change: `BadImage`.
     pub fn write_pages(&self, pages: Vec<(PageId, PageBuf)>) -> RawResult<()> {
-        self.inner.write_raw(pages)
+        self.inner.write_raw(pages).map(drop)
     }
 
     /// Gives a page other content, and leaves it to [`Kernel::flush_staged`] or a checkpoint to put it on disk. It is in
@@ -231,12 +231,11 @@ impl Inner {
     }
 
     /// [`Kernel::write_pages`].
-    pub(super) fn write_raw(&self, pages: Vec<(PageId, PageBuf)>) -> RawResult<()> {
+    pub(super) fn write_raw(&self, pages: Vec<(PageId, PageBuf)>) -> RawResult<Staged> {
         let registry = self.registry.read();
         let ids = pages.iter().map(|(id, _)| *id).collect();
         self.put_images(&registry, pages, "write")?;
-        self.put_on_disk(&ids)?;
-        Ok(())
+        Ok(self.put_on_disk(&ids)?)
     }
 
     /// Writes those of the pages that are dirty, and makes them durable.

@@ -1,7 +1,7 @@
 //! What the pool needs of others: pages from the disk, and to know how far the log is durable.
 
 use crate::error::Result;
-use crate::ids::{Lsn, PageId};
+use crate::ids::{Lsn, PageId, TablespaceId};
 use crate::page::PageBuf;
 
 /// Pages on disk. Calls block, come from many threads, and never for one page from two threads at once.
@@ -13,6 +13,18 @@ pub trait PageIo: Send + Sync + 'static {
     /// Reads each page into the buffer beside its id, neighbours with one request. The ids ascend. After an error
     /// the buffers hold nothing of use.
     fn read_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()>;
+
+    /// Reads those of the pages that are whole, as [`read_many`](PageIo::read_many) does; which they are. One that is not may be
+    /// one that nobody uses, so nobody is told of it.
+    fn read_some(&self, pages: &mut [(PageId, PageBuf)]) -> Result<Vec<bool>> {
+        self.read_many(pages)?;
+        Ok(vec![true; pages.len()])
+    }
+
+    /// Pages that a tablespace has room for, as far as they may be read ahead.
+    fn pages(&self, _id: TablespaceId) -> u32 {
+        0
+    }
 
     /// Sets the checksums and writes, neighbours with one request. The ids ascend. The pages are durable only after a
     /// sync of their files, which is the affair of whoever takes the checkpoint. After an error any of them may

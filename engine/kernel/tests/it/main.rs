@@ -11,5 +11,6 @@ mod model;
 mod random;
 mod raw;
 mod raw_crash;
+mod raw_io;
 mod raw_model;
 mod room;

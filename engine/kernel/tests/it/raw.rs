@@ -7,6 +7,7 @@ use rustydb_kernel::ids::{Lsn, PageId, TablespaceId};
 use rustydb_kernel::kernel::{Kernel, RawError, TablespaceKind, TablespaceState};
 use rustydb_kernel::page::header::{self, PageKind};
 use rustydb_kernel::page::{PageBuf, raw, slotted};
+use rustydb_kernel::space::ReadAheadOptions;
 use rustydb_runtime::disk::simulated::{SimDisk, Survival};
 use rustydb_runtime::disk::{Disk, OpenMode};
 use rustydb_runtime::{ManualClock, SeededRng};
@@ -601,6 +602,11 @@ fn damage_on_disk_is_judged_and_resealed_or_reset() {
 fn fetches_and_frames_are_told() {
     let fixture = Fixture::new().reopen();
     let (kernel, page) = (&fixture.kernel, fixture.page);
+    // Header and map are read in order, and the page would be read ahead.
+    kernel.read_ahead().set_options(ReadAheadOptions {
+        is_on: false,
+        ..ReadAheadOptions::default()
+    });
     assert!(!kernel.page_facts(PageId::new(fixture.space, 5)).unwrap().resident);
     let (facts, hit) = kernel.fetch_page(page).unwrap();
     assert!(!hit && facts.resident && !facts.dirty);
