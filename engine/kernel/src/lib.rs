@@ -24,6 +24,7 @@ pub mod error;
 pub mod group;
 pub mod ids;
 pub mod kernel;
+mod listener;
 pub mod page;
 mod planted;
 pub mod pool;

@@ -21,6 +21,7 @@
 //! synced is lost. Whoever replays the log calls [`PageFiles::ensure`] for the pages that it names. Files before the
 //! last are whole: each is synced before the one behind it is made.
 
+mod events;
 mod files;
 mod histogram;
 mod queue;
@@ -30,9 +31,10 @@ mod tablespace;
 #[cfg(test)]
 mod tests;
 
+pub use events::{IoEvent, IoEvents};
 pub use files::{PageFiles, PageFilesOptions};
 pub use histogram::{Histogram, HistogramSnapshot};
-pub use queue::{IoPriority, IoQueue, IoQueueOptions, QueueLength, Ticket};
+pub use queue::{IoPriority, IoQueue, IoQueueOptions, QueueLength, Served, Ticket};
 pub use read_ahead::{ReadAhead, ReadAheadOptions};
 pub use stats::{RequestStats, SpaceStats};
 pub use tablespace::TablespaceInfo;

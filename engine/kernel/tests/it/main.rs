@@ -9,4 +9,8 @@ mod format;
 mod golden;
 mod model;
 mod random;
+mod raw;
+mod raw_crash;
+mod raw_io;
+mod raw_model;
 mod room;
