@@ -1283,7 +1283,7 @@ pub static PAGE: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "pins",
-                description: "How often it is kept from leaving the pool.",
+                description: "How often clients have pinned it.",
                 ty: Ty::Integer {
                     width: IntegerWidth::UInt32,
                     minimum: 0,
@@ -1468,7 +1468,7 @@ pub static PAGE_ENTRY: TypeDesc = TypeDesc {
             },
             FieldDesc {
                 name: "pins",
-                description: "How often it is kept from leaving the pool.",
+                description: "How often clients have pinned it.",
                 ty: Ty::Integer {
                     width: IntegerWidth::UInt32,
                     minimum: 0,

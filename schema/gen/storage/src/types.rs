@@ -363,7 +363,7 @@ pub struct Page {
     pub resident: bool,
     /// Whether the disk has an older state of it.
     pub dirty: bool,
-    /// How often it is kept from leaving the pool.
+    /// How often clients have pinned it.
     pub pins: u32,
 }
 /// CRC32C of a page behind its first four bytes, which hold it, in hexadecimal.
@@ -400,7 +400,7 @@ pub struct PageEntry {
     pub resident: bool,
     /// Whether the disk has an older state of it.
     pub dirty: bool,
-    /// How often it is kept from leaving the pool.
+    /// How often clients have pinned it.
     pub pins: u32,
 }
 /// All 8192 bytes of a page; docs/format/kernel.md tells them.

@@ -5,6 +5,8 @@ pub mod fields;
 mod pages;
 mod pool;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use serde_json::{Value, json};
 
@@ -56,4 +58,6 @@ async fn flush(world: &World, id: u64) {
 async fn without_background(world: &World) {
     let settings = json!({"flush_interval_ms": 60000, "dirty_percent_max": 100});
     call(world, "storage.update_buffer_config", settings).await;
+    // A pause of the former length may be under way.
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }

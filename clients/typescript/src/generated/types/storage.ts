@@ -285,7 +285,7 @@ export interface Page {
   resident: boolean;
   /** Whether the disk has an older state of it. */
   dirty: boolean;
-  /** How often it is kept from leaving the pool. */
+  /** How often clients have pinned it. */
   pins: number;
 }
 
@@ -323,7 +323,7 @@ export interface PageEntry {
   resident: boolean;
   /** Whether the disk has an older state of it. */
   dirty: boolean;
-  /** How often it is kept from leaving the pool. */
+  /** How often clients have pinned it. */
   pins: number;
 }
 

@@ -319,7 +319,7 @@ class Page(_objects.Object, kw_only=True, frozen=True):
     dirty: bool
     """Whether the disk has an older state of it."""
     pins: int
-    """How often it is kept from leaving the pool."""
+    """How often clients have pinned it."""
 
 
 class PageCount(_objects.Object, kw_only=True, frozen=True):
@@ -358,7 +358,7 @@ class PageEntry(_objects.Object, kw_only=True, frozen=True):
     dirty: bool
     """Whether the disk has an older state of it."""
     pins: int
-    """How often it is kept from leaving the pool."""
+    """How often clients have pinned it."""
 
 
 class PageKind(_objects.OpenEnum):
