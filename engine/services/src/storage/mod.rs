@@ -11,6 +11,8 @@ mod pool;
 mod records;
 mod status;
 mod tablespaces;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -224,7 +226,7 @@ impl StorageService for Storage {
         context: &CallContext,
         _: StorageFlushBufferPoolInput,
     ) -> ServiceResult<FlushedPool> {
-        self.on_kernel(context, move |kernel| pool::flush(kernel)).await
+        self.on_kernel(context, pool::flush).await
     }
 
     async fn flush_coalesced_writes(
@@ -232,8 +234,7 @@ impl StorageService for Storage {
         context: &CallContext,
         _: StorageFlushCoalescedWritesInput,
     ) -> ServiceResult<CoalescedWrites> {
-        self.on_kernel(context, move |kernel| io::flush_staged(kernel))
-            .await
+        self.on_kernel(context, io::flush_staged).await
     }
 
     async fn flush_page(
@@ -478,7 +479,7 @@ impl StorageService for Storage {
     }
 
     async fn sync_disk(&self, context: &CallContext, _: StorageSyncDiskInput) -> ServiceResult<SyncedFiles> {
-        self.on_kernel(context, move |kernel| io::sync(kernel)).await
+        self.on_kernel(context, io::sync).await
     }
 
     async fn unpin_page(
