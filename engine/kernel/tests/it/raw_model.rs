@@ -195,12 +195,12 @@ impl RawModel {
         };
         let refused = self.is_read_only(page.tablespace());
         match rng.below(40) {
-            0..=2 => self.space_step(kernel, rng),
-            3..=7 => {
+            0..=4 => self.space_step(kernel, rng),
+            5..=8 => {
                 let space = TablespaceId(self.any_space(rng).unwrap());
                 self.allocate(kernel, rng, space)
             }
-            8..=17 => self.insert(kernel, rng, page),
+            9..=17 => self.insert(kernel, rng, page),
             18..=20 => self.update(kernel, rng, page),
             21..=24 => self.delete(kernel, rng, page),
             25..=27 => self.split(kernel, page),
