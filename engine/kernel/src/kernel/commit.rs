@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::changes::{self, LogTotals, Trim};
-use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Kernel, Pending, Published, REGISTRY, SPACES_MAX};
+use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Kernel, Pending, Published, SPACES_MAX};
 use crate::error::{KernelError, Result};
 use crate::group::{Changed, Group};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
@@ -152,6 +152,12 @@ impl Commit<'_> {
 
     /// Sets the value of a key, or removes it.
     pub fn write(&mut self, space: u64, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        check_space(space)?;
+        self.put(space, key, value)
+    }
+
+    /// [`Commit::write`], also of the spaces that are the store's own.
+    pub(super) fn put(&mut self, space: u64, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let old_bytes = match self.space(space)? {
             None => None,
             Some(found) => read::value_bytes(&self.group.work, found.tree(space), key)?,
@@ -185,6 +191,7 @@ impl Commit<'_> {
 
     /// Removes a space with all its keys.
     pub fn drop_space(&mut self, space: u64) -> Result<()> {
+        check_space(space)?;
         let Some(found) = self.space(space)? else {
             return Ok(());
         };
@@ -235,13 +242,6 @@ impl Commit<'_> {
     }
 
     fn create_space(&mut self, space: u64) -> Result<Space> {
-        if space >= SPACES_MAX && space != REGISTRY {
-            return Err(KernelError::TooLarge {
-                what: "number of a space",
-                size: space as usize,
-                size_max: SPACES_MAX as usize - 1,
-            });
-        }
         let root = self.group.allocate(TablespaceId::MAIN)?;
         let found = Space {
             root,
@@ -315,6 +315,18 @@ impl Commit<'_> {
         }
         Ok(published)
     }
+}
+
+/// Refuses a number that no space of a client has.
+fn check_space(space: u64) -> Result<()> {
+    if space < SPACES_MAX {
+        return Ok(());
+    }
+    Err(KernelError::TooLarge {
+        what: "number of a space",
+        size: space as usize,
+        size_max: SPACES_MAX as usize - 1,
+    })
 }
 
 impl Inner {

@@ -196,7 +196,7 @@ impl Kernel {
                     commit.group.limit(id, pages_max)?;
                 }
                 match &changed {
-                    Some(record) => commit.write(REGISTRY, &key(id), Some(record)),
+                    Some(record) => commit.put(REGISTRY, &key(id), Some(record)),
                     None => Ok(()),
                 }
             });
@@ -228,7 +228,7 @@ impl Kernel {
         let mut committer = inner.committer.lock();
         let (ts, now_us) = (committer.applied, inner.clock.now_us());
         let ((), ticket) = inner.make(&mut committer, ts, now_us, |commit| {
-            commit.write(REGISTRY, &key(id), None)
+            commit.put(REGISTRY, &key(id), None)
         })?;
         if !planted!("files-removed-before-record") {
             inner.make_visible(ticket.end)?;
@@ -251,7 +251,7 @@ impl Inner {
             let ((), ticket) = self.make(&mut committer, ts, now_us, |commit| {
                 commit.group.format_tablespace(id, 0, pages_max)?;
                 commit.group.grow_to(id, pages)?;
-                commit.write(REGISTRY, &key(id), Some(&record.to_bytes()))
+                commit.put(REGISTRY, &key(id), Some(&record.to_bytes()))
             })?;
             ticket
         };

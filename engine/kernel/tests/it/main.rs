@@ -12,5 +12,6 @@ mod random;
 mod raw;
 mod raw_crash;
 mod raw_io;
+mod raw_load;
 mod raw_model;
 mod room;

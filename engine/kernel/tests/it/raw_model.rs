@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rustydb_kernel::error::KernelError;
 use rustydb_kernel::ids::{PageId, TablespaceId};
 use rustydb_kernel::kernel::{Kernel, RawError, TablespaceDef, TablespaceState};
 use rustydb_kernel::page::header::{self, PageKind};
@@ -158,15 +159,15 @@ impl RawModel {
         self.spaces[&id.0].read_only
     }
 
-    /// Whether the store has refused since the tablespace is read-only, as it must; otherwise what it gave.
-    fn unless_read_only<T>(&self, id: TablespaceId, got: Result<T, RawError>) -> Result<Option<T>, RawError> {
+    /// Whether the store has refused when it must, since a tablespace is read-only.
+    fn unless_read_only<T>(&self, refused: bool, got: Result<T, RawError>) -> Result<(), RawError> {
         match got {
-            Err(RawError::TablespaceReadOnly { id: named }) if self.is_read_only(id) => {
-                assert_eq!(named, id.0);
-                Ok(None)
+            Err(RawError::TablespaceReadOnly { id }) if refused => {
+                assert!(self.is_read_only(TablespaceId(id)));
+                Ok(())
             }
-            Ok(_) if self.is_read_only(id) => panic!("{id:?} is read-only and was changed"),
-            got => got.map(Some),
+            Ok(_) if refused => panic!("a read-only tablespace was changed"),
+            got => got.map(drop),
         }
     }
 
@@ -192,13 +193,14 @@ impl RawModel {
                 _ => self.space_step(kernel, rng),
             };
         };
+        let refused = self.is_read_only(page.tablespace());
         match rng.below(40) {
-            0..=2 => self.space_step(kernel, rng),
-            3..=7 => {
+            0..=4 => self.space_step(kernel, rng),
+            5..=8 => {
                 let space = TablespaceId(self.any_space(rng).unwrap());
                 self.allocate(kernel, rng, space)
             }
-            8..=17 => self.insert(kernel, rng, page),
+            9..=17 => self.insert(kernel, rng, page),
             18..=20 => self.update(kernel, rng, page),
             21..=24 => self.delete(kernel, rng, page),
             25..=27 => self.split(kernel, page),
@@ -208,15 +210,12 @@ impl RawModel {
             },
             31..=35 => self.images(kernel, rng, page),
             36 => {
-                let got = kernel.reset_page(page);
-                if self.unless_read_only(page.tablespace(), got)?.is_some() {
+                if !refused {
                     self.slots(page).clear();
                 }
-                Ok(())
+                self.unless_read_only(refused, kernel.reset_page(page))
             }
-            37 => self
-                .unless_read_only(page.tablespace(), kernel.touch_page(page))
-                .map(drop),
+            37 => self.unless_read_only(refused, kernel.touch_page(page)),
             38 => self.compact(kernel, page),
             _ => {
                 kernel.flush_page(page)?;
@@ -304,8 +303,8 @@ impl RawModel {
         }
         match kernel.allocate_page(space, keep) {
             Err(RawError::TablespaceReadOnly { .. }) if read_only => {}
-            Err(RawError::Kernel(rustydb_kernel::error::KernelError::TablespaceFull { .. }))
-                if !read_only && expected.is_none() => {}
+            Err(RawError::Kernel(KernelError::TablespaceFull { .. })) if !read_only && expected.is_none() => {
+            }
             Ok(page) => {
                 assert_eq!((Some(page), read_only), (expected, false));
                 assert_eq!(kernel.page_facts(page)?.pins, u32::from(keep));
@@ -398,82 +397,73 @@ impl RawModel {
         Ok(())
     }
 
-    /// Where the middle is must be seen from the sizes of both halves.
     fn split(&mut self, kernel: &Kernel, page: PageId) -> Result<(), RawError> {
         let space = page.tablespace();
         if self.spaces[&space.0].in_use.len() >= PAGES_MAX {
             return Ok(());
         }
         let slots = self.slots(page).clone();
+        let bytes = |slots: &[Option<Vec<u8>>]| -> usize {
+            slots.iter().flatten().map(|record| record.len() + 8).sum()
+        };
+        // The first record of those before which both sides have the most alike numbers of bytes.
+        let there = (0..slots.len()).filter(|slot| slots[*slot].is_some());
+        let middle = there
+            .skip(1)
+            .min_by_key(|slot| bytes(&slots[..*slot]).abs_diff(bytes(&slots[*slot..])));
         let records = slots.iter().flatten().count();
+        let read_only = self.is_read_only(space);
         let mut after = self.clone();
         let expected = after.next_page(space);
-        let got = match kernel.split_page(page) {
-            Err(RawError::CannotSplit { records: named, .. }) if records < 2 => {
-                assert_eq!(named, records);
-                return Ok(());
+        let mut moved = 0;
+        if let (Some(middle), Some(new), false) = (middle, expected, read_only) {
+            let (mut left, right) = (slots[..middle].to_vec(), slots[middle..].to_vec());
+            trim(&mut left);
+            moved = right.iter().flatten().count();
+            *after.slots(page) = left;
+            *after.slots(new) = right;
+            *self = after;
+        }
+        match kernel.split_page(page) {
+            Err(RawError::TablespaceReadOnly { .. }) if read_only => {}
+            Err(RawError::CannotSplit { records: named, .. }) if records < 2 => assert_eq!(named, records),
+            Err(RawError::Kernel(KernelError::TablespaceFull { .. })) if expected.is_none() => {}
+            Ok(split) => {
+                let found = (
+                    Some(split.new),
+                    Some(split.first_slot.into()),
+                    split.records_moved,
+                );
+                assert_eq!(found, (expected, middle, moved));
             }
-            Err(RawError::Kernel(rustydb_kernel::error::KernelError::TablespaceFull { .. }))
-                if expected.is_none() =>
-            {
-                return Ok(());
-            }
-            got => got,
-        };
-        let Some(split) = self.unless_read_only(space, got)? else {
-            return Ok(());
-        };
-        assert_eq!(Some(split.new), expected);
-        let (left, right) = slots.split_at(split.first_slot.into());
-        let (mut left, mut right) = (left.to_vec(), right.to_vec());
-        assert!(right[0].is_some());
-        trim(&mut left);
-        trim(&mut right);
-        assert_eq!(split.records_moved, right.iter().flatten().count());
-        let bytes = |slots: &Slots| {
-            slots
-                .iter()
-                .flatten()
-                .map(|record| record.len() + 8)
-                .sum::<usize>()
-        };
-        let longest = slots
-            .iter()
-            .flatten()
-            .map(|record| record.len() + 8)
-            .max()
-            .unwrap();
-        assert!(!left.is_empty() && bytes(&left).abs_diff(bytes(&right)) <= longest);
-        *after.slots(page) = left;
-        *after.slots(split.new) = right;
-        *self = after;
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
     fn merge(&mut self, kernel: &Kernel, into: PageId, from: PageId) -> Result<(), RawError> {
-        let got = kernel.merge_pages(into, from);
-        let read_only = [into, from].map(|page| self.is_read_only(page.tablespace()));
-        if read_only != [false, false] {
-            assert!(matches!(got, Err(RawError::TablespaceReadOnly { .. })), "{got:?}");
-            return Ok(());
-        }
+        let read_only = [into, from]
+            .iter()
+            .any(|page| self.is_read_only(page.tablespace()));
         let (target, source) = (self.slots(into).clone(), self.slots(from).clone());
         let bytes = source.iter().flatten().map(Vec::len).sum::<usize>() + 8 * source.len();
-        match got {
+        let room = free(&target);
+        if into != from && !read_only && bytes <= room {
+            self.slots(into).extend(source.clone());
+            let space = self.spaces.get_mut(&from.tablespace().0).unwrap();
+            space.in_use.remove(&from.number());
+        }
+        match kernel.merge_pages(into, from) {
+            Err(RawError::TablespaceReadOnly { .. }) if read_only => {}
             Err(RawError::PageInUse { page, .. }) if into == from => assert_eq!(page, from),
-            Err(RawError::CannotMerge {
-                needed, free: room, ..
-            }) => {
-                assert_eq!((needed, room), (bytes, free(&target)));
+            Err(RawError::CannotMerge { needed, free, .. }) => {
+                assert_eq!((needed, free), (bytes, room));
                 assert!(needed > room);
             }
             Ok(merge) => {
-                assert!(into != from && bytes <= free(&target));
+                assert!(into != from && bytes <= room && !read_only);
                 assert_eq!(usize::from(merge.first_slot), target.len());
                 assert_eq!(merge.records_moved, source.iter().flatten().count());
-                self.slots(into).extend(source);
-                let space = self.spaces.get_mut(&from.tablespace().0).unwrap();
-                space.in_use.remove(&from.number());
             }
             Err(error) => return Err(error),
         }
@@ -484,54 +474,47 @@ impl RawModel {
     fn images(&mut self, kernel: &Kernel, rng: &SeededRng, page: PageId) -> Result<(), RawError> {
         let (mut image, slots) = random_image(rng, page);
         let space = page.tablespace();
-        let got = match rng.below(4) {
+        let writes_two = rng.below(4) == 0;
+        let other = self.any_page(rng).unwrap_or(page);
+        let (second, second_slots) = random_image(rng, other);
+        let refused = self.is_read_only(space) || writes_two && self.is_read_only(other.tablespace());
+        if !refused {
+            // Of two images of one page the later counts.
+            if writes_two {
+                *self.slots(other) = second_slots;
+            }
+            *self.slots(page) = slots;
+        }
+        let got = match rng.below(3) {
+            _ if writes_two => kernel.write_pages(vec![(other, second), (page, image)]),
             0 => {
                 header::seal(&mut image);
                 kernel.load_page(&image).map(|id| assert_eq!(id, page))
             }
             1 => kernel.stage_page(page, image),
-            2 => {
-                let staged = kernel.stage_page(page, image);
-                if staged.is_ok() {
-                    let before = kernel.staged_pages() as u64;
-                    let flushed = kernel.flush_staged()?;
-                    assert!(before > 0 && flushed.pages == before && flushed.requests <= before);
-                    assert_eq!(kernel.staged_pages(), 0);
-                    assert!(!kernel.page_facts(page)?.dirty);
-                }
-                staged
-            }
-            _ => {
-                let other = self.any_page(rng).unwrap_or(page);
-                let (second, second_slots) = random_image(rng, other);
-                let read_only = self.is_read_only(other.tablespace()) || self.is_read_only(space);
-                // Of two images of one page the later counts.
-                let got = kernel.write_pages(vec![(other, second), (page, image)]);
-                if read_only {
-                    assert!(matches!(got, Err(RawError::TablespaceReadOnly { .. })), "{got:?}");
-                    return Ok(());
-                }
-                got?;
-                *self.slots(other) = second_slots;
-                *self.slots(page) = slots;
-                assert!(!kernel.page_facts(other)?.dirty);
-                return Ok(());
-            }
+            _ => kernel.stage_page(page, image).and_then(|()| {
+                let before = kernel.staged_pages() as u64;
+                let flushed = kernel.flush_staged()?;
+                assert!(before > 0 && flushed.pages == before && flushed.requests <= before);
+                assert_eq!(kernel.staged_pages(), 0);
+                assert!(!kernel.page_facts(page)?.dirty);
+                Ok(())
+            }),
         };
-        if self.unless_read_only(space, got)?.is_some() {
-            *self.slots(page) = slots;
+        if writes_two && got.is_ok() {
+            assert!(!kernel.page_facts(other)?.dirty);
         }
-        Ok(())
+        self.unless_read_only(refused, got)
     }
 
     fn compact(&mut self, kernel: &Kernel, page: PageId) -> Result<(), RawError> {
         let gaps = kernel.page_facts(page)?.gap_bytes;
         let got = kernel.compact_page(page);
-        if let Some(bytes) = self.unless_read_only(page.tablespace(), got)? {
+        if let Ok(bytes) = got {
             assert_eq!(bytes, gaps);
             assert_eq!(kernel.page_facts(page)?.gap_bytes, 0);
         }
-        Ok(())
+        self.unless_read_only(self.is_read_only(page.tablespace()), got)
     }
 
     /// Whether the store holds the same, and keeps its rules.
