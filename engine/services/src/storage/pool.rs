@@ -21,6 +21,8 @@ use crate::identity::error::{internal, invalid_argument};
 
 /// Of so many frames, one may hold a page that clients pinned: the others are for everybody.
 const FRAMES_PER_CLIENT_PIN: usize = 2;
+/// Of the memory that is left, this part stays for others when the pool grows.
+const MEMORY_KEPT: u64 = 4;
 /// Bounds of the share of the frames for pages that came lately, as the pool has them.
 const SMALL_QUEUE_PERCENT_MIN: f64 = 0.1;
 const SMALL_QUEUE_PERCENT_MAX: f64 = 90.0;
@@ -89,11 +91,11 @@ pub(super) fn flush(kernel: &Kernel) -> ServiceResult<FlushedPool> {
 }
 
 pub(super) fn config(kernel: &Kernel) -> BufferConfig {
-    let (pool, settings) = (kernel.pool(), kernel.pool().settings());
+    let settings = kernel.pool().settings();
     let percent = |permille: u64| permille as f64 / 10.0;
     let setting = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     BufferConfig {
-        size_bytes: (pool.frames() * PAGE_BYTES) as u64,
+        size_bytes: pool_bytes(kernel),
         policy: EvictionPolicy::S3Fifo,
         small_queue_percent: percent(settings.small_queue_permille()),
         flush_interval_ms: setting(settings.flush_interval_ms()),
@@ -124,12 +126,13 @@ pub(super) fn configure(
         ));
     }
     if let Some(size_bytes) = input.size_bytes {
-        let memory_bytes = memory_bytes()?;
-        if size_bytes > memory_bytes {
-            let message = format!("size_bytes: {size_bytes} is more than the machine's memory");
+        let left_bytes = memory_left_bytes()?;
+        let bytes_max = pool_bytes(kernel) + (left_bytes - left_bytes / MEMORY_KEPT);
+        if size_bytes > bytes_max {
+            let message = format!("size_bytes: {size_bytes} is more than the machine has memory left for");
             return Err(invalid_argument(
                 "size_bytes",
-                format!("{message}; give {memory_bytes} at most, and leave room for the rest of the server"),
+                format!("{message}; give {bytes_max} at most, of now {left_bytes} that nobody uses"),
             ));
         }
         kernel
@@ -153,15 +156,20 @@ pub(super) fn configure(
     Ok(config(kernel))
 }
 
-/// Of the machine.
-fn memory_bytes() -> ServiceResult<u64> {
+fn pool_bytes(kernel: &Kernel) -> u64 {
+    (kernel.pool().frames() * PAGE_BYTES) as u64
+}
+
+/// What the machine still has, or the container if it has less.
+fn memory_left_bytes() -> ServiceResult<u64> {
     let untold = || internal("the operating system does not tell how much memory there is");
     let mut system = System::new().map_err(|_| untold())?;
     system.refresh_memory();
-    match system.total_memory() {
-        0 => Err(untold()),
-        bytes => Ok(bytes),
+    if system.total_memory() == 0 {
+        return Err(untold());
     }
+    let of_container = system.cgroup_limits().map(|limits| limits.free_memory);
+    Ok(system.available_memory().min(of_container.unwrap_or(u64::MAX)))
 }
 
 pub(super) fn prefetch_config(kernel: &Kernel) -> PrefetchConfig {

@@ -3036,7 +3036,7 @@ pub static STORAGE_UPDATE_BUFFER_CONFIG_INPUT: TypeDesc = TypeDesc {
         fields: &[
             FieldDesc {
                 name: "size_bytes",
-                description: "Rounded up to whole pages. It stays larger where too many pages are pinned.",
+                description: "Rounded down to whole pages. It stays larger where too many pages are pinned, and grows as far as there is memory.",
                 ty: Ty::Integer {
                     width: IntegerWidth::UInt53,
                     minimum: 65536,

@@ -867,7 +867,7 @@ pub struct StorageUnpinPageInput {
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct StorageUpdateBufferConfigInput {
-    /// Rounded up to whole pages. It stays larger where too many pages are pinned.
+    /// Rounded down to whole pages. It stays larger where too many pages are pinned, and grows as far as there is memory.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub size_bytes: ::std::option::Option<u64>,
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]

@@ -736,7 +736,8 @@ export interface StorageUnpinPageInput {
 /** Input of `storage.update_buffer_config`. */
 export interface StorageUpdateBufferConfigInput {
   /**
-   * Rounded up to whole pages. It stays larger where too many pages are pinned.
+   * Rounded down to whole pages. It stays larger where too many pages are pinned, and grows as far as there is
+   * memory.
    *
    * 65536 to 8796093022208.
    */

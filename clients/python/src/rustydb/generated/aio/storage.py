@@ -925,8 +925,8 @@ class Storage:
 
         Needs permission `system:admin`.
 
-        :param size_bytes: Rounded up to whole pages. It stays larger where too many pages are
-            pinned.
+        :param size_bytes: Rounded down to whole pages. It stays larger where too many pages are
+            pinned, and grows as far as there is memory.
         :param small_queue_percent: From 0.1 to 90.
 
         Since 0.1.0.
