@@ -12,6 +12,7 @@
 //! [`PageFiles`] is what the buffer pool reads from and writes to ([`PageIo`](crate::pool::PageIo)). Which pages are
 //! free, and when a tablespace comes and goes, others know; here a page is a place. [`IoQueue`] takes requests that
 //! nobody waits for, in order of priority, and joins neighbours. [`ReadAhead`] notices who reads page after page.
+//! [`IoEvents`] is told of requests and of what came of them.
 //!
 //! Durability: a write is durable after [`PageFiles::sync_all`], or a sync of its tablespace, was begun after it and
 //! returned. When a sync fails, nobody knows what is durable: writes and syncs are refused from then on

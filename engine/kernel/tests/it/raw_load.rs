@@ -8,7 +8,7 @@ use rustydb_kernel::ids::{PageId, TablespaceId};
 use rustydb_kernel::kernel::{Kernel, KernelOptions, RawError};
 use rustydb_kernel::space::IoPriority;
 use rustydb_runtime::disk::Disk;
-use rustydb_runtime::disk::simulated::{Fault, SimDisk, Survival};
+use rustydb_runtime::disk::simulated::{Fault, FaultOn, SimDisk, Survival};
 use rustydb_runtime::{ManualClock, SeededRng, SystemClock};
 
 use crate::model::Act;
@@ -174,6 +174,55 @@ fn a_full_disk_makes_no_tablespace_and_harms_none() {
     let def = kernel.create_tablespace("large", 1000, 1000).unwrap();
     assert_eq!((def.id, def.pages), (TablespaceId(2), 1000));
     check_rules(&kernel, "with room");
+}
+
+#[test]
+fn files_that_cannot_be_made_or_removed_leave_no_tablespace_half_done() {
+    for kind in [FaultOn::Names, FaultOn::Resize] {
+        for nth in 0..8 {
+            let context = format!("{kind:?} {nth}");
+            let (disk, clock) = (SimDisk::new(1), Arc::new(ManualClock::new(0)));
+            let kernel = open(&disk, &clock).unwrap();
+            let first = kernel.create_tablespace("first", 0, 100).unwrap().id;
+            let page = kernel.allocate_page(first, true).unwrap();
+            kernel.insert_record(page, b"of the first").unwrap();
+            let fault = Fault::fail(kind, nth, std::io::ErrorKind::PermissionDenied);
+            disk.inject(fault.below("kernel/tablespaces"));
+            let made = kernel.create_tablespace("second", 70, 100);
+            let dropped = kernel.drop_tablespace(first);
+            for failed in [made.as_ref().err(), dropped.as_ref().err()]
+                .into_iter()
+                .flatten()
+            {
+                assert!(
+                    matches!(failed, RawError::Kernel(KernelError::Io { .. })),
+                    "{context}: {failed}"
+                );
+            }
+            disk.clear_faults();
+            let names = |kernel: &Kernel| -> Vec<String> {
+                let all = kernel.tablespaces().unwrap();
+                all.into_iter().map(|def| def.name).collect()
+            };
+            let expected: &[&str] = if made.is_ok() {
+                &["main", "second"]
+            } else {
+                &["main"]
+            };
+            assert_eq!(names(&kernel), expected, "{context}");
+            let third = kernel.create_tablespace("third", 0, 100).unwrap().id;
+            assert_eq!(third, first, "{context}");
+            assert_eq!(kernel.allocate_page(third, false).unwrap(), page, "{context}");
+            let facts = kernel.page_facts(page).unwrap();
+            assert_eq!((facts.records, facts.pins), (0, 0), "{context}");
+            check_rules(&kernel, &context);
+            let before = names(&kernel);
+            drop(kernel);
+            let kernel = open(&disk, &clock).unwrap();
+            assert_eq!(names(&kernel), before, "{context}");
+            check_rules(&kernel, &context);
+        }
+    }
 }
 
 #[test]
