@@ -305,7 +305,7 @@ impl StorageApi<'_> {
     pub fn get_page(
         &self,
         input: &::rustydb_contract_storage::StorageGetPageInput,
-    ) -> crate::Call<::rustydb_contract_storage::Page> {
+    ) -> crate::Call<::rustydb_contract_storage::PageDetail> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_storage::operations::GET_PAGE,

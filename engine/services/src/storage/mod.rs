@@ -24,7 +24,7 @@ use rustydb_contract_storage::errors::INVALID_PAGE_IMAGE;
 use rustydb_contract_storage::{
     AllocatedPage, BufferConfig, BufferPoolStats, CoalescedWrites, CompactedPage, Crc32c, DiskList,
     EvictionStats, FetchedPage, FlushedPage, FlushedPool, InsertedRecord, IoRates, IoStats, LoadedPage,
-    MergeCheck, MergedPages, Page, PageCount, PageData, PageDataList, PageList, PagePins, PageRecord,
+    MergeCheck, MergedPages, PageCount, PageData, PageDataList, PageDetail, PageList, PagePins, PageRecord,
     PageSpace, PageVerdict, PrefetchConfig, PrefetchedPages, ProcessedIo, QueuedIo, SealedPage, SplitCheck,
     SplitPage, StagedPages, StorageAllocatePageInput, StorageCheckPageMergeInput, StorageCheckPageSplitInput,
     StorageCompactPageInput, StorageComputeChecksumInput, StorageCountPagesInput,
@@ -285,7 +285,7 @@ impl StorageService for Storage {
         Ok(io::rates(&before, &after, ended_us.saturating_sub(began_us)))
     }
 
-    async fn get_page(&self, context: &CallContext, input: StorageGetPageInput) -> ServiceResult<Page> {
+    async fn get_page(&self, context: &CallContext, input: StorageGetPageInput) -> ServiceResult<PageDetail> {
         self.on_kernel(context, move |kernel| pages::get(kernel, input.id))
             .await
     }

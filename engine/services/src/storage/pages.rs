@@ -4,8 +4,8 @@ use rustydb_contract::{Bytes, Lsn, ServiceError, ServiceResult};
 use rustydb_contract_core::PageCorruptDetails;
 use rustydb_contract_core::errors::PAGE_CORRUPT;
 use rustydb_contract_storage::{
-    AllocatedPage, CompactedPage, FetchedPage, FlushedPage, LoadedPage, MergeCheck, MergedPages, Page,
-    PageCount, PageData, PageEntry, PageKind, PageList, PageSpace, PageVerdict, SealedPage, SplitCheck,
+    AllocatedPage, CompactedPage, FetchedPage, FlushedPage, LoadedPage, MergeCheck, MergedPages, PageCount,
+    PageData, PageDetail, PageEntry, PageKind, PageList, PageSpace, PageVerdict, SealedPage, SplitCheck,
     SplitPage, StorageAllocatePageInput, StorageCheckPageSplitInput, StorageListPagesInput,
 };
 use rustydb_kernel::ids::PageId;
@@ -60,9 +60,9 @@ pub(super) fn allocate(kernel: &Kernel, input: &StorageAllocatePageInput) -> Ser
     Ok(AllocatedPage { id })
 }
 
-pub(super) fn get(kernel: &Kernel, id: u64) -> ServiceResult<Page> {
+pub(super) fn get(kernel: &Kernel, id: u64) -> ServiceResult<PageDetail> {
     let facts = kernel.page_facts(page_id("id", id)?).map_err(refused)?;
-    Ok(Page {
+    Ok(PageDetail {
         id: facts.id.to_number(),
         tablespace: u32::from(facts.id.tablespace().0),
         kind: kind(facts.kind),

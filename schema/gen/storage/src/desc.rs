@@ -1150,8 +1150,125 @@ pub static MERGED_PAGES: TypeDesc = TypeDesc {
         exactly_one_of: &[],
     }),
 };
-pub static PAGE: TypeDesc = TypeDesc {
-    name: "Page",
+pub static PAGE_CHECKSUM: TypeDesc = TypeDesc {
+    name: "PageChecksum",
+    description: "CRC32C of a page behind its first four bytes, which hold it, in hexadecimal.",
+    shape: Shape::Alias(Ty::Text {
+        min_length: None,
+        max_length: None,
+        pattern: Some("[0-9a-f]{8}"),
+    }),
+};
+pub static PAGE_COUNT: TypeDesc = TypeDesc {
+    name: "PageCount",
+    description: "",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "pages",
+                description: "Pages that the files have room for.",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "in_use",
+                description: "",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "free",
+                description: "",
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static PAGE_DATA: TypeDesc = TypeDesc {
+    name: "PageData",
+    description: "",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "id",
+                description: "",
+                ty: Ty::Ref(&crate::desc::PAGE_NUMBER),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "data",
+                description: "As it is on the disk, right or wrong; zeros where nothing was written yet.",
+                ty: Ty::Ref(&crate::desc::PAGE_IMAGE),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "newer_in_pool",
+                description: "Whether the page was changed since.",
+                ty: Ty::Boolean,
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static PAGE_DATA_LIST: TypeDesc = TypeDesc {
+    name: "PageDataList",
+    description: "",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "pages",
+                description: "In the order of the input.",
+                ty: Ty::Array {
+                    items: &Ty::Ref(&crate::desc::PAGE_DATA),
+                    min: None,
+                    max: None,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
+pub static PAGE_DETAIL: TypeDesc = TypeDesc {
+    name: "PageDetail",
     description: "",
     shape: Shape::Object(ObjectDesc {
         fields: &[
@@ -1288,123 +1405,6 @@ pub static PAGE: TypeDesc = TypeDesc {
                     width: IntegerWidth::UInt32,
                     minimum: 0,
                     maximum: 4294967295,
-                },
-                required: true,
-                nullable: false,
-                default: None,
-                sensitive: false,
-                place: None,
-                deprecated: None,
-            },
-        ],
-        exactly_one_of: &[],
-    }),
-};
-pub static PAGE_CHECKSUM: TypeDesc = TypeDesc {
-    name: "PageChecksum",
-    description: "CRC32C of a page behind its first four bytes, which hold it, in hexadecimal.",
-    shape: Shape::Alias(Ty::Text {
-        min_length: None,
-        max_length: None,
-        pattern: Some("[0-9a-f]{8}"),
-    }),
-};
-pub static PAGE_COUNT: TypeDesc = TypeDesc {
-    name: "PageCount",
-    description: "",
-    shape: Shape::Object(ObjectDesc {
-        fields: &[
-            FieldDesc {
-                name: "pages",
-                description: "Pages that the files have room for.",
-                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
-                required: true,
-                nullable: false,
-                default: None,
-                sensitive: false,
-                place: None,
-                deprecated: None,
-            },
-            FieldDesc {
-                name: "in_use",
-                description: "",
-                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
-                required: true,
-                nullable: false,
-                default: None,
-                sensitive: false,
-                place: None,
-                deprecated: None,
-            },
-            FieldDesc {
-                name: "free",
-                description: "",
-                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_COUNT),
-                required: true,
-                nullable: false,
-                default: None,
-                sensitive: false,
-                place: None,
-                deprecated: None,
-            },
-        ],
-        exactly_one_of: &[],
-    }),
-};
-pub static PAGE_DATA: TypeDesc = TypeDesc {
-    name: "PageData",
-    description: "",
-    shape: Shape::Object(ObjectDesc {
-        fields: &[
-            FieldDesc {
-                name: "id",
-                description: "",
-                ty: Ty::Ref(&crate::desc::PAGE_NUMBER),
-                required: true,
-                nullable: false,
-                default: None,
-                sensitive: false,
-                place: None,
-                deprecated: None,
-            },
-            FieldDesc {
-                name: "data",
-                description: "As it is on the disk, right or wrong; zeros where nothing was written yet.",
-                ty: Ty::Ref(&crate::desc::PAGE_IMAGE),
-                required: true,
-                nullable: false,
-                default: None,
-                sensitive: false,
-                place: None,
-                deprecated: None,
-            },
-            FieldDesc {
-                name: "newer_in_pool",
-                description: "Whether the page was changed since.",
-                ty: Ty::Boolean,
-                required: true,
-                nullable: false,
-                default: None,
-                sensitive: false,
-                place: None,
-                deprecated: None,
-            },
-        ],
-        exactly_one_of: &[],
-    }),
-};
-pub static PAGE_DATA_LIST: TypeDesc = TypeDesc {
-    name: "PageDataList",
-    description: "",
-    shape: Shape::Object(ObjectDesc {
-        fields: &[
-            FieldDesc {
-                name: "pages",
-                description: "In the order of the input.",
-                ty: Ty::Array {
-                    items: &Ty::Ref(&crate::desc::PAGE_DATA),
-                    min: None,
-                    max: None,
                 },
                 required: true,
                 nullable: false,

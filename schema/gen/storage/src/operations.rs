@@ -124,7 +124,7 @@ mod service {
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::StorageGetPageInput,
-        ) -> ::rustydb_contract::ServiceResult<crate::types::Page>;
+        ) -> ::rustydb_contract::ServiceResult<crate::types::PageDetail>;
         /// Tell how many bytes a page has left.
         async fn get_page_free_space(
             &self,
@@ -748,7 +748,7 @@ mod table {
         summary: "Describe one page.",
         description: "",
         input: &crate::desc::STORAGE_GET_PAGE_INPUT,
-        output: Some(&crate::desc::PAGE),
+        output: Some(&crate::desc::PAGE_DETAIL),
         result: None,
         status: 200u16,
         errors: &[&crate::errors::PAGE_NOT_FOUND],
@@ -1799,7 +1799,7 @@ pub struct GetPage;
 impl ::rustydb_contract::Operation for GetPage {
     type Service = dyn StorageService;
     type Input = crate::types::StorageGetPageInput;
-    type Output = crate::types::Page;
+    type Output = crate::types::PageDetail;
     fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
         &GET_PAGE
     }

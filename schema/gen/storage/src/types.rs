@@ -344,28 +344,6 @@ pub struct MergedPages {
     pub first_slot: crate::types::SlotNumber,
     pub records_moved: u32,
 }
-#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
-#[serde(crate = "::serde")]
-pub struct Page {
-    pub id: crate::types::PageNumber,
-    pub tablespace: crate::types::TablespaceNumber,
-    pub kind: crate::types::PageKind,
-    pub lsn: crate::types::PageLsn,
-    /// Those of deleted records included, as far as they are not the last.
-    pub slots: u32,
-    /// Slots that hold something.
-    pub records: u32,
-    /// For cells and their slots of 8 bytes, gaps included.
-    pub free_bytes: u32,
-    /// What is left between records of others that were deleted or became shorter; a change that needs it closes the gaps.
-    pub gap_bytes: u32,
-    /// Whether it is in the buffer pool.
-    pub resident: bool,
-    /// Whether the disk has an older state of it.
-    pub dirty: bool,
-    /// How often clients have pinned it.
-    pub pins: u32,
-}
 /// CRC32C of a page behind its first four bytes, which hold it, in hexadecimal.
 pub type PageChecksum = ::std::string::String;
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -390,6 +368,28 @@ pub struct PageData {
 pub struct PageDataList {
     /// In the order of the input.
     pub pages: ::std::vec::Vec<crate::types::PageData>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageDetail {
+    pub id: crate::types::PageNumber,
+    pub tablespace: crate::types::TablespaceNumber,
+    pub kind: crate::types::PageKind,
+    pub lsn: crate::types::PageLsn,
+    /// Those of deleted records included, as far as they are not the last.
+    pub slots: u32,
+    /// Slots that hold something.
+    pub records: u32,
+    /// For cells and their slots of 8 bytes, gaps included.
+    pub free_bytes: u32,
+    /// What is left between records of others that were deleted or became shorter; a change that needs it closes the gaps.
+    pub gap_bytes: u32,
+    /// Whether it is in the buffer pool.
+    pub resident: bool,
+    /// Whether the disk has an older state of it.
+    pub dirty: bool,
+    /// How often clients have pinned it.
+    pub pins: u32,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]

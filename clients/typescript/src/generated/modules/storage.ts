@@ -799,7 +799,7 @@ export class StorageOperations {
    * @throws RustyDBError Any error that every call can end with.
    * @since 0.1.0
    */
-  async getPage(input: storageTypes.StorageGetPageInput, options: runtime.CallOptions = {}): Promise<storageTypes.Page> {
+  async getPage(input: storageTypes.StorageGetPageInput, options: runtime.CallOptions = {}): Promise<storageTypes.PageDetail> {
     return this.#caller.call(operations.getPage, input, options);
   }
 

@@ -265,30 +265,6 @@ export interface MergedPages {
   records_moved: number;
 }
 
-export interface Page {
-  id: PageNumber;
-  tablespace: TablespaceNumber;
-  kind: wire.Open<PageKind>;
-  lsn: PageLsn;
-  /** Those of deleted records included, as far as they are not the last. */
-  slots: number;
-  /** Slots that hold something. */
-  records: number;
-  /** For cells and their slots of 8 bytes, gaps included. */
-  free_bytes: number;
-  /**
-   * What is left between records of others that were deleted or became shorter; a change that needs it closes the
-   * gaps.
-   */
-  gap_bytes: number;
-  /** Whether it is in the buffer pool. */
-  resident: boolean;
-  /** Whether the disk has an older state of it. */
-  dirty: boolean;
-  /** How often clients have pinned it. */
-  pins: number;
-}
-
 /**
  * CRC32C of a page behind its first four bytes, which hold it, in hexadecimal.
  *
@@ -314,6 +290,30 @@ export interface PageData {
 export interface PageDataList {
   /** In the order of the input. */
   pages: PageData[];
+}
+
+export interface PageDetail {
+  id: PageNumber;
+  tablespace: TablespaceNumber;
+  kind: wire.Open<PageKind>;
+  lsn: PageLsn;
+  /** Those of deleted records included, as far as they are not the last. */
+  slots: number;
+  /** Slots that hold something. */
+  records: number;
+  /** For cells and their slots of 8 bytes, gaps included. */
+  free_bytes: number;
+  /**
+   * What is left between records of others that were deleted or became shorter; a change that needs it closes the
+   * gaps.
+   */
+  gap_bytes: number;
+  /** Whether it is in the buffer pool. */
+  resident: boolean;
+  /** Whether the disk has an older state of it. */
+  dirty: boolean;
+  /** How often clients have pinned it. */
+  pins: number;
 }
 
 export interface PageEntry {

@@ -368,7 +368,7 @@ class Storage:
         self,
         *,
         id: _types.PageNumber,
-    ) -> _types.Page:
+    ) -> _types.PageDetail:
         """Describe one page.
 
         Needs permission `system:read`.

@@ -150,11 +150,11 @@ GET_IOPS: _operation.Operation[_types.IoRates] = _operation.Operation(
     retry_safe=True,
 )
 
-GET_PAGE: _operation.Operation[_types.Page] = _operation.Operation(
+GET_PAGE: _operation.Operation[_types.PageDetail] = _operation.Operation(
     id="storage.get_page",
     method="GET",
     path="/api/v1/storage/pages/{id}",
-    output=_types.Page,
+    output=_types.PageDetail,
     retry_safe=True,
 )
 

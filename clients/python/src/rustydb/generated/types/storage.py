@@ -297,31 +297,6 @@ class MergedPages(_objects.Object, kw_only=True, frozen=True):
     records_moved: int
 
 
-class Page(_objects.Object, kw_only=True, frozen=True):
-    """`Page` of module `storage`."""
-
-    id: PageNumber
-    tablespace: TablespaceNumber
-    kind: PageKind
-    lsn: PageLsn
-    slots: int
-    """Those of deleted records included, as far as they are not the last."""
-    records: int
-    """Slots that hold something."""
-    free_bytes: int
-    """For cells and their slots of 8 bytes, gaps included."""
-    gap_bytes: int
-    """What is left between records of others that were deleted or became shorter; a change that
-    needs it closes the gaps.
-    """
-    resident: bool
-    """Whether it is in the buffer pool."""
-    dirty: bool
-    """Whether the disk has an older state of it."""
-    pins: int
-    """How often clients have pinned it."""
-
-
 class PageCount(_objects.Object, kw_only=True, frozen=True):
     """`PageCount` of module `storage`."""
 
@@ -346,6 +321,31 @@ class PageDataList(_objects.Object, kw_only=True, frozen=True):
 
     pages: list[PageData]
     """In the order of the input."""
+
+
+class PageDetail(_objects.Object, kw_only=True, frozen=True):
+    """`PageDetail` of module `storage`."""
+
+    id: PageNumber
+    tablespace: TablespaceNumber
+    kind: PageKind
+    lsn: PageLsn
+    slots: int
+    """Those of deleted records included, as far as they are not the last."""
+    records: int
+    """Slots that hold something."""
+    free_bytes: int
+    """For cells and their slots of 8 bytes, gaps included."""
+    gap_bytes: int
+    """What is left between records of others that were deleted or became shorter; a change that
+    needs it closes the gaps.
+    """
+    resident: bool
+    """Whether it is in the buffer pool."""
+    dirty: bool
+    """Whether the disk has an older state of it."""
+    pins: int
+    """How often clients have pinned it."""
 
 
 class PageEntry(_objects.Object, kw_only=True, frozen=True):
