@@ -181,6 +181,8 @@ impl Resource {
       elapsed_ms: core.MeasuredMilliseconds
       readers: {{$ref: core.MeasuredCount, description: Of this moment.}}
       busy_percent: {{$ref: core.MeasuredPercent, description: Of the last minute.}}
+      hit_ratio: {{$ref: core.MeasuredRatio, description: Of the last minute.}}
+      reads_per_second: core.MeasuredRate
       process: core.ProcessId
       path: core.MachinePath
       timeout_ms: {{type: integer, format: duration}}

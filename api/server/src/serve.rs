@@ -154,6 +154,7 @@ pub fn modules(
         rustydb_api_query::module(engine.query()),
         rustydb_api_session::module(engine.session()),
         rustydb_api_sql::module(engine.sql()),
+        rustydb_api_storage::module(engine.storage()),
         rustydb_api_transactions::module(engine.transactions()),
         rustydb_api_websocket::module(Arc::new(Websocket::new(api.clone(), clock))),
     ]

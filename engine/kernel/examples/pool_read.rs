@@ -30,8 +30,8 @@ impl PageIo for MadeUp {
         Ok(())
     }
 
-    fn write_many(&self, _: &mut [(PageId, PageBuf)]) -> Result<()> {
-        Ok(())
+    fn write_many(&self, _: &mut [(PageId, PageBuf)]) -> Result<u64> {
+        Ok(0)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | to | look at |
 //! |---|---|
-//! | use it: spaces of versioned keys, commits, snapshots, a change log | [`kernel`] |
+//! | use it: spaces of versioned keys, commits, snapshots, a change log, tablespaces of clients | [`kernel`] |
 //! | know how keys lie in pages | [`tree`], [`page`] |
 //! | know what one commit changes, and how that is kept apart until it is whole | [`group`] |
 //! | know what is in memory | [`pool`] |
@@ -24,6 +24,7 @@ pub mod error;
 pub mod group;
 pub mod ids;
 pub mod kernel;
+mod listener;
 pub mod page;
 mod planted;
 pub mod pool;

@@ -17,6 +17,9 @@
 //! | `control-slot-not-alternated` | writes each checkpoint over the last |
 //! | `dropped-tree-freed-early` | gives the pages of a dropped tree out while a snapshot reads it |
 //! | `trim-totals-lost` | recovers how far the change log was trimmed, and not how much that was |
+//! | `dropped-tablespace-redone` | redoes changes of pages whose tablespace was dropped later |
+//! | `orphan-folder-kept` | keeps the folder of a tablespace whose making or dropping a crash cut |
+//! | `files-removed-before-record` | removes the files of a tablespace before it is durable that it was dropped |
 //!
 //! These are after defects that others have published:
 //!

@@ -7,10 +7,10 @@
 //! RUSTFLAGS="--cfg shuttle" cargo test -p rustydb-kernel --target-dir target/shuttle shuttle
 //! ```
 //!
-//! There is no time under shuttle, hence no wait with a time-out here. Its atomics are sequentially consistent
+//! There is no time under shuttle: a wait with a time-out never times out. Its atomics are sequentially consistent
 //! whatever ordering they are given: a missing fence shows on hardware only.
 
-pub use std::sync::Arc;
+pub use std::sync::{Arc, Weak};
 
 #[cfg(not(shuttle))]
 mod real {

@@ -54,7 +54,7 @@ for name in $names; do
         echo "$name: not found with $seeds seeds"
         missed="$missed $name"
     else
-        by=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p; s/^    \([a-z]*::[a-z_]*\)$/\1/p' "$log" | sort -u | tr '\n' ' ')
+        by=$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p; s/^    \([a-z_]*::[a-z_]*\)$/\1/p' "$log" | sort -u | tr '\n' ' ')
         echo "$name: found with seed $seed by ${by:-a run that did not end}"
     fi
 done

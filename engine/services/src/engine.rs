@@ -14,6 +14,7 @@ use rustydb_contract_jobs::JobsService;
 use rustydb_contract_query::QueryService;
 use rustydb_contract_session::SessionService;
 use rustydb_contract_sql::SqlService;
+use rustydb_contract_storage::StorageService;
 use rustydb_contract_transactions::TransactionsService;
 use rustydb_runtime::{Clock, Rng, SystemRng, files};
 use rustydb_sql::{SqlConfig, SqlEngine, SqlError};
@@ -31,6 +32,7 @@ use crate::health::{Component, Health};
 use crate::identity::{AdminSecret, IdentityError, IdentityService, IdentitySettings};
 use crate::jobs::Jobs;
 use crate::session::Sessions;
+use crate::storage::Storage;
 
 /// Folder of the store in the data directory.
 const STORE_FOLDER: &str = "store";
@@ -88,6 +90,7 @@ pub struct Engine {
     data: DataEngine,
     health: Arc<Health>,
     jobs: Jobs,
+    storage: Storage,
 }
 
 /// What the engine has to do at the moment.
@@ -120,7 +123,9 @@ impl Engine {
             pool_bytes: buffer_pool_bytes,
             ..KernelOptions::default()
         };
-        let store: Arc<dyn TableStore> = Arc::new(open_store(&data_dir, Arc::clone(&clock), kernel_options)?);
+        let store = open_store(&data_dir, Arc::clone(&clock), kernel_options)?;
+        let kernel = Arc::clone(store.kernel());
+        let store: Arc<dyn TableStore> = Arc::new(store);
         let tables = Tables::open(Arc::clone(&store), Arc::clone(&clock))?;
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let identity = IdentityService::open(
@@ -139,6 +144,13 @@ impl Engine {
             log_retention,
             jobs.clone(),
         );
+        let storage = Storage::new(
+            kernel,
+            tables.clone(),
+            Arc::clone(&clock),
+            &data_dir,
+            STORE_FOLDER,
+        );
         let health = Health::new(clock, 0, components(store, tables));
         let admin = Admin::new(identity.clone(), facts);
         Ok(Engine {
@@ -147,6 +159,7 @@ impl Engine {
             data,
             health: Arc::new(health),
             jobs,
+            storage,
         })
     }
 
@@ -217,6 +230,10 @@ impl Engine {
 
     pub fn sql(&self) -> Arc<dyn SqlService> {
         Arc::new(self.data.clone())
+    }
+
+    pub fn storage(&self) -> Arc<dyn StorageService> {
+        Arc::new(self.storage.clone())
     }
 
     pub fn transactions(&self) -> Arc<dyn TransactionsService> {

@@ -89,7 +89,11 @@ fn carriers(operation: &'static Operation, field: &'static Field, wrong: &Wrong)
 
 fn rest_carries(operation: &'static Operation, field: &'static Field, wrong: &Wrong) -> bool {
     match field.place_rest {
-        Some(RestPlace::Path) => wrong.value.as_str().is_some_and(|text| !text.is_empty()),
+        Some(RestPlace::Path) => match &wrong.value {
+            Value::String(text) => !text.is_empty(),
+            Value::Number(_) => matches!(resolved(&field.ty), Ty::Integer(_)),
+            _ => false,
+        },
         Some(RestPlace::Query) => query_carries(&field.ty, wrong),
         Some(RestPlace::QueryOrBody) if !operation.method.has_body() => query_carries(&field.ty, wrong),
         _ => true,

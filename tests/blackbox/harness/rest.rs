@@ -108,10 +108,8 @@ pub fn place(operation: &'static Operation, input: &Value) -> Placed {
         let field = fields.iter().find(|field| field.name == *name);
         match field.and_then(|field| field.place_rest) {
             Some(RestPlace::Path) => {
-                let text = percent_encoding::utf8_percent_encode(
-                    value.as_str().unwrap(),
-                    percent_encoding::NON_ALPHANUMERIC,
-                );
+                let text = plain(value);
+                let text = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC);
                 path = path.replace(&format!("{{{name}}}"), &text.to_string());
             }
             Some(RestPlace::Query) => query.extend(query_texts(name, value, &field.unwrap().ty)),

@@ -8,6 +8,7 @@ mod jobs;
 mod load;
 mod machine;
 mod results;
+mod storage;
 mod tables;
 mod work;
 

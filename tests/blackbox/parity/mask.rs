@@ -18,7 +18,14 @@ const RUN_TYPES: &[&str] = &[
     "MeasuredCount",
     "MeasuredMilliseconds",
     "MeasuredPercent",
+    "MeasuredRate",
+    "MeasuredRatio",
+    "PageChecksum",
+    "PageImage",
+    "PageLsn",
+    "PageNumber",
     "ProcessId",
+    "TablespaceNumber",
 ];
 
 /// Ends of names of integers that are durations.
@@ -98,6 +105,8 @@ impl Masked {
                 list.iter().map(|item| self.typed(item, items)).collect()
             }
             (Ty::Ref(name), _) => self.named(value, name),
+            // JavaScript writes 10.0 as 10.
+            (Ty::Number { .. }, Value::Number(number)) => json!(number.as_f64()),
             _ => value.clone(),
         }
     }

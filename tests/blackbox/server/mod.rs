@@ -7,6 +7,7 @@ mod health;
 mod jobs;
 mod lifecycle;
 mod metrics;
+mod pages;
 mod restart;
 mod secrets;
 

@@ -786,6 +786,320 @@ class SqlTruncateTableInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
+class StorageAllocatePageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.allocate_page`."""
+
+    in_tablespace: _types.TablespaceNumber = _field(name="tablespace")
+    in_pinned: bool | _UnsetType = _field(default=_UNSET, name="pinned")
+
+
+class StorageCheckPageMergeInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.check_page_merge`."""
+
+    in_into: _types.PageNumber = _field(name="into")
+    in_from_: _types.PageNumber = _field(name="from")
+
+
+class StorageCheckPageSplitInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.check_page_split`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_used_percent_min: float | _UnsetType = _field(default=_UNSET, name="used_percent_min")
+
+
+class StorageCompactPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.compact_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageComputeChecksumInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.compute_checksum`."""
+
+    in_data: bytes = _field(name="data")
+
+
+class StorageCountPagesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.count_pages`."""
+
+    in_tablespace: _types.TablespaceNumber | _UnsetType = _field(default=_UNSET, name="tablespace")
+
+
+class StorageCreateTablespaceInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.create_tablespace`."""
+
+    in_name: str = _field(name="name")
+    in_pages: int | _UnsetType = _field(default=_UNSET, name="pages")
+    in_pages_max: int | _UnsetType = _field(default=_UNSET, name="pages_max")
+
+
+class StorageDeleteRecordInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.delete_record`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_slot: _types.SlotNumber = _field(name="slot")
+
+
+class StorageDeleteTablespaceInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.delete_tablespace`."""
+
+    in_id: _types.TablespaceNumber = _field(name="id")
+
+
+class StorageFetchPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.fetch_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageFlushBufferPoolInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.flush_buffer_pool`."""
+
+
+class StorageFlushCoalescedWritesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.flush_coalesced_writes`."""
+
+
+class StorageFlushPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.flush_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageGetBufferConfigInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_buffer_config`."""
+
+
+class StorageGetBufferPoolStatsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_buffer_pool_stats`."""
+
+
+class StorageGetEvictionStatsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_eviction_stats`."""
+
+
+class StorageGetIoStatsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_io_stats`."""
+
+
+class StorageGetIopsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_iops`."""
+
+    in_window_ms: int | _UnsetType = _field(default=_UNSET, name="window_ms")
+
+
+class StorageGetPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageGetPageFreeSpaceInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_page_free_space`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageGetPrefetchConfigInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_prefetch_config`."""
+
+
+class StorageGetRecordInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_record`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_slot: _types.SlotNumber = _field(name="slot")
+
+
+class StorageGetStatusInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.get_status`."""
+
+
+class StorageInsertRecordInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.insert_record`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_data: bytes = _field(name="data")
+
+
+class StorageListDisksInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.list_disks`."""
+
+
+class StorageListPagesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.list_pages`."""
+
+    in_tablespace: _types.TablespaceNumber | _UnsetType = _field(default=_UNSET, name="tablespace")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class StorageListTablespacesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.list_tablespaces`."""
+
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class StorageLoadPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.load_page`."""
+
+    in_data: _types.PageImage = _field(name="data")
+
+
+class StorageMarkPageDirtyInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.mark_page_dirty`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageMergePagesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.merge_pages`."""
+
+    in_into: _types.PageNumber = _field(name="into")
+    in_from_: _types.PageNumber = _field(name="from")
+
+
+class StoragePinPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.pin_page`."""
+
+    in_page_id: _types.PageNumber = _field(name="page_id")
+
+
+class StoragePrefetchPagesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.prefetch_pages`."""
+
+    in_ids: list[_types.PageNumber] = _field(name="ids")
+
+
+class StorageProcessIoQueueInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.process_io_queue`."""
+
+    in_requests_max: int | _UnsetType = _field(default=_UNSET, name="requests_max")
+
+
+class StorageReadPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.read_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageReadPagesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.read_pages`."""
+
+    in_ids: list[_types.PageNumber] = _field(name="ids")
+
+
+class StorageResetIoStatsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.reset_io_stats`."""
+
+
+class StorageResetPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.reset_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageSplitPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.split_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageSubmitAsyncReadInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.submit_async_read`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_priority: _types.IoPriority | _UnsetType = _field(default=_UNSET, name="priority")
+
+
+class StorageSubmitAsyncWriteInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.submit_async_write`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_data: _types.PageImage = _field(name="data")
+    in_priority: _types.IoPriority | _UnsetType = _field(default=_UNSET, name="priority")
+
+
+class StorageSyncDiskInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.sync_disk`."""
+
+
+class StorageUnpinPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.unpin_page`."""
+
+    in_page_id: _types.PageNumber = _field(name="page_id")
+    in_dirty: bool | _UnsetType = _field(default=_UNSET, name="dirty")
+
+
+class StorageUpdateBufferConfigInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.update_buffer_config`."""
+
+    in_size_bytes: int | _UnsetType = _field(default=_UNSET, name="size_bytes")
+    in_policy: _types.EvictionPolicy | _UnsetType = _field(default=_UNSET, name="policy")
+    in_small_queue_percent: float | _UnsetType = _field(default=_UNSET, name="small_queue_percent")
+    in_flush_interval_ms: int | _UnsetType = _field(default=_UNSET, name="flush_interval_ms")
+    in_flush_pages_max: int | _UnsetType = _field(default=_UNSET, name="flush_pages_max")
+    in_dirty_percent_max: float | _UnsetType = _field(default=_UNSET, name="dirty_percent_max")
+
+
+class StorageUpdatePageChecksumInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.update_page_checksum`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageUpdatePrefetchConfigInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.update_prefetch_config`."""
+
+    in_enabled: bool | _UnsetType = _field(default=_UNSET, name="enabled")
+    in_sequential_pages_min: int | _UnsetType = _field(default=_UNSET, name="sequential_pages_min")
+    in_pages_min: int | _UnsetType = _field(default=_UNSET, name="pages_min")
+    in_pages_max: int | _UnsetType = _field(default=_UNSET, name="pages_max")
+
+
+class StorageUpdateRecordInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.update_record`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_slot: _types.SlotNumber = _field(name="slot")
+    in_data: bytes = _field(name="data")
+
+
+class StorageUpdateTablespaceInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.update_tablespace`."""
+
+    in_id: _types.TablespaceNumber = _field(name="id")
+    in_pages_max: int | _UnsetType = _field(default=_UNSET, name="pages_max")
+    in_state: _types.TablespaceState | _UnsetType = _field(default=_UNSET, name="state")
+
+
+class StorageVerifyPageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.verify_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+
+
+class StorageWritePageInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.write_page`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_data: _types.PageImage = _field(name="data")
+
+
+class StorageWritePageCoalescedInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.write_page_coalesced`."""
+
+    in_id: _types.PageNumber = _field(name="id")
+    in_data: _types.PageImage = _field(name="data")
+
+
+class StorageWritePagesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.write_pages`."""
+
+    in_pages: list[_types.PageWrite] = _field(name="pages")
+
+
 class TransactionsBeginInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.begin`."""
 
@@ -1248,6 +1562,265 @@ OPERATIONS: dict[str, Entry] = {
         input=SqlTruncateTableInput,
         call=lambda client: client.sql.truncate_table,
         call_async=lambda client: client.sql.truncate_table,
+    ),
+    "storage.allocate_page": Entry(
+        input=StorageAllocatePageInput,
+        call=lambda client: client.storage.allocate_page,
+        call_async=lambda client: client.storage.allocate_page,
+    ),
+    "storage.check_page_merge": Entry(
+        input=StorageCheckPageMergeInput,
+        call=lambda client: client.storage.check_page_merge,
+        call_async=lambda client: client.storage.check_page_merge,
+    ),
+    "storage.check_page_split": Entry(
+        input=StorageCheckPageSplitInput,
+        call=lambda client: client.storage.check_page_split,
+        call_async=lambda client: client.storage.check_page_split,
+    ),
+    "storage.compact_page": Entry(
+        input=StorageCompactPageInput,
+        call=lambda client: client.storage.compact_page,
+        call_async=lambda client: client.storage.compact_page,
+    ),
+    "storage.compute_checksum": Entry(
+        input=StorageComputeChecksumInput,
+        call=lambda client: client.storage.compute_checksum,
+        call_async=lambda client: client.storage.compute_checksum,
+    ),
+    "storage.count_pages": Entry(
+        input=StorageCountPagesInput,
+        call=lambda client: client.storage.count_pages,
+        call_async=lambda client: client.storage.count_pages,
+    ),
+    "storage.create_tablespace": Entry(
+        input=StorageCreateTablespaceInput,
+        call=lambda client: client.storage.create_tablespace,
+        call_async=lambda client: client.storage.create_tablespace,
+    ),
+    "storage.delete_record": Entry(
+        input=StorageDeleteRecordInput,
+        call=lambda client: client.storage.delete_record,
+        call_async=lambda client: client.storage.delete_record,
+    ),
+    "storage.delete_tablespace": Entry(
+        input=StorageDeleteTablespaceInput,
+        call=lambda client: client.storage.delete_tablespace,
+        call_async=lambda client: client.storage.delete_tablespace,
+    ),
+    "storage.fetch_page": Entry(
+        input=StorageFetchPageInput,
+        call=lambda client: client.storage.fetch_page,
+        call_async=lambda client: client.storage.fetch_page,
+    ),
+    "storage.flush_buffer_pool": Entry(
+        input=StorageFlushBufferPoolInput,
+        call=lambda client: client.storage.flush_buffer_pool,
+        call_async=lambda client: client.storage.flush_buffer_pool,
+    ),
+    "storage.flush_coalesced_writes": Entry(
+        input=StorageFlushCoalescedWritesInput,
+        call=lambda client: client.storage.flush_coalesced_writes,
+        call_async=lambda client: client.storage.flush_coalesced_writes,
+    ),
+    "storage.flush_page": Entry(
+        input=StorageFlushPageInput,
+        call=lambda client: client.storage.flush_page,
+        call_async=lambda client: client.storage.flush_page,
+    ),
+    "storage.get_buffer_config": Entry(
+        input=StorageGetBufferConfigInput,
+        call=lambda client: client.storage.get_buffer_config,
+        call_async=lambda client: client.storage.get_buffer_config,
+    ),
+    "storage.get_buffer_pool_stats": Entry(
+        input=StorageGetBufferPoolStatsInput,
+        call=lambda client: client.storage.get_buffer_pool_stats,
+        call_async=lambda client: client.storage.get_buffer_pool_stats,
+    ),
+    "storage.get_eviction_stats": Entry(
+        input=StorageGetEvictionStatsInput,
+        call=lambda client: client.storage.get_eviction_stats,
+        call_async=lambda client: client.storage.get_eviction_stats,
+    ),
+    "storage.get_io_stats": Entry(
+        input=StorageGetIoStatsInput,
+        call=lambda client: client.storage.get_io_stats,
+        call_async=lambda client: client.storage.get_io_stats,
+    ),
+    "storage.get_iops": Entry(
+        input=StorageGetIopsInput,
+        call=lambda client: client.storage.get_iops,
+        call_async=lambda client: client.storage.get_iops,
+    ),
+    "storage.get_page": Entry(
+        input=StorageGetPageInput,
+        call=lambda client: client.storage.get_page,
+        call_async=lambda client: client.storage.get_page,
+    ),
+    "storage.get_page_free_space": Entry(
+        input=StorageGetPageFreeSpaceInput,
+        call=lambda client: client.storage.get_page_free_space,
+        call_async=lambda client: client.storage.get_page_free_space,
+    ),
+    "storage.get_prefetch_config": Entry(
+        input=StorageGetPrefetchConfigInput,
+        call=lambda client: client.storage.get_prefetch_config,
+        call_async=lambda client: client.storage.get_prefetch_config,
+    ),
+    "storage.get_record": Entry(
+        input=StorageGetRecordInput,
+        call=lambda client: client.storage.get_record,
+        call_async=lambda client: client.storage.get_record,
+    ),
+    "storage.get_status": Entry(
+        input=StorageGetStatusInput,
+        call=lambda client: client.storage.get_status,
+        call_async=lambda client: client.storage.get_status,
+    ),
+    "storage.insert_record": Entry(
+        input=StorageInsertRecordInput,
+        call=lambda client: client.storage.insert_record,
+        call_async=lambda client: client.storage.insert_record,
+    ),
+    "storage.list_disks": Entry(
+        input=StorageListDisksInput,
+        call=lambda client: client.storage.list_disks,
+        call_async=lambda client: client.storage.list_disks,
+    ),
+    "storage.list_pages": Entry(
+        input=StorageListPagesInput,
+        call=lambda client: client.storage.list_pages,
+        call_async=lambda client: client.storage.list_pages,
+        items=lambda client: client.storage.list_pages_items,
+        items_async=lambda client: client.storage.list_pages_items,
+    ),
+    "storage.list_tablespaces": Entry(
+        input=StorageListTablespacesInput,
+        call=lambda client: client.storage.list_tablespaces,
+        call_async=lambda client: client.storage.list_tablespaces,
+        items=lambda client: client.storage.list_tablespaces_items,
+        items_async=lambda client: client.storage.list_tablespaces_items,
+    ),
+    "storage.load_page": Entry(
+        input=StorageLoadPageInput,
+        call=lambda client: client.storage.load_page,
+        call_async=lambda client: client.storage.load_page,
+    ),
+    "storage.mark_page_dirty": Entry(
+        input=StorageMarkPageDirtyInput,
+        call=lambda client: client.storage.mark_page_dirty,
+        call_async=lambda client: client.storage.mark_page_dirty,
+    ),
+    "storage.merge_pages": Entry(
+        input=StorageMergePagesInput,
+        call=lambda client: client.storage.merge_pages,
+        call_async=lambda client: client.storage.merge_pages,
+    ),
+    "storage.pin_page": Entry(
+        input=StoragePinPageInput,
+        call=lambda client: client.storage.pin_page,
+        call_async=lambda client: client.storage.pin_page,
+    ),
+    "storage.prefetch_pages": Entry(
+        input=StoragePrefetchPagesInput,
+        call=lambda client: client.storage.prefetch_pages,
+        call_async=lambda client: client.storage.prefetch_pages,
+    ),
+    "storage.process_io_queue": Entry(
+        input=StorageProcessIoQueueInput,
+        call=lambda client: client.storage.process_io_queue,
+        call_async=lambda client: client.storage.process_io_queue,
+    ),
+    "storage.read_page": Entry(
+        input=StorageReadPageInput,
+        call=lambda client: client.storage.read_page,
+        call_async=lambda client: client.storage.read_page,
+    ),
+    "storage.read_pages": Entry(
+        input=StorageReadPagesInput,
+        call=lambda client: client.storage.read_pages,
+        call_async=lambda client: client.storage.read_pages,
+    ),
+    "storage.reset_io_stats": Entry(
+        input=StorageResetIoStatsInput,
+        call=lambda client: client.storage.reset_io_stats,
+        call_async=lambda client: client.storage.reset_io_stats,
+    ),
+    "storage.reset_page": Entry(
+        input=StorageResetPageInput,
+        call=lambda client: client.storage.reset_page,
+        call_async=lambda client: client.storage.reset_page,
+    ),
+    "storage.split_page": Entry(
+        input=StorageSplitPageInput,
+        call=lambda client: client.storage.split_page,
+        call_async=lambda client: client.storage.split_page,
+    ),
+    "storage.submit_async_read": Entry(
+        input=StorageSubmitAsyncReadInput,
+        call=lambda client: client.storage.submit_async_read,
+        call_async=lambda client: client.storage.submit_async_read,
+    ),
+    "storage.submit_async_write": Entry(
+        input=StorageSubmitAsyncWriteInput,
+        call=lambda client: client.storage.submit_async_write,
+        call_async=lambda client: client.storage.submit_async_write,
+    ),
+    "storage.sync_disk": Entry(
+        input=StorageSyncDiskInput,
+        call=lambda client: client.storage.sync_disk,
+        call_async=lambda client: client.storage.sync_disk,
+    ),
+    "storage.unpin_page": Entry(
+        input=StorageUnpinPageInput,
+        call=lambda client: client.storage.unpin_page,
+        call_async=lambda client: client.storage.unpin_page,
+    ),
+    "storage.update_buffer_config": Entry(
+        input=StorageUpdateBufferConfigInput,
+        call=lambda client: client.storage.update_buffer_config,
+        call_async=lambda client: client.storage.update_buffer_config,
+    ),
+    "storage.update_page_checksum": Entry(
+        input=StorageUpdatePageChecksumInput,
+        call=lambda client: client.storage.update_page_checksum,
+        call_async=lambda client: client.storage.update_page_checksum,
+    ),
+    "storage.update_prefetch_config": Entry(
+        input=StorageUpdatePrefetchConfigInput,
+        call=lambda client: client.storage.update_prefetch_config,
+        call_async=lambda client: client.storage.update_prefetch_config,
+    ),
+    "storage.update_record": Entry(
+        input=StorageUpdateRecordInput,
+        call=lambda client: client.storage.update_record,
+        call_async=lambda client: client.storage.update_record,
+    ),
+    "storage.update_tablespace": Entry(
+        input=StorageUpdateTablespaceInput,
+        call=lambda client: client.storage.update_tablespace,
+        call_async=lambda client: client.storage.update_tablespace,
+    ),
+    "storage.verify_page": Entry(
+        input=StorageVerifyPageInput,
+        call=lambda client: client.storage.verify_page,
+        call_async=lambda client: client.storage.verify_page,
+    ),
+    "storage.write_page": Entry(
+        input=StorageWritePageInput,
+        call=lambda client: client.storage.write_page,
+        call_async=lambda client: client.storage.write_page,
+    ),
+    "storage.write_page_coalesced": Entry(
+        input=StorageWritePageCoalescedInput,
+        call=lambda client: client.storage.write_page_coalesced,
+        call_async=lambda client: client.storage.write_page_coalesced,
+    ),
+    "storage.write_pages": Entry(
+        input=StorageWritePagesInput,
+        call=lambda client: client.storage.write_pages,
+        call_async=lambda client: client.storage.write_pages,
     ),
     "transactions.begin": Entry(
         input=TransactionsBeginInput,

@@ -630,6 +630,526 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "storage.allocate_page" => {
+            one(
+                client
+                    .storage()
+                    .allocate_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageAllocatePageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.check_page_merge" => {
+            one(
+                client
+                    .storage()
+                    .check_page_merge(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageCheckPageMergeInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.check_page_split" => {
+            one(
+                client
+                    .storage()
+                    .check_page_split(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageCheckPageSplitInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.compact_page" => {
+            one(
+                client
+                    .storage()
+                    .compact_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageCompactPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.compute_checksum" => {
+            one(
+                client
+                    .storage()
+                    .compute_checksum(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageComputeChecksumInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.count_pages" => {
+            one(
+                client
+                    .storage()
+                    .count_pages(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageCountPagesInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.create_tablespace" => {
+            one(
+                client
+                    .storage()
+                    .create_tablespace(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageCreateTablespaceInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.delete_record" => {
+            one(
+                client
+                    .storage()
+                    .delete_record(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageDeleteRecordInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.delete_tablespace" => {
+            one(
+                client
+                    .storage()
+                    .delete_tablespace(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageDeleteTablespaceInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.fetch_page" => {
+            one(
+                client
+                    .storage()
+                    .fetch_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageFetchPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.flush_buffer_pool" => {
+            typed::<::rustydb_contract_storage::StorageFlushBufferPoolInput>(input)?;
+            one(client.storage().flush_buffer_pool(), iterate)
+        }
+        "storage.flush_coalesced_writes" => {
+            typed::<
+                ::rustydb_contract_storage::StorageFlushCoalescedWritesInput,
+            >(input)?;
+            one(client.storage().flush_coalesced_writes(), iterate)
+        }
+        "storage.flush_page" => {
+            one(
+                client
+                    .storage()
+                    .flush_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageFlushPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.get_buffer_config" => {
+            typed::<::rustydb_contract_storage::StorageGetBufferConfigInput>(input)?;
+            one(client.storage().get_buffer_config(), iterate)
+        }
+        "storage.get_buffer_pool_stats" => {
+            typed::<::rustydb_contract_storage::StorageGetBufferPoolStatsInput>(input)?;
+            one(client.storage().get_buffer_pool_stats(), iterate)
+        }
+        "storage.get_eviction_stats" => {
+            typed::<::rustydb_contract_storage::StorageGetEvictionStatsInput>(input)?;
+            one(client.storage().get_eviction_stats(), iterate)
+        }
+        "storage.get_io_stats" => {
+            typed::<::rustydb_contract_storage::StorageGetIoStatsInput>(input)?;
+            one(client.storage().get_io_stats(), iterate)
+        }
+        "storage.get_iops" => {
+            one(
+                client
+                    .storage()
+                    .get_iops(
+                        &typed::<::rustydb_contract_storage::StorageGetIopsInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.get_page" => {
+            one(
+                client
+                    .storage()
+                    .get_page(
+                        &typed::<::rustydb_contract_storage::StorageGetPageInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.get_page_free_space" => {
+            one(
+                client
+                    .storage()
+                    .get_page_free_space(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageGetPageFreeSpaceInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.get_prefetch_config" => {
+            typed::<::rustydb_contract_storage::StorageGetPrefetchConfigInput>(input)?;
+            one(client.storage().get_prefetch_config(), iterate)
+        }
+        "storage.get_record" => {
+            one(
+                client
+                    .storage()
+                    .get_record(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageGetRecordInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.get_status" => {
+            typed::<::rustydb_contract_storage::StorageGetStatusInput>(input)?;
+            one(client.storage().get_status(), iterate)
+        }
+        "storage.insert_record" => {
+            one(
+                client
+                    .storage()
+                    .insert_record(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageInsertRecordInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.list_disks" => {
+            typed::<::rustydb_contract_storage::StorageListDisksInput>(input)?;
+            one(client.storage().list_disks(), iterate)
+        }
+        "storage.list_pages" => {
+            paged(
+                client
+                    .storage()
+                    .list_pages(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageListPagesInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.list_tablespaces" => {
+            paged(
+                client
+                    .storage()
+                    .list_tablespaces(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageListTablespacesInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.load_page" => {
+            one(
+                client
+                    .storage()
+                    .load_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageLoadPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.mark_page_dirty" => {
+            one(
+                client
+                    .storage()
+                    .mark_page_dirty(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageMarkPageDirtyInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.merge_pages" => {
+            one(
+                client
+                    .storage()
+                    .merge_pages(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageMergePagesInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.pin_page" => {
+            one(
+                client
+                    .storage()
+                    .pin_page(
+                        &typed::<::rustydb_contract_storage::StoragePinPageInput>(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.prefetch_pages" => {
+            one(
+                client
+                    .storage()
+                    .prefetch_pages(
+                        &typed::<
+                            ::rustydb_contract_storage::StoragePrefetchPagesInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.process_io_queue" => {
+            one(
+                client
+                    .storage()
+                    .process_io_queue(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageProcessIoQueueInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.read_page" => {
+            one(
+                client
+                    .storage()
+                    .read_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageReadPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.read_pages" => {
+            one(
+                client
+                    .storage()
+                    .read_pages(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageReadPagesInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.reset_io_stats" => {
+            typed::<::rustydb_contract_storage::StorageResetIoStatsInput>(input)?;
+            one(client.storage().reset_io_stats(), iterate)
+        }
+        "storage.reset_page" => {
+            one(
+                client
+                    .storage()
+                    .reset_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageResetPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.split_page" => {
+            one(
+                client
+                    .storage()
+                    .split_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageSplitPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.submit_async_read" => {
+            one(
+                client
+                    .storage()
+                    .submit_async_read(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageSubmitAsyncReadInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.submit_async_write" => {
+            one(
+                client
+                    .storage()
+                    .submit_async_write(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageSubmitAsyncWriteInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.sync_disk" => {
+            typed::<::rustydb_contract_storage::StorageSyncDiskInput>(input)?;
+            one(client.storage().sync_disk(), iterate)
+        }
+        "storage.unpin_page" => {
+            one(
+                client
+                    .storage()
+                    .unpin_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageUnpinPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.update_buffer_config" => {
+            one(
+                client
+                    .storage()
+                    .update_buffer_config(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageUpdateBufferConfigInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.update_page_checksum" => {
+            one(
+                client
+                    .storage()
+                    .update_page_checksum(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageUpdatePageChecksumInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.update_prefetch_config" => {
+            one(
+                client
+                    .storage()
+                    .update_prefetch_config(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageUpdatePrefetchConfigInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.update_record" => {
+            one(
+                client
+                    .storage()
+                    .update_record(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageUpdateRecordInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.update_tablespace" => {
+            one(
+                client
+                    .storage()
+                    .update_tablespace(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageUpdateTablespaceInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.verify_page" => {
+            one(
+                client
+                    .storage()
+                    .verify_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageVerifyPageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.write_page" => {
+            one(
+                client
+                    .storage()
+                    .write_page(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageWritePageInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.write_page_coalesced" => {
+            one(
+                client
+                    .storage()
+                    .write_page_coalesced(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageWritePageCoalescedInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "storage.write_pages" => {
+            one(
+                client
+                    .storage()
+                    .write_pages(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageWritePagesInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "transactions.begin" => {
             one(
                 client

@@ -28,6 +28,8 @@ pub enum ErrorCode {
     DeadlineExceeded,
     /// Views depend on what would be dropped or changed. Status 409.
     DependentObjects,
+    /// The device has no room for what the call would write; nothing was changed. Status 507.
+    DiskFull,
     /// Two columns of the result have one name; alias one, or ask for arrays. Status 400.
     DuplicateColumnName,
     /// The name of the index is taken. Status 409.
@@ -44,6 +46,8 @@ pub enum ErrorCode {
     InvalidCursor,
     /// The definition of the table can't be. Status 400.
     InvalidDefinition,
+    /// The bytes are not a page with records, or not this page. Status 400.
+    InvalidPageImage,
     /// A `$n` has no value, a value has no `$n`, or one has a form that SQL can't take. Status 400.
     InvalidParameter,
     /// The statement parses but can't be planned or run, such as by its types or a division by zero. Status 400.
@@ -54,10 +58,14 @@ pub enum ErrorCode {
     InvalidRequest,
     /// A value is not of its column's type or out of its range. Status 400.
     InvalidValue,
+    /// As many requests wait as the queue takes. Status 429.
+    IoQueueFull,
     /// The caller has no such job; an old one may be kept no longer. Status 404.
     JobNotFound,
     /// The server would be left without an enabled administrator. Status 409.
     LastAdministrator,
+    /// The tablespace has more pages already than the limit would allow. Status 409.
+    LimitBelowUse,
     /// The request is not JSON. Status 400.
     MalformedJson,
     /// The path does not take this method. Status 405.
@@ -66,12 +74,32 @@ pub enum ErrorCode {
     NotNullViolation,
     /// No operation has this route or name. Status 404.
     OperationNotFound,
+    /// The records of two pages don't fit into one. Status 409.
+    PagesNotMergeable,
+    /// A page on the disk is not what was written there; the rest of the data can be used. Status 500.
+    PageCorrupt,
+    /// The page has no room for the record. Status 409.
+    PageFull,
+    /// The page belongs to a table, an index or the format of the files, and is not for clients to change. Status 409.
+    PageInUse,
+    /// There is no such page, or it is free. Status 404.
+    PageNotFound,
+    /// No client has pinned the page. Status 409.
+    PageNotPinned,
+    /// The page has fewer than two records. Status 409.
+    PageNotSplittable,
     /// The request is larger than the limit. Status 413.
     PayloadTooLarge,
     /// The caller's roles do not carry the permission. Status 403.
     PermissionDenied,
+    /// Every frame of the buffer pool is pinned or waits for the log; repeat the call, or make the pool larger. Status 503.
+    PoolExhausted,
     /// No statement with this id runs, or it is another's. Status 404.
     QueryNotFound,
+    /// The page has no record in the slot. Status 404.
+    RecordNotFound,
+    /// The record is larger than any page can hold. Status 413.
+    RecordTooLarge,
     /// The result has more rows than one answer holds. Status 400.
     ResultTooLarge,
     /// There is no such role. Status 404.
@@ -84,6 +112,16 @@ pub enum ErrorCode {
     SubscriptionNotFound,
     /// The SQL text does not parse. Status 400.
     SyntaxError,
+    /// The name of the tablespace is taken. Status 409.
+    TablespaceExists,
+    /// The tablespace has all the pages that it may have. Status 409.
+    TablespaceFull,
+    /// The tablespace holds the tables: its pages are the server's, and it can't be dropped. Status 409.
+    TablespaceIsSystem,
+    /// There is no such tablespace. Status 404.
+    TablespaceNotFound,
+    /// Pages of the tablespace can't be changed at the moment. Status 409.
+    TablespaceReadOnly,
     /// The name of the table is taken by a table or view. Status 409.
     TableExists,
     /// The database has no such table. Status 404.
@@ -168,6 +206,7 @@ impl ErrorCode {
             ErrorCode::DependentObjects => {
                 Some(&::rustydb_contract_database::errors::DEPENDENT_OBJECTS)
             }
+            ErrorCode::DiskFull => Some(&::rustydb_contract_core::errors::DISK_FULL),
             ErrorCode::DuplicateColumnName => {
                 Some(&::rustydb_contract_sql::errors::DUPLICATE_COLUMN_NAME)
             }
@@ -190,6 +229,9 @@ impl ErrorCode {
             ErrorCode::InvalidDefinition => {
                 Some(&::rustydb_contract_database::errors::INVALID_DEFINITION)
             }
+            ErrorCode::InvalidPageImage => {
+                Some(&::rustydb_contract_storage::errors::INVALID_PAGE_IMAGE)
+            }
             ErrorCode::InvalidParameter => {
                 Some(&::rustydb_contract_sql::errors::INVALID_PARAMETER)
             }
@@ -205,11 +247,17 @@ impl ErrorCode {
             ErrorCode::InvalidValue => {
                 Some(&::rustydb_contract_database::errors::INVALID_VALUE)
             }
+            ErrorCode::IoQueueFull => {
+                Some(&::rustydb_contract_storage::errors::IO_QUEUE_FULL)
+            }
             ErrorCode::JobNotFound => {
                 Some(&::rustydb_contract_jobs::errors::JOB_NOT_FOUND)
             }
             ErrorCode::LastAdministrator => {
                 Some(&::rustydb_contract_admin::errors::LAST_ADMINISTRATOR)
+            }
+            ErrorCode::LimitBelowUse => {
+                Some(&::rustydb_contract_storage::errors::LIMIT_BELOW_USE)
             }
             ErrorCode::MalformedJson => {
                 Some(&::rustydb_contract_core::errors::MALFORMED_JSON)
@@ -223,14 +271,42 @@ impl ErrorCode {
             ErrorCode::OperationNotFound => {
                 Some(&::rustydb_contract_core::errors::OPERATION_NOT_FOUND)
             }
+            ErrorCode::PagesNotMergeable => {
+                Some(&::rustydb_contract_storage::errors::PAGES_NOT_MERGEABLE)
+            }
+            ErrorCode::PageCorrupt => {
+                Some(&::rustydb_contract_core::errors::PAGE_CORRUPT)
+            }
+            ErrorCode::PageFull => Some(&::rustydb_contract_storage::errors::PAGE_FULL),
+            ErrorCode::PageInUse => {
+                Some(&::rustydb_contract_storage::errors::PAGE_IN_USE)
+            }
+            ErrorCode::PageNotFound => {
+                Some(&::rustydb_contract_storage::errors::PAGE_NOT_FOUND)
+            }
+            ErrorCode::PageNotPinned => {
+                Some(&::rustydb_contract_storage::errors::PAGE_NOT_PINNED)
+            }
+            ErrorCode::PageNotSplittable => {
+                Some(&::rustydb_contract_storage::errors::PAGE_NOT_SPLITTABLE)
+            }
             ErrorCode::PayloadTooLarge => {
                 Some(&::rustydb_contract_core::errors::PAYLOAD_TOO_LARGE)
             }
             ErrorCode::PermissionDenied => {
                 Some(&::rustydb_contract_core::errors::PERMISSION_DENIED)
             }
+            ErrorCode::PoolExhausted => {
+                Some(&::rustydb_contract_core::errors::POOL_EXHAUSTED)
+            }
             ErrorCode::QueryNotFound => {
                 Some(&::rustydb_contract_query::errors::QUERY_NOT_FOUND)
+            }
+            ErrorCode::RecordNotFound => {
+                Some(&::rustydb_contract_storage::errors::RECORD_NOT_FOUND)
+            }
+            ErrorCode::RecordTooLarge => {
+                Some(&::rustydb_contract_storage::errors::RECORD_TOO_LARGE)
             }
             ErrorCode::ResultTooLarge => {
                 Some(&::rustydb_contract_sql::errors::RESULT_TOO_LARGE)
@@ -248,6 +324,21 @@ impl ErrorCode {
                 Some(&::rustydb_contract_websocket::errors::SUBSCRIPTION_NOT_FOUND)
             }
             ErrorCode::SyntaxError => Some(&::rustydb_contract_sql::errors::SYNTAX_ERROR),
+            ErrorCode::TablespaceExists => {
+                Some(&::rustydb_contract_storage::errors::TABLESPACE_EXISTS)
+            }
+            ErrorCode::TablespaceFull => {
+                Some(&::rustydb_contract_storage::errors::TABLESPACE_FULL)
+            }
+            ErrorCode::TablespaceIsSystem => {
+                Some(&::rustydb_contract_storage::errors::TABLESPACE_IS_SYSTEM)
+            }
+            ErrorCode::TablespaceNotFound => {
+                Some(&::rustydb_contract_storage::errors::TABLESPACE_NOT_FOUND)
+            }
+            ErrorCode::TablespaceReadOnly => {
+                Some(&::rustydb_contract_storage::errors::TABLESPACE_READ_ONLY)
+            }
             ErrorCode::TableExists => {
                 Some(&::rustydb_contract_database::errors::TABLE_EXISTS)
             }
@@ -342,6 +433,7 @@ impl From<::std::string::String> for ErrorCode {
             "DATABASE_PROTECTED" => ErrorCode::DatabaseProtected,
             "DEADLINE_EXCEEDED" => ErrorCode::DeadlineExceeded,
             "DEPENDENT_OBJECTS" => ErrorCode::DependentObjects,
+            "DISK_FULL" => ErrorCode::DiskFull,
             "DUPLICATE_COLUMN_NAME" => ErrorCode::DuplicateColumnName,
             "INDEX_EXISTS" => ErrorCode::IndexExists,
             "INDEX_NOT_FOUND" => ErrorCode::IndexNotFound,
@@ -350,26 +442,44 @@ impl From<::std::string::String> for ErrorCode {
             "INVALID_CREDENTIALS" => ErrorCode::InvalidCredentials,
             "INVALID_CURSOR" => ErrorCode::InvalidCursor,
             "INVALID_DEFINITION" => ErrorCode::InvalidDefinition,
+            "INVALID_PAGE_IMAGE" => ErrorCode::InvalidPageImage,
             "INVALID_PARAMETER" => ErrorCode::InvalidParameter,
             "INVALID_QUERY" => ErrorCode::InvalidQuery,
             "INVALID_REFRESH_TOKEN" => ErrorCode::InvalidRefreshToken,
             "INVALID_REQUEST" => ErrorCode::InvalidRequest,
             "INVALID_VALUE" => ErrorCode::InvalidValue,
+            "IO_QUEUE_FULL" => ErrorCode::IoQueueFull,
             "JOB_NOT_FOUND" => ErrorCode::JobNotFound,
             "LAST_ADMINISTRATOR" => ErrorCode::LastAdministrator,
+            "LIMIT_BELOW_USE" => ErrorCode::LimitBelowUse,
             "MALFORMED_JSON" => ErrorCode::MalformedJson,
             "METHOD_NOT_ALLOWED" => ErrorCode::MethodNotAllowed,
             "NOT_NULL_VIOLATION" => ErrorCode::NotNullViolation,
             "OPERATION_NOT_FOUND" => ErrorCode::OperationNotFound,
+            "PAGES_NOT_MERGEABLE" => ErrorCode::PagesNotMergeable,
+            "PAGE_CORRUPT" => ErrorCode::PageCorrupt,
+            "PAGE_FULL" => ErrorCode::PageFull,
+            "PAGE_IN_USE" => ErrorCode::PageInUse,
+            "PAGE_NOT_FOUND" => ErrorCode::PageNotFound,
+            "PAGE_NOT_PINNED" => ErrorCode::PageNotPinned,
+            "PAGE_NOT_SPLITTABLE" => ErrorCode::PageNotSplittable,
             "PAYLOAD_TOO_LARGE" => ErrorCode::PayloadTooLarge,
             "PERMISSION_DENIED" => ErrorCode::PermissionDenied,
+            "POOL_EXHAUSTED" => ErrorCode::PoolExhausted,
             "QUERY_NOT_FOUND" => ErrorCode::QueryNotFound,
+            "RECORD_NOT_FOUND" => ErrorCode::RecordNotFound,
+            "RECORD_TOO_LARGE" => ErrorCode::RecordTooLarge,
             "RESULT_TOO_LARGE" => ErrorCode::ResultTooLarge,
             "ROLE_NOT_FOUND" => ErrorCode::RoleNotFound,
             "ROW_NOT_FOUND" => ErrorCode::RowNotFound,
             "STORAGE_FAILURE" => ErrorCode::StorageFailure,
             "SUBSCRIPTION_NOT_FOUND" => ErrorCode::SubscriptionNotFound,
             "SYNTAX_ERROR" => ErrorCode::SyntaxError,
+            "TABLESPACE_EXISTS" => ErrorCode::TablespaceExists,
+            "TABLESPACE_FULL" => ErrorCode::TablespaceFull,
+            "TABLESPACE_IS_SYSTEM" => ErrorCode::TablespaceIsSystem,
+            "TABLESPACE_NOT_FOUND" => ErrorCode::TablespaceNotFound,
+            "TABLESPACE_READ_ONLY" => ErrorCode::TablespaceReadOnly,
             "TABLE_EXISTS" => ErrorCode::TableExists,
             "TABLE_NOT_FOUND" => ErrorCode::TableNotFound,
             "TOKEN_EXPIRED" => ErrorCode::TokenExpired,

@@ -12,6 +12,7 @@ pub mod protocol;
 pub mod query;
 pub mod session;
 pub mod sql;
+pub mod storage;
 pub mod transactions;
 pub mod websocket;
 #[cfg(feature = "driver")]
@@ -32,6 +33,7 @@ pub static MODULES: &[&::rustydb_contract::descriptor::ModuleDesc] = &[
     &::rustydb_contract_query::MODULE,
     &::rustydb_contract_session::MODULE,
     &::rustydb_contract_sql::MODULE,
+    &::rustydb_contract_storage::MODULE,
     &::rustydb_contract_transactions::MODULE,
     &::rustydb_contract_websocket::MODULE,
 ];
@@ -89,6 +91,12 @@ impl crate::Client {
     /// Run SQL, and define what only SQL can.
     pub fn sql(&self) -> sql::SqlApi<'_> {
         sql::SqlApi { client: self }
+    }
+    /// Tablespaces, pages, the buffer pool and the disk.
+    pub fn storage(&self) -> storage::StorageApi<'_> {
+        storage::StorageApi {
+            client: self,
+        }
     }
     /// Transactions that span calls.
     pub fn transactions(&self) -> transactions::TransactionsApi<'_> {

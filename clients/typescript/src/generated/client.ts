@@ -13,6 +13,7 @@ import * as protocolModule from "./modules/protocol.js";
 import * as queryModule from "./modules/query.js";
 import * as sessionModule from "./modules/session.js";
 import * as sqlModule from "./modules/sql.js";
+import * as storageModule from "./modules/storage.js";
 import * as transactionsModule from "./modules/transactions.js";
 import * as websocketModule from "./modules/websocket.js";
 
@@ -43,6 +44,8 @@ export class RustyDB {
   readonly session: sessionModule.SessionOperations;
   /** Run SQL, and define what only SQL can. */
   readonly sql: sqlModule.SqlOperations;
+  /** Tablespaces, pages, the buffer pool and the disk. */
+  readonly storage: storageModule.StorageOperations;
   /** Transactions that span calls. */
   readonly transactions: transactionsModule.TransactionsOperations;
   /** Connections that stay open, and what they are subscribed to. */
@@ -61,6 +64,7 @@ export class RustyDB {
     this.query = new queryModule.QueryOperations(caller);
     this.session = new sessionModule.SessionOperations(caller);
     this.sql = new sqlModule.SqlOperations(caller);
+    this.storage = new storageModule.StorageOperations(caller);
     this.transactions = new transactionsModule.TransactionsOperations(caller);
     this.websocket = new websocketModule.WebsocketOperations(caller);
   }

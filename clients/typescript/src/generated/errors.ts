@@ -105,6 +105,15 @@ export class DependentObjectsError extends runtime.RustyDBError {
 }
 
 /**
+ * The device has no room for what the call would write; nothing was changed.
+ *
+ * `DISK_FULL`, HTTP status 507. The same call would fail again.
+ */
+export class DiskFullError extends runtime.RustyDBError {
+  declare readonly code: "DISK_FULL";
+}
+
+/**
  * Two columns of the result have one name; alias one, or ask for arrays.
  *
  * `DUPLICATE_COLUMN_NAME`, HTTP status 400. The same call would fail again.
@@ -178,6 +187,15 @@ export class InvalidDefinitionError extends runtime.RustyDBError {
 }
 
 /**
+ * The bytes are not a page with records, or not this page.
+ *
+ * `INVALID_PAGE_IMAGE`, HTTP status 400. The same call would fail again.
+ */
+export class InvalidPageImageError extends runtime.RustyDBError {
+  declare readonly code: "INVALID_PAGE_IMAGE";
+}
+
+/**
  * A `$n` has no value, a value has no `$n`, or one has a form that SQL can't take.
  *
  * `INVALID_PARAMETER`, HTTP status 400. The same call would fail again.
@@ -223,6 +241,15 @@ export class InvalidValueError extends runtime.RustyDBError {
 }
 
 /**
+ * As many requests wait as the queue takes.
+ *
+ * `IO_QUEUE_FULL`, HTTP status 429. Nothing was done; the client sends the call again by itself.
+ */
+export class IoQueueFullError extends runtime.RustyDBError {
+  declare readonly code: "IO_QUEUE_FULL";
+}
+
+/**
  * The caller has no such job; an old one may be kept no longer.
  *
  * `JOB_NOT_FOUND`, HTTP status 404. The same call would fail again.
@@ -238,6 +265,15 @@ export class JobNotFoundError extends runtime.RustyDBError {
  */
 export class LastAdministratorError extends runtime.RustyDBError {
   declare readonly code: "LAST_ADMINISTRATOR";
+}
+
+/**
+ * The tablespace has more pages already than the limit would allow.
+ *
+ * `LIMIT_BELOW_USE`, HTTP status 409. The same call would fail again.
+ */
+export class LimitBelowUseError extends runtime.RustyDBError {
+  declare readonly code: "LIMIT_BELOW_USE";
 }
 
 /**
@@ -277,6 +313,70 @@ export class OperationNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * The records of two pages don't fit into one.
+ *
+ * `PAGES_NOT_MERGEABLE`, HTTP status 409. The same call would fail again.
+ */
+export class PagesNotMergeableError extends runtime.RustyDBError {
+  declare readonly code: "PAGES_NOT_MERGEABLE";
+}
+
+/**
+ * A page on the disk is not what was written there; the rest of the data can be used.
+ *
+ * `PAGE_CORRUPT`, HTTP status 500. The same call would fail again.
+ */
+export class PageCorruptError extends runtime.RustyDBError {
+  declare readonly code: "PAGE_CORRUPT";
+  declare readonly details: coreTypes.PageCorruptDetails | undefined;
+}
+
+/**
+ * The page has no room for the record.
+ *
+ * `PAGE_FULL`, HTTP status 409. The same call would fail again.
+ */
+export class PageFullError extends runtime.RustyDBError {
+  declare readonly code: "PAGE_FULL";
+}
+
+/**
+ * The page belongs to a table, an index or the format of the files, and is not for clients to change.
+ *
+ * `PAGE_IN_USE`, HTTP status 409. The same call would fail again.
+ */
+export class PageInUseError extends runtime.RustyDBError {
+  declare readonly code: "PAGE_IN_USE";
+}
+
+/**
+ * There is no such page, or it is free.
+ *
+ * `PAGE_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class PageNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "PAGE_NOT_FOUND";
+}
+
+/**
+ * No client has pinned the page.
+ *
+ * `PAGE_NOT_PINNED`, HTTP status 409. The same call would fail again.
+ */
+export class PageNotPinnedError extends runtime.RustyDBError {
+  declare readonly code: "PAGE_NOT_PINNED";
+}
+
+/**
+ * The page has fewer than two records.
+ *
+ * `PAGE_NOT_SPLITTABLE`, HTTP status 409. The same call would fail again.
+ */
+export class PageNotSplittableError extends runtime.RustyDBError {
+  declare readonly code: "PAGE_NOT_SPLITTABLE";
+}
+
+/**
  * The request is larger than the limit.
  *
  * `PAYLOAD_TOO_LARGE`, HTTP status 413. The same call would fail again.
@@ -295,12 +395,39 @@ export class PermissionDeniedError extends runtime.RustyDBError {
 }
 
 /**
+ * Every frame of the buffer pool is pinned or waits for the log; repeat the call, or make the pool larger.
+ *
+ * `POOL_EXHAUSTED`, HTTP status 503. Nothing was done; the client sends the call again by itself.
+ */
+export class PoolExhaustedError extends runtime.RustyDBError {
+  declare readonly code: "POOL_EXHAUSTED";
+}
+
+/**
  * No statement with this id runs, or it is another's.
  *
  * `QUERY_NOT_FOUND`, HTTP status 404. The same call would fail again.
  */
 export class QueryNotFoundError extends runtime.RustyDBError {
   declare readonly code: "QUERY_NOT_FOUND";
+}
+
+/**
+ * The page has no record in the slot.
+ *
+ * `RECORD_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class RecordNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "RECORD_NOT_FOUND";
+}
+
+/**
+ * The record is larger than any page can hold.
+ *
+ * `RECORD_TOO_LARGE`, HTTP status 413. The same call would fail again.
+ */
+export class RecordTooLargeError extends runtime.RustyDBError {
+  declare readonly code: "RECORD_TOO_LARGE";
 }
 
 /**
@@ -356,6 +483,51 @@ export class SubscriptionNotFoundError extends runtime.RustyDBError {
 export class SyntaxError extends runtime.RustyDBError {
   declare readonly code: "SYNTAX_ERROR";
   declare readonly details: sqlTypes.Position | undefined;
+}
+
+/**
+ * The name of the tablespace is taken.
+ *
+ * `TABLESPACE_EXISTS`, HTTP status 409. The same call would fail again.
+ */
+export class TablespaceExistsError extends runtime.RustyDBError {
+  declare readonly code: "TABLESPACE_EXISTS";
+}
+
+/**
+ * The tablespace has all the pages that it may have.
+ *
+ * `TABLESPACE_FULL`, HTTP status 409. The same call would fail again.
+ */
+export class TablespaceFullError extends runtime.RustyDBError {
+  declare readonly code: "TABLESPACE_FULL";
+}
+
+/**
+ * The tablespace holds the tables: its pages are the server's, and it can't be dropped.
+ *
+ * `TABLESPACE_IS_SYSTEM`, HTTP status 409. The same call would fail again.
+ */
+export class TablespaceIsSystemError extends runtime.RustyDBError {
+  declare readonly code: "TABLESPACE_IS_SYSTEM";
+}
+
+/**
+ * There is no such tablespace.
+ *
+ * `TABLESPACE_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class TablespaceNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "TABLESPACE_NOT_FOUND";
+}
+
+/**
+ * Pages of the tablespace can't be changed at the moment.
+ *
+ * `TABLESPACE_READ_ONLY`, HTTP status 409. The same call would fail again.
+ */
+export class TablespaceReadOnlyError extends runtime.RustyDBError {
+  declare readonly code: "TABLESPACE_READ_ONLY";
 }
 
 /**
@@ -579,6 +751,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["DATABASE_PROTECTED", { type: DatabaseProtectedError, retry: "never" }],
   ["DEADLINE_EXCEEDED", { type: DeadlineExceededError, retry: "never" }],
   ["DEPENDENT_OBJECTS", { type: DependentObjectsError, retry: "never" }],
+  ["DISK_FULL", { type: DiskFullError, retry: "never" }],
   ["DUPLICATE_COLUMN_NAME", { type: DuplicateColumnNameError, retry: "never" }],
   ["INDEX_EXISTS", { type: IndexExistsError, retry: "never" }],
   ["INDEX_NOT_FOUND", { type: IndexNotFoundError, retry: "never" }],
@@ -587,26 +760,44 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["INVALID_CREDENTIALS", { type: InvalidCredentialsError, retry: "never" }],
   ["INVALID_CURSOR", { type: InvalidCursorError, retry: "never" }],
   ["INVALID_DEFINITION", { type: InvalidDefinitionError, retry: "never" }],
+  ["INVALID_PAGE_IMAGE", { type: InvalidPageImageError, retry: "never" }],
   ["INVALID_PARAMETER", { type: InvalidParameterError, retry: "never" }],
   ["INVALID_QUERY", { type: InvalidQueryError, retry: "never" }],
   ["INVALID_REFRESH_TOKEN", { type: InvalidRefreshTokenError, retry: "never" }],
   ["INVALID_REQUEST", { type: InvalidRequestError, retry: "never" }],
   ["INVALID_VALUE", { type: InvalidValueError, retry: "never" }],
+  ["IO_QUEUE_FULL", { type: IoQueueFullError, retry: "safe" }],
   ["JOB_NOT_FOUND", { type: JobNotFoundError, retry: "never" }],
   ["LAST_ADMINISTRATOR", { type: LastAdministratorError, retry: "never" }],
+  ["LIMIT_BELOW_USE", { type: LimitBelowUseError, retry: "never" }],
   ["MALFORMED_JSON", { type: MalformedJsonError, retry: "never" }],
   ["METHOD_NOT_ALLOWED", { type: MethodNotAllowedError, retry: "never" }],
   ["NOT_NULL_VIOLATION", { type: NotNullViolationError, retry: "never" }],
   ["OPERATION_NOT_FOUND", { type: OperationNotFoundError, retry: "never" }],
+  ["PAGES_NOT_MERGEABLE", { type: PagesNotMergeableError, retry: "never" }],
+  ["PAGE_CORRUPT", { type: PageCorruptError, retry: "never" }],
+  ["PAGE_FULL", { type: PageFullError, retry: "never" }],
+  ["PAGE_IN_USE", { type: PageInUseError, retry: "never" }],
+  ["PAGE_NOT_FOUND", { type: PageNotFoundError, retry: "never" }],
+  ["PAGE_NOT_PINNED", { type: PageNotPinnedError, retry: "never" }],
+  ["PAGE_NOT_SPLITTABLE", { type: PageNotSplittableError, retry: "never" }],
   ["PAYLOAD_TOO_LARGE", { type: PayloadTooLargeError, retry: "never" }],
   ["PERMISSION_DENIED", { type: PermissionDeniedError, retry: "never" }],
+  ["POOL_EXHAUSTED", { type: PoolExhaustedError, retry: "safe" }],
   ["QUERY_NOT_FOUND", { type: QueryNotFoundError, retry: "never" }],
+  ["RECORD_NOT_FOUND", { type: RecordNotFoundError, retry: "never" }],
+  ["RECORD_TOO_LARGE", { type: RecordTooLargeError, retry: "never" }],
   ["RESULT_TOO_LARGE", { type: ResultTooLargeError, retry: "never" }],
   ["ROLE_NOT_FOUND", { type: RoleNotFoundError, retry: "never" }],
   ["ROW_NOT_FOUND", { type: RowNotFoundError, retry: "never" }],
   ["STORAGE_FAILURE", { type: StorageFailureError, retry: "never" }],
   ["SUBSCRIPTION_NOT_FOUND", { type: SubscriptionNotFoundError, retry: "never" }],
   ["SYNTAX_ERROR", { type: SyntaxError, retry: "never" }],
+  ["TABLESPACE_EXISTS", { type: TablespaceExistsError, retry: "never" }],
+  ["TABLESPACE_FULL", { type: TablespaceFullError, retry: "never" }],
+  ["TABLESPACE_IS_SYSTEM", { type: TablespaceIsSystemError, retry: "never" }],
+  ["TABLESPACE_NOT_FOUND", { type: TablespaceNotFoundError, retry: "never" }],
+  ["TABLESPACE_READ_ONLY", { type: TablespaceReadOnlyError, retry: "never" }],
   ["TABLE_EXISTS", { type: TableExistsError, retry: "never" }],
   ["TABLE_NOT_FOUND", { type: TableNotFoundError, retry: "never" }],
   ["TOKEN_EXPIRED", { type: TokenExpiredError, retry: "never" }],
@@ -645,6 +836,7 @@ export interface ErrorsByCode {
   "DATABASE_PROTECTED": DatabaseProtectedError;
   "DEADLINE_EXCEEDED": DeadlineExceededError;
   "DEPENDENT_OBJECTS": DependentObjectsError;
+  "DISK_FULL": DiskFullError;
   "DUPLICATE_COLUMN_NAME": DuplicateColumnNameError;
   "INDEX_EXISTS": IndexExistsError;
   "INDEX_NOT_FOUND": IndexNotFoundError;
@@ -653,26 +845,44 @@ export interface ErrorsByCode {
   "INVALID_CREDENTIALS": InvalidCredentialsError;
   "INVALID_CURSOR": InvalidCursorError;
   "INVALID_DEFINITION": InvalidDefinitionError;
+  "INVALID_PAGE_IMAGE": InvalidPageImageError;
   "INVALID_PARAMETER": InvalidParameterError;
   "INVALID_QUERY": InvalidQueryError;
   "INVALID_REFRESH_TOKEN": InvalidRefreshTokenError;
   "INVALID_REQUEST": InvalidRequestError;
   "INVALID_VALUE": InvalidValueError;
+  "IO_QUEUE_FULL": IoQueueFullError;
   "JOB_NOT_FOUND": JobNotFoundError;
   "LAST_ADMINISTRATOR": LastAdministratorError;
+  "LIMIT_BELOW_USE": LimitBelowUseError;
   "MALFORMED_JSON": MalformedJsonError;
   "METHOD_NOT_ALLOWED": MethodNotAllowedError;
   "NOT_NULL_VIOLATION": NotNullViolationError;
   "OPERATION_NOT_FOUND": OperationNotFoundError;
+  "PAGES_NOT_MERGEABLE": PagesNotMergeableError;
+  "PAGE_CORRUPT": PageCorruptError;
+  "PAGE_FULL": PageFullError;
+  "PAGE_IN_USE": PageInUseError;
+  "PAGE_NOT_FOUND": PageNotFoundError;
+  "PAGE_NOT_PINNED": PageNotPinnedError;
+  "PAGE_NOT_SPLITTABLE": PageNotSplittableError;
   "PAYLOAD_TOO_LARGE": PayloadTooLargeError;
   "PERMISSION_DENIED": PermissionDeniedError;
+  "POOL_EXHAUSTED": PoolExhaustedError;
   "QUERY_NOT_FOUND": QueryNotFoundError;
+  "RECORD_NOT_FOUND": RecordNotFoundError;
+  "RECORD_TOO_LARGE": RecordTooLargeError;
   "RESULT_TOO_LARGE": ResultTooLargeError;
   "ROLE_NOT_FOUND": RoleNotFoundError;
   "ROW_NOT_FOUND": RowNotFoundError;
   "STORAGE_FAILURE": StorageFailureError;
   "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError;
   "SYNTAX_ERROR": SyntaxError;
+  "TABLESPACE_EXISTS": TablespaceExistsError;
+  "TABLESPACE_FULL": TablespaceFullError;
+  "TABLESPACE_IS_SYSTEM": TablespaceIsSystemError;
+  "TABLESPACE_NOT_FOUND": TablespaceNotFoundError;
+  "TABLESPACE_READ_ONLY": TablespaceReadOnlyError;
   "TABLE_EXISTS": TableExistsError;
   "TABLE_NOT_FOUND": TableNotFoundError;
   "TOKEN_EXPIRED": TokenExpiredError;

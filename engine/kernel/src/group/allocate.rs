@@ -3,12 +3,12 @@
 //! Page 0 of a tablespace counts the pages that its files hold, [`CAPACITY`]. They grow by an extent at a time, before the
 //! count does, so that a full disk is noticed while nothing has happened yet.
 
-use super::Group;
+use super::{Group, KernelEvent};
 use crate::error::{KernelError, Result};
 use crate::ids::{PageId, TablespaceId};
-use crate::page::bitmap;
 use crate::page::header::{self, HEADER_BYTES, PageKind};
 use crate::page::redo::Change;
+use crate::page::{PageBuf, bitmap};
 use crate::planted::planted;
 
 /// Pages that a tablespace grows by.
@@ -33,15 +33,27 @@ pub struct Capacity {
     pub pages_max: u32,
 }
 
+impl Capacity {
+    /// What page 0 of a tablespace says.
+    pub fn of(page: &PageBuf) -> Capacity {
+        let number = |at: usize| u32::from_le_bytes(page[at..at + 4].try_into().expect("four bytes"));
+        Capacity {
+            pages: number(CAPACITY),
+            pages_max: number(CAPACITY_MAX),
+        }
+    }
+}
+
 impl Group<'_> {
-    /// Makes the tablespace's first pages.
+    /// Makes the tablespace's first pages: an extent of them, or `pages_max` where that is less.
     pub fn format_tablespace(&mut self, tablespace: TablespaceId, owner: u64, pages_max: u32) -> Result<()> {
-        self.allocator.ensure(tablespace, EXTENT_PAGES)?;
+        let pages = EXTENT_PAGES.min(pages_max);
+        self.allocator.ensure(tablespace, pages)?;
         let first = PageId::new(tablespace, 0);
         self.work.create(first, |page| {
             header::initialise(&mut page[..], first, PageKind::SpaceHeader);
             header::set_owner(&mut page[..], owner);
-            page[CAPACITY..CAPACITY + 4].copy_from_slice(&EXTENT_PAGES.to_le_bytes());
+            page[CAPACITY..CAPACITY + 4].copy_from_slice(&pages.to_le_bytes());
             page[CAPACITY_MAX..CAPACITY_MAX + 4].copy_from_slice(&pages_max.to_le_bytes());
             Ok(())
         })?;
@@ -61,12 +73,27 @@ impl Group<'_> {
     }
 
     pub fn capacity(&mut self, tablespace: TablespaceId) -> Result<Capacity> {
-        let page = self.work.page(PageId::new(tablespace, 0))?;
-        let number = |at: usize| u32::from_le_bytes(page[at..at + 4].try_into().expect("four bytes"));
-        Ok(Capacity {
-            pages: number(CAPACITY),
-            pages_max: number(CAPACITY_MAX),
-        })
+        Ok(Capacity::of(self.work.page(PageId::new(tablespace, 0))?))
+    }
+
+    /// Lets the tablespace grow to `pages_max` pages, which are not fewer than it has.
+    pub fn limit(&mut self, tablespace: TablespaceId, pages_max: u32) -> Result<()> {
+        let bytes = pages_max.to_le_bytes();
+        let change = Change::Overwrite {
+            offset: CAPACITY_MAX as u16,
+            bytes: &bytes,
+        };
+        self.work.change(PageId::new(tablespace, 0), change)?;
+        Ok(())
+    }
+
+    /// Sees to it that the tablespace has `pages` pages at least, in whole extents as far as its limit allows.
+    pub fn grow_to(&mut self, tablespace: TablespaceId, pages: u32) -> Result<()> {
+        let capacity = self.capacity(tablespace)?;
+        if pages <= capacity.pages {
+            return Ok(());
+        }
+        self.grow(tablespace, capacity, pages)
     }
 
     /// Takes the free page of the lowest number into use. What it holds is the caller's to make.
@@ -75,7 +102,7 @@ impl Group<'_> {
         loop {
             let capacity = self.capacity(tablespace)?;
             if number >= capacity.pages {
-                self.grow(tablespace, capacity)?;
+                self.grow(tablespace, capacity, capacity.pages.saturating_add(1))?;
                 continue;
             }
             let (map, bit) = bitmap::place(number);
@@ -92,7 +119,9 @@ impl Group<'_> {
                     }
                     self.work.change(map, Change::SetBits { first: free, bits: 1 })?;
                     self.hints.insert(tablespace, number + 1);
-                    return Ok(PageId::new(tablespace, number));
+                    let page = PageId::new(tablespace, number);
+                    self.tell(|| KernelEvent::PageAllocated { page });
+                    return Ok(page);
                 }
                 Some(_) => number = capacity.pages,
                 None => number = run + bitmap::PAGES,
@@ -100,13 +129,14 @@ impl Group<'_> {
         }
     }
 
-    /// Adds an extent.
-    fn grow(&mut self, tablespace: TablespaceId, capacity: Capacity) -> Result<()> {
+    /// Adds extents, until there are `wanted` pages.
+    fn grow(&mut self, tablespace: TablespaceId, capacity: Capacity, wanted: u32) -> Result<()> {
+        let extents = (wanted - capacity.pages).div_ceil(EXTENT_PAGES);
         let pages = capacity
             .pages
-            .saturating_add(EXTENT_PAGES)
+            .saturating_add(extents.saturating_mul(EXTENT_PAGES))
             .min(capacity.pages_max);
-        if pages <= capacity.pages {
+        if pages < wanted {
             return Err(KernelError::TablespaceFull {
                 tablespace,
                 pages_max: capacity.pages_max,

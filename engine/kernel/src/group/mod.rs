@@ -4,45 +4,24 @@
 //! |---|---|
 //! | read and change private copies of pages | [`work`] |
 //! | take pages into use and give them back | [`allocate`] |
+//! | know what is told of it | [`events`] |
 //!
 //! A [`Group`] is made under the commit latch, changed by the functions of [`crate::tree`] and others, and then either put
 //! into the log and the frames as a whole ([`crate::kernel`]), or dropped, and nothing happened.
 
 pub mod allocate;
+pub mod events;
 pub mod work;
 
 use std::collections::HashMap;
 
-pub use allocate::Allocator;
+pub use allocate::{Allocator, Capacity};
+pub use events::{KernelEvent, TreeEvent};
 pub use work::{Changed, WorkSet};
 
-use crate::ids::{PageId, TablespaceId, Ts};
+use crate::ids::{TablespaceId, Ts};
 use crate::planted::planted;
 use crate::pool::Pool;
-
-/// A change of a tree's shape, for those who watch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TreeEvent {
-    /// Keys of `page` went to the new page `to`.
-    Split {
-        owner: u64,
-        page: PageId,
-        to: PageId,
-        level: u8,
-        cells_before: u32,
-        cells_after: u32,
-        separator: Vec<u8>,
-    },
-    /// The keys of `from` went to `page`, and `from` was given back.
-    Merge {
-        owner: u64,
-        page: PageId,
-        from: PageId,
-        level: u8,
-        cells_before: u32,
-        cells_after: u32,
-    },
-}
 
 /// One commit in the making.
 pub struct Group<'k> {
@@ -54,7 +33,8 @@ pub struct Group<'k> {
     /// Where to look for free pages.
     pub hints: HashMap<TablespaceId, u32>,
     pub allocator: &'k dyn Allocator,
-    pub events: Vec<TreeEvent>,
+    /// What it does, in order; `None` while nobody listens.
+    pub events: Option<Vec<KernelEvent>>,
 }
 
 impl<'k> Group<'k> {
@@ -75,7 +55,14 @@ impl<'k> Group<'k> {
             },
             hints,
             allocator,
-            events: Vec::new(),
+            events: None,
+        }
+    }
+
+    /// Adds what `event` makes to what is told once the group is durable, if somebody listens.
+    pub fn tell(&mut self, event: impl FnOnce() -> KernelEvent) {
+        if let Some(events) = &mut self.events {
+            events.push(event());
         }
     }
 }

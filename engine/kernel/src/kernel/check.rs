@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 
 use super::commit::Space;
+use super::raw::is_format;
+use super::tablespaces::Registry;
 use super::{DIRECTORY, GRAVEYARD, Inner, Kernel, upkeep};
 use crate::error::{KernelError, Result};
+use crate::group::Capacity;
 use crate::group::work::copy_of;
 use crate::ids::{PageId, TablespaceId, Ts};
 use crate::page::header::{self, PageKind};
-use crate::page::{PageBuf, bitmap};
+use crate::page::{PageBuf, bitmap, raw};
 use crate::tree::Tree;
 use crate::tree::read::Scan;
 use crate::tree::verify::{self, Shape};
@@ -29,13 +32,17 @@ pub struct Report {
     pub spaces: u64,
     /// Pages of the main tablespace that its maps say are in use.
     pub pages_in_use: u64,
+    pub raw_tablespaces: u64,
+    /// Pages of raw tablespaces that are in use: headers and maps too.
+    pub raw_pages_in_use: u64,
     /// Versions of all keys.
     pub versions: u64,
 }
 
 impl Kernel {
-    /// Reads every page in use and walks every tree. Commits wait meanwhile.
+    /// Reads every page in use of all tablespaces and walks every tree. Commits wait meanwhile.
     pub fn check(&self) -> Result<Report> {
+        let registry = self.inner.registry.read();
         let _committer = self.inner.committer.lock();
         let mut check = Check {
             inner: &self.inner,
@@ -43,8 +50,9 @@ impl Kernel {
             claimed: HashSet::new(),
         };
         check.trees()?;
-        check.header();
+        check.header(TablespaceId::MAIN);
         check.maps()?;
+        check.tablespaces(&registry)?;
         Ok(check.report)
     }
 
@@ -147,13 +155,93 @@ impl Check<'_> {
     }
 
     /// Whether page 0 is what it should be. That it counts more pages than the files hold is what a crash may leave.
-    fn header(&mut self) {
-        let first = PageId::new(TablespaceId::MAIN, 0);
+    fn header(&mut self, tablespace: TablespaceId) {
+        let first = PageId::new(tablespace, 0);
         match copy_of(&self.inner.pool, first) {
-            Ok(page) if header::kind(&page[..]) == Some(PageKind::SpaceHeader) => {}
+            Ok(page) if header::kind(&page[..]) == Some(PageKind::SpaceHeader) => {
+                let capacity = Capacity::of(&page);
+                if capacity.pages > capacity.pages_max {
+                    self.find(
+                        None,
+                        format!("page {first} counts more pages than its limit: {capacity:?}"),
+                    );
+                }
+            }
             Ok(_) => self.find(None, format!("page {first} is no header of a tablespace")),
             Err(error) => self.find(None, error),
         }
+    }
+
+    /// Whether the pages in use of a raw tablespace are its header, its maps and raw pages.
+    fn raw(&mut self, tablespace: TablespaceId) -> Result<()> {
+        self.report.raw_tablespaces += 1;
+        let pool = &self.inner.pool;
+        let first = copy_of(pool, PageId::new(tablespace, 0));
+        let pages = first.map_or(0, |page| Capacity::of(&page).pages);
+        let mut map = PageBuf::zeroed();
+        for number in 0..pages {
+            let id = PageId::new(tablespace, number);
+            let (map_page, bit) = bitmap::place(number);
+            if bit == 0
+                && let Err(error) = pool.copy(PageId::new(tablespace, map_page), &mut map)
+            {
+                self.find(None, error);
+                return Ok(());
+            }
+            let in_use = bitmap::get(&map, bit).map_err(|_| KernelError::misshapen(id, "free-space map"))?;
+            if !in_use {
+                if is_format(id) {
+                    self.find(None, format!("page {id} belongs to the format and is not in use"));
+                }
+                continue;
+            }
+            match copy_of(pool, id).map(|page| (header::kind(&page[..]), raw::check(&page, id))) {
+                Err(error @ (KernelError::Io { .. } | KernelError::Poisoned { .. })) => return Err(error),
+                Err(error) => self.find(None, error),
+                Ok((Some(PageKind::Bitmap), _)) if number == map_page => {}
+                Ok((Some(PageKind::SpaceHeader), _)) if number == 0 => {}
+                Ok((_, Ok(()))) if !is_format(id) => {}
+                Ok((kind, shape)) => {
+                    self.find(
+                        None,
+                        format!("page {id} of a raw tablespace is no raw page: {kind:?}, {shape:?}"),
+                    );
+                }
+            }
+            self.report.raw_pages_in_use += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a folder for each record and a record for each folder.
+    fn tablespaces(&mut self, registry: &Registry) -> Result<()> {
+        let stored = self.inner.stored_registry()?;
+        if stored != *registry {
+            self.find(
+                None,
+                format!("the registry says {stored:?}, and known are {registry:?}"),
+            );
+        }
+        let mut folders: Vec<TablespaceId> = self
+            .inner
+            .files
+            .tablespaces()
+            .iter()
+            .map(|found| found.id)
+            .collect();
+        folders.retain(|id| *id != TablespaceId::MAIN);
+        if !folders.iter().eq(registry.keys()) {
+            let known: Vec<&TablespaceId> = registry.keys().collect();
+            self.find(
+                None,
+                format!("there are folders of {folders:?}, and known are {known:?}"),
+            );
+        }
+        for id in registry.keys() {
+            self.header(*id);
+            self.raw(*id)?;
+        }
+        Ok(())
     }
 
     /// Whether the maps say of exactly the claimed pages that they are in use.

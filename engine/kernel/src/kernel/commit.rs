@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::changes::{self, LogTotals, Trim};
-use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Kernel, Published, SPACES_MAX};
+use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Kernel, Pending, Published, SPACES_MAX};
 use crate::error::{KernelError, Result};
 use crate::group::{Changed, Group};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
@@ -109,26 +109,9 @@ impl Kernel {
         now_us: i64,
         make: impl FnOnce(&mut Commit<'_>) -> Result<T, E>,
     ) -> Result<(T, Ticket), E> {
-        let inner = &*self.inner;
-        let mut committer = inner.committer.lock();
-        inner.check_poison()?;
-        let horizon = inner.snapshots.horizon(|| inner.published.read().ts);
+        let mut committer = self.inner.committer.lock();
         let ts = Ts(committer.applied.0 + 1);
-        let hints = committer.hints.clone();
-        let mut commit = Commit {
-            group: Group::new(&inner.pool, inner, committer.images_before, ts, horizon, hints),
-            committer: &mut committer,
-            inner,
-            now_us,
-            spaces: BTreeMap::new(),
-            changed: Vec::new(),
-            entries: Vec::new(),
-            trim_to: None,
-            insisted: false,
-        };
-        let made = make(&mut commit)?;
-        let ticket = commit.finish()?;
-        Ok((made, ticket))
+        self.inner.make(&mut committer, ts, now_us, make)
     }
 
     /// Blocks until the commit is durable and visible.
@@ -169,6 +152,12 @@ impl Commit<'_> {
 
     /// Sets the value of a key, or removes it.
     pub fn write(&mut self, space: u64, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        check_space(space)?;
+        self.put(space, key, value)
+    }
+
+    /// [`Commit::write`], also of the spaces that are the store's own.
+    pub(super) fn put(&mut self, space: u64, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let old_bytes = match self.space(space)? {
             None => None,
             Some(found) => read::value_bytes(&self.group.work, found.tree(space), key)?,
@@ -202,6 +191,7 @@ impl Commit<'_> {
 
     /// Removes a space with all its keys.
     pub fn drop_space(&mut self, space: u64) -> Result<()> {
+        check_space(space)?;
         let Some(found) = self.space(space)? else {
             return Ok(());
         };
@@ -252,13 +242,6 @@ impl Commit<'_> {
     }
 
     fn create_space(&mut self, space: u64) -> Result<Space> {
-        if space >= SPACES_MAX {
-            return Err(KernelError::TooLarge {
-                what: "number of a space",
-                size: space as usize,
-                size_max: SPACES_MAX as usize - 1,
-            });
-        }
         let root = self.group.allocate(TablespaceId::MAIN)?;
         let found = Space {
             root,
@@ -334,9 +317,51 @@ impl Commit<'_> {
     }
 }
 
+/// Refuses a number that no space of a client has.
+fn check_space(space: u64) -> Result<()> {
+    if space < SPACES_MAX {
+        return Ok(());
+    }
+    Err(KernelError::TooLarge {
+        what: "number of a space",
+        size: space as usize,
+        size_max: SPACES_MAX as usize - 1,
+    })
+}
+
 impl Inner {
+    /// Makes the changes of `make` one group of the log whose version is `ts`: the commit behind the newest, or the newest
+    /// itself, and then it is no commit of its own.
+    pub(super) fn make<T, E: From<KernelError>>(
+        &self,
+        committer: &mut Committer,
+        ts: Ts,
+        now_us: i64,
+        make: impl FnOnce(&mut Commit<'_>) -> Result<T, E>,
+    ) -> Result<(T, Ticket), E> {
+        self.check_poison()?;
+        let horizon = self.snapshots.horizon(|| self.published.read().ts);
+        let hints = committer.hints.clone();
+        let mut group = Group::new(&self.pool, self, committer.images_before, ts, horizon, hints);
+        group.events = self.listener.listens().then(Vec::new);
+        let mut commit = Commit {
+            group,
+            committer,
+            inner: self,
+            now_us,
+            spaces: BTreeMap::new(),
+            changed: Vec::new(),
+            entries: Vec::new(),
+            trim_to: None,
+            insisted: false,
+        };
+        let made = make(&mut commit)?;
+        let ticket = commit.finish()?;
+        Ok((made, ticket))
+    }
+
     /// Makes the log durable up to `end` and publishes what is durable then.
-    fn make_visible(&self, end: Lsn) -> Result<()> {
+    pub(super) fn make_visible(&self, end: Lsn) -> Result<()> {
         self.note(self.wal.sync_to(end))?;
         // The thread that synced may have come between a group's way into the log and its way into `pending`.
         self.publish(self.wal.durable());
@@ -360,7 +385,9 @@ impl Inner {
         };
         // From here on the group is in the log, and what fails is final.
         let appended = self.wal.append(published.ts, &[&body])?;
-        let Group { work, hints, .. } = group;
+        let Group {
+            work, hints, events, ..
+        } = group;
         match pins {
             Some(mut pins) => {
                 for changed in work.into_changed() {
@@ -375,7 +402,11 @@ impl Inner {
         committer.totals = published.totals;
         committer.trimmed = published.trimmed;
         committer.hints = hints;
-        self.pending.lock().push_back((appended.end, published));
+        self.pending.lock().push_back(Pending {
+            end: appended.end,
+            published,
+            events: events.unwrap_or_default(),
+        });
         self.publish(self.wal.durable());
         Ok(appended.end)
     }
@@ -438,8 +469,8 @@ impl Inner {
             return Ok(committer.totals);
         }
         let pending = self.pending.lock();
-        if let Some((_, published)) = pending.iter().find(|(_, published)| published.ts == to) {
-            return Ok(published.totals);
+        if let Some(found) = pending.iter().find(|pending| pending.published.ts == to) {
+            return Ok(found.published.totals);
         }
         drop(pending);
         self.logged_totals_at(to)

@@ -8,6 +8,8 @@
 //! | read what commits told | [`log`] |
 //! | verify a whole store | [`check`] |
 //! | bound recovery, take room back | [`upkeep`] |
+//! | make tablespaces for pages of clients | [`tablespaces`] |
+//! | look at pages, and change those of clients | [`raw`], [`raw_pages`], [`raw_records`], [`raw_io`] |
 //!
 //! # A write, from call to sync
 //!
@@ -32,8 +34,8 @@
 //!
 //! # Order of locks
 //!
-//! commit latch, then the log's, then one frame's latch at a time. `pending` and `published` are taken under any of
-//! them and held over nothing.
+//! The registry of tablespaces, the checkpoint's, the commit latch, then the log's, then one frame's latch at a time.
+//! `pending` and `published` are taken under any of them and held over nothing but calls of those who listen.
 
 mod changes;
 mod check;
@@ -41,13 +43,18 @@ mod commit;
 mod control;
 mod log;
 mod open;
+mod raw;
+mod raw_io;
+mod raw_pages;
+mod raw_records;
 mod read;
 mod snapshots;
+mod tablespaces;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use rustydb_runtime::disk::{Disk, DiskFile};
 use rustydb_runtime::{Clock, Rng};
@@ -57,17 +64,25 @@ pub use self::check::{Finding, Report};
 pub use self::commit::{Commit, SpaceStats, Ticket};
 pub use self::control::FORMAT_VERSION;
 pub use self::log::{LogExtent, LogGroup};
-pub use self::open::KernelOptions;
+pub use self::open::{KernelOptions, RecoveryInfo};
+pub use self::raw::{PageCounts, PageFacts, PageListed, RawError, Verdict};
+pub use self::raw_io::IoOutcome;
+pub use self::raw_pages::Staged;
+pub use self::raw_records::{RawMerge, RawSplit};
 pub use self::read::Snapshot;
+pub use self::tablespaces::{TablespaceDef, TablespaceKind, TablespaceState};
 pub use self::upkeep::Checkpoint;
+pub use crate::group::{KernelEvent, TreeEvent};
 
 use self::control::ControlFile;
 use self::snapshots::Snapshots;
+use self::tablespaces::Registry;
 use crate::error::{KernelError, Result};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
+use crate::listener::Listener;
 use crate::pool::Pool;
-use crate::space::PageFiles;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::space::{IoQueue, PageFiles};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::tree::Tree;
 use crate::wal::Wal;
@@ -76,6 +91,8 @@ use crate::wal::Wal;
 const DIRECTORY_OWNER: u64 = u64::MAX;
 /// Owner of the pages of the graveyard, which says which dropped trees have pages to give back.
 const GRAVEYARD_OWNER: u64 = u64::MAX - 1;
+/// Owner of the pages of the registry, a space of the directory that says which raw tablespaces there are.
+const REGISTRY: u64 = u64::MAX - 2;
 /// Spaces have smaller numbers than this.
 pub const SPACES_MAX: u64 = u64::MAX - 15;
 
@@ -92,6 +109,8 @@ const GRAVEYARD: Tree = Tree {
 pub struct Kernel {
     inner: Arc<Inner>,
     keeper: Option<upkeep::Keeper>,
+    /// Requests of clients that nobody waits for.
+    queue: IoQueue,
     /// Locked while the store is open.
     _lock: Arc<dyn DiskFile>,
 }
@@ -101,6 +120,8 @@ type OnPublish = Arc<dyn Fn(Ts) + Send + Sync>;
 
 struct Inner {
     options: KernelOptions,
+    /// Frames that the pool is to have.
+    pool_frames: AtomicUsize,
     clock: Arc<dyn Clock>,
     /// The store was closed: snapshots that outlive it read nothing more, since others may change the files.
     closed: AtomicBool,
@@ -116,7 +137,7 @@ struct Inner {
     /// One checkpoint at a time.
     checkpointing: Mutex<()>,
     /// What becomes visible once the log is durable up to an LSN, in order.
-    pending: Mutex<VecDeque<(Lsn, Published)>>,
+    pending: Mutex<VecDeque<Pending>>,
     published: RwLock<Published>,
     on_publish: RwLock<Option<OnPublish>>,
     snapshots: Snapshots,
@@ -125,6 +146,25 @@ struct Inner {
     /// Why nothing is accepted any more.
     poison: Mutex<Option<String>>,
     cramped: Mutex<Cramped>,
+    /// The raw tablespaces. Whoever changes pages of one, or its files, keeps it from being dropped meanwhile.
+    registry: RwLock<Registry>,
+    /// Raw pages that were staged, and may have been written since.
+    staged: Mutex<BTreeSet<PageId>>,
+    listener: Listener<dyn KernelEvents>,
+    recovery: RecoveryInfo,
+}
+
+/// A listener. It is called by the thread that made the group durable, in the middle of its work: it returns soon and
+/// calls nothing of the kernel.
+pub trait KernelEvents: Send + Sync + 'static {
+    fn event(&self, event: KernelEvent);
+}
+
+/// What happens once the log is durable up to `end`.
+struct Pending {
+    end: Lsn,
+    published: Published,
+    events: Vec<KernelEvent>,
 }
 
 /// Why the store can't grow at the moment.
@@ -180,6 +220,7 @@ impl Kernel {
             .then(|| upkeep::Keeper::start(&inner))
             .transpose()?;
         Ok(Kernel {
+            queue: raw_io::queue(&inner),
             inner,
             keeper,
             _lock: lock,
@@ -213,6 +254,16 @@ impl Kernel {
         cramped.log.clone().or_else(|| cramped.pages.clone())
     }
 
+    /// Sets who is told of what groups did once they are durable, in the place of who was.
+    pub fn listen(&self, events: Option<Arc<dyn KernelEvents>>) {
+        self.inner.listener.set(events);
+    }
+
+    /// What the opening of the store had to make again.
+    pub fn recovery(&self) -> RecoveryInfo {
+        self.inner.recovery
+    }
+
     pub fn pool(&self) -> &Pool {
         &self.inner.pool
     }
@@ -230,6 +281,8 @@ impl Drop for Kernel {
     /// Takes a checkpoint, makes the log durable as far as it goes and says that its end is one, so that damage to it is told
     /// from a torn end.
     fn drop(&mut self) {
+        // Whoever queued requests and did not process them asks for no outcome.
+        drop(self.queue.process(usize::MAX));
         if let Some(keeper) = self.keeper.take() {
             keeper.stop();
         }
@@ -246,8 +299,11 @@ impl Inner {
     fn publish(&self, durable: Lsn) {
         let mut pending = self.pending.lock();
         let mut newest = None;
-        while pending.front().is_some_and(|(end, _)| *end <= durable) {
-            newest = pending.pop_front().map(|(_, published)| published);
+        while let Some(next) = pending.pop_front_if(|next| next.end <= durable) {
+            for event in next.events {
+                self.listener.tell(|listener| listener.event(event));
+            }
+            newest = Some(next.published);
         }
         let Some(newest) = newest else {
             return;

@@ -22,7 +22,7 @@ use crate::page::{PageBuf, header, redo};
 use crate::planted::planted;
 use crate::pool::{LogGate, Pool};
 use crate::space::{PageFiles, PageFilesOptions};
-use crate::sync::atomic::AtomicBool;
+use crate::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::tree::read::Scan;
 use crate::wal::{self, Wal, WalOptions, WalPosition, WalSetup};
@@ -39,6 +39,22 @@ pub struct KernelOptions {
     /// Whether a thread of the store's own takes checkpoints, writes dirty pages and takes room back. Without it,
     /// that is the caller's ([`super::Kernel::step`]).
     pub background: bool,
+}
+
+/// What a recovery found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecoveryInfo {
+    pub began_at_us: i64,
+    /// Until everything was made again and durable.
+    pub duration_us: u64,
+    /// Where the log was read from.
+    pub redo: Lsn,
+    /// Where the log ended.
+    pub end: Lsn,
+    /// Groups that were read.
+    pub groups: u64,
+    /// Changes of pages that were made again; one that a page had already is none.
+    pub pages: u64,
 }
 
 impl Default for KernelOptions {
@@ -187,6 +203,7 @@ fn create(
     files.create_tablespace(TablespaceId::MAIN)?;
     let (pool, gate) = pool(&files, &options);
     *gate.wal.write() = Some(wal.clone());
+    let began = (clock.now_us(), clock.now_mono_us());
     let control = Control {
         sequence: 1,
         epoch,
@@ -199,7 +216,7 @@ fn create(
     let path = format!("{folder}/{CONTROL}");
     let unfinished = format!("{path}{UNFINISHED}");
     let file = ControlFile::create(&*disk, unfinished.clone(), control)?;
-    let inner = assemble(options, clock, pool, files, wal, file, control);
+    let mut inner = assemble(options, clock, pool, files, wal, file, control);
     {
         let mut committer = inner.committer.lock();
         let mut group = Group::new(&inner.pool, &inner, Lsn(0), Ts(0), Ts(0), HashMap::new());
@@ -218,7 +235,20 @@ fn create(
         .rename(&unfinished, &path)
         .and_then(|()| disk.sync_folder(folder));
     named.map_err(|error| KernelError::io(format!("naming {path}"), &error))?;
+    inner.recovery = recovery(&inner, began, control.redo.lsn, 0, 0);
     Ok(inner)
+}
+
+/// What a recovery that `began` then has done by now.
+fn recovery(inner: &Inner, began: (i64, u64), redo: Lsn, groups: u64, pages: u64) -> RecoveryInfo {
+    RecoveryInfo {
+        began_at_us: began.0,
+        duration_us: inner.clock.now_mono_us().saturating_sub(began.1),
+        redo,
+        end: inner.wal.end(),
+        groups,
+        pages,
+    }
 }
 
 /// The first part of the body of a group that is no commit.
@@ -252,6 +282,7 @@ fn recover(
     clock: Arc<dyn Clock>,
     options: KernelOptions,
 ) -> Result<Inner> {
+    let began = (clock.now_us(), clock.now_mono_us());
     let file = ControlFile::open(&*disk, format!("{folder}/{CONTROL}"))?;
     let control = file.newest();
     let files = page_files(&disk, folder, &clock, &options)?;
@@ -265,12 +296,14 @@ fn recover(
             trimmed: control.trimmed,
         },
         damaged: HashSet::new(),
+        groups: 0,
+        pages: 0,
     };
     let setup = setup(&disk, folder, &clock, control.epoch, &options);
     let wal = Wal::open(setup, control.redo, &mut |group| redo.group(group))?;
-    let state = redo.state;
+    let (state, groups, pages) = (redo.state, redo.groups, redo.pages);
     *gate.wal.write() = Some(wal.clone());
-    let inner = assemble(options, clock, pool, files, wal, file, control);
+    let mut inner = assemble(options, clock, pool, files, wal, file, control);
     *inner.published.write() = state;
     {
         let mut committer = inner.committer.lock();
@@ -278,8 +311,10 @@ fn recover(
         committer.totals = state.totals;
         committer.trimmed = state.trimmed;
     }
+    inner.load_registry()?;
     inner.checkpoint()?;
     inner.load_trees()?;
+    inner.recovery = recovery(&inner, began, control.redo.lsn, groups, pages);
     Ok(inner)
 }
 
@@ -298,6 +333,7 @@ fn assemble(
         trimmed: begun.trimmed,
     };
     Inner {
+        pool_frames: AtomicUsize::new(options.pool_frames()),
         options,
         clock,
         closed: AtomicBool::new(false),
@@ -323,6 +359,17 @@ fn assemble(
         trees: RwLock::new(HashMap::new()),
         poison: Mutex::new(None),
         cramped: Default::default(),
+        registry: Default::default(),
+        staged: Default::default(),
+        listener: Default::default(),
+        recovery: RecoveryInfo {
+            began_at_us: 0,
+            duration_us: 0,
+            redo: begun.redo.lsn,
+            end: begun.redo.lsn,
+            groups: 0,
+            pages: 0,
+        },
     }
 }
 
@@ -333,12 +380,16 @@ struct Redo<'r> {
     state: Published,
     /// Pages that can't be read, until their image comes.
     damaged: HashSet<PageId>,
+    groups: u64,
+    /// Changes that were made.
+    pages: u64,
 }
 
 impl Redo<'_> {
     fn group(&mut self, group: wal::Group<'_>) -> Result<()> {
         let changes = log::parse(group.body, group.lsn, true)?;
         self.note(group.ts, &changes);
+        self.groups += 1;
         for (id, bytes) in &changes.pages {
             let mark = match planted!("redo-marks-group-end") {
                 true => group.end,
@@ -368,6 +419,10 @@ impl Redo<'_> {
 
     /// Makes the changes of the group at `lsn`; the page has the LSN `mark` then.
     fn page(&mut self, id: PageId, bytes: &[u8], lsn: Lsn, mark: Lsn) -> Result<()> {
+        // It was dropped by a later group, and its files are gone.
+        if !self.files.has_tablespace(id.tablespace()) && !planted!("dropped-tablespace-redone") {
+            return Ok(());
+        }
         self.files.ensure(id)?;
         let mut page = PageBuf::zeroed();
         let is_whole = redo::begins_with_image(bytes);
@@ -400,6 +455,7 @@ impl Redo<'_> {
             self.pool.pin(id)?
         };
         pin.install(&page, mark);
+        self.pages += 1;
         Ok(())
     }
 }
@@ -435,7 +491,10 @@ impl Allocator for Inner {
             Some(last) => self.files.ensure(PageId::new(tablespace, last)),
             None => Ok(()),
         };
-        if let Err(error) = &grown {
+        // Commits need the main tablespace only.
+        if let Err(error) = &grown
+            && tablespace == TablespaceId::MAIN
+        {
             self.cramped.lock().pages = Some(error.to_string());
         }
         grown

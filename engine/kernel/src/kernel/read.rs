@@ -61,13 +61,7 @@ impl Snapshot {
             return Ok(Vec::new());
         };
         let mut scan = Scan::new(&self.inner.pool, tree, self.ts, from, until);
-        let mut found = Vec::new();
-        while found.len() < entries_max
-            && let Some(entry) = scan.next_entry()?
-        {
-            found.push(entry);
-        }
-        Ok(found)
+        take(entries_max, || scan.next_entry())
     }
 
     /// At most `entries_max` keys before `until` and not before `from`, descending.
@@ -82,13 +76,7 @@ impl Snapshot {
             return Ok(Vec::new());
         };
         let mut scan = ScanBack::new(&self.inner.pool, tree, self.ts, from, until);
-        let mut found = Vec::new();
-        while found.len() < entries_max
-            && let Some(entry) = scan.next_entry()?
-        {
-            found.push(entry);
-        }
-        Ok(found)
+        take(entries_max, || scan.next_entry())
     }
 
     /// Size of a space; zeros of one that is not there.
@@ -119,6 +107,17 @@ impl Snapshot {
         let found = self.inner.space_at(&self.inner.pool, space, self.ts)?;
         Ok(found.map(|found| found.tree(space)))
     }
+}
+
+/// At most `entries_max` of what `next` gives.
+fn take<T>(entries_max: usize, mut next: impl FnMut() -> Result<Option<T>>) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    while found.len() < entries_max
+        && let Some(entry) = next()?
+    {
+        found.push(entry);
+    }
+    Ok(found)
 }
 
 impl Inner {

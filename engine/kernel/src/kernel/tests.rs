@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustydb_runtime::disk::simulated::SimDisk;
 use rustydb_runtime::{ManualClock, SeededRng};
 
-use super::{Kernel, KernelOptions};
-use crate::group::{Group, TreeEvent};
+use super::{Kernel, KernelEvents, KernelOptions};
+use crate::group::{Group, KernelEvent, TreeEvent};
 use crate::ids::TablespaceId;
 use crate::page::node::{KEY_BYTES_MAX, VersionKey};
 use crate::tree::bulk::BulkLoad;
@@ -104,6 +104,13 @@ fn a_bulk_load_in_several_groups_holds_what_single_puts_do_in_fewer_pages() {
     }
 }
 
+/// Somebody who listens: groups collect what they have to tell.
+struct Deaf;
+
+impl KernelEvents for Deaf {
+    fn event(&self, _: KernelEvent) {}
+}
+
 /// Each page of a tree but its first came of a split that was told, and each that went of a merge.
 #[test]
 fn splits_and_merges_are_told_each_once() {
@@ -116,13 +123,16 @@ fn splits_and_merges_are_told_each_once() {
         Ok(tree)
     });
     let tree = tree.expect("an empty tree");
-    let count = |events: &[TreeEvent]| {
-        let splits = events
-            .iter()
-            .filter(|event| matches!(event, TreeEvent::Split { level: 0, .. }));
-        let merges = events
-            .iter()
-            .filter(|event| matches!(event, TreeEvent::Merge { level: 0, .. }));
+    kernel.listen(Some(Arc::new(Deaf)));
+    let count = |events: &Option<Vec<KernelEvent>>| {
+        let trees = || {
+            events.iter().flatten().filter_map(|event| match event {
+                KernelEvent::Tree(event) => Some(event),
+                _ => None,
+            })
+        };
+        let splits = trees().filter(|event| matches!(event, TreeEvent::Split { level: 0, .. }));
+        let merges = trees().filter(|event| matches!(event, TreeEvent::Merge { level: 0, .. }));
         (splits.count() as u64, merges.count() as u64)
     };
     let told = inner.change(|group| {

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::{GRAVEYARD, Inner, Kernel, open};
+use super::{GRAVEYARD, Inner, Kernel};
 use crate::error::{KernelError, Result};
-use crate::group::Group;
+use crate::group::{Group, KernelEvent};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
+use crate::page::PAGE_BYTES;
 use crate::page::node::{OwnedVersionKey, VersionKey};
 use crate::planted::planted;
+use crate::space::ReadAhead;
+use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use crate::tree::Tree;
 use crate::tree::read::Scan;
@@ -38,6 +41,18 @@ impl Kernel {
         self.inner.step()
     }
 
+    /// Gives the pool as many frames as `bytes` hold; the bytes that it has then, more when too many frames are pinned.
+    pub fn set_pool_bytes(&self, bytes: u64) -> Result<u64> {
+        let frames = usize::try_from(bytes / PAGE_BYTES as u64).unwrap_or(usize::MAX);
+        self.inner.pool_frames.store(frames, Ordering::Release);
+        Ok(self.inner.pool.resize(frames)? as u64 * PAGE_BYTES as u64)
+    }
+
+    /// Who reads pages in order, and how many are read ahead for them: a miss that follows others does it.
+    pub fn read_ahead(&self) -> &ReadAhead {
+        self.inner.pool.read_ahead()
+    }
+
     /// Prunes the leaf of the space that holds `from` and merges it with a neighbour when it is thin; where the next leaf
     /// begins, `None` behind the last.
     pub fn tidy(&self, space: u64, from: &OwnedVersionKey) -> Result<Option<OwnedVersionKey>> {
@@ -61,25 +76,17 @@ impl Inner {
     /// Makes changes that are no commit: nobody sees a difference but in room.
     pub(super) fn change<T>(&self, make: impl FnOnce(&mut Group<'_>) -> Result<T>) -> Result<T> {
         let mut committer = self.committer.lock();
-        self.check_poison()?;
-        let horizon = self.snapshots.horizon(|| self.published.read().ts);
-        let hints = committer.hints.clone();
         // What is pruned was durable when the newest published commit was; what is written has the newest version.
         let ts = committer.applied;
-        let mut group = Group::new(&self.pool, self, committer.images_before, ts, horizon, hints);
-        let made = make(&mut group)?;
-        if group.work.is_unchanged() {
-            return Ok(made);
-        }
-        let body = open::system_body(self, &committer);
-        let (_, published) = Inner::position(&committer, &self.wal);
-        self.install(&mut committer, group, body, published)?;
+        let now_us = self.clock.now_us();
+        let (made, _) = self.make(&mut committer, ts, now_us, |commit| make(&mut commit.group))?;
         Ok(made)
     }
 
     pub(super) fn checkpoint(&self) -> Result<Checkpoint> {
         let _one = self.checkpointing.lock();
         self.check_poison()?;
+        let begun_us = self.clock.now_mono_us();
         let (redo, state) = {
             let mut committer = self.committer.lock();
             let (redo, state) = Inner::position(&committer, &self.wal);
@@ -106,6 +113,15 @@ impl Inner {
         };
         self.note(self.control.write(control))?;
         self.truncate()?;
+        let duration_us = self.clock.now_mono_us().saturating_sub(begun_us);
+        self.listener.tell(|listener| {
+            listener.event(KernelEvent::Checkpoint {
+                redo: redo.lsn,
+                pages_written: written.pages,
+                files_synced,
+                duration_us,
+            });
+        });
         Ok(Checkpoint {
             redo: redo.lsn,
             pages_written: written.pages,
@@ -122,6 +138,11 @@ impl Inner {
     }
 
     pub(super) fn step(&self) -> Result<bool> {
+        self.upkeep(true)
+    }
+
+    /// [`Kernel::step`]; dirty pages are written only with `flush`, or by a checkpoint that is due.
+    fn upkeep(&self, flush: bool) -> Result<bool> {
         let begun = self.control.newest().redo.lsn;
         let mut segment = self.make_segment();
         if segment.is_err() {
@@ -130,12 +151,35 @@ impl Inner {
             segment = self.make_segment();
         } else if self.wal.end().0 - begun.0 >= self.options.checkpoint_bytes {
             self.checkpoint()?;
-        } else {
-            let settings = self.pool.settings();
-            self.note(self.pool.flush_some(settings.flush_pages_max() as usize))?;
+        } else if flush {
+            self.flush_oldest()?;
         }
         let more = self.free_dropped()?;
         segment.and_then(|()| self.make_pages()).map(|()| more)
+    }
+
+    /// Writes as many of the oldest dirty pages as the settings say; how many that were.
+    fn flush_oldest(&self) -> Result<u64> {
+        let pages_max = self.pool.settings().flush_pages_max() as usize;
+        Ok(self.note(self.pool.flush_some(pages_max))?.pages)
+    }
+
+    /// Whether more pages are dirty than the settings say.
+    fn is_too_dirty(&self) -> bool {
+        let dirty_max = self.pool.frames() as u64 * self.pool.settings().dirty_permille_max() / 1000;
+        self.pool.dirty_pages() as u64 > dirty_max
+    }
+
+    /// Gives the pool the frames that the options or [`Kernel::set_pool_bytes`] say. One that stays smaller is slow, not wrong.
+    fn resize_to_wanted(&self) {
+        loop {
+            let wanted = self.pool_frames.load(Ordering::Acquire);
+            let resized = self.pool.resize(wanted);
+            // Another number that came meanwhile may have been resized to before this one.
+            if resized.is_err() || self.pool_frames.load(Ordering::Acquire) == wanted {
+                return;
+            }
+        }
     }
 
     /// Sees to a spare segment of the log.
@@ -220,19 +264,36 @@ impl Keeper {
 
 /// Does what is due until told to stop. An error is noted where it is final; others, a full disk say, are met again.
 fn keep(inner: &Inner, signal: &(Mutex<bool>, Condvar)) {
-    let mut more = false;
-    // A pool that stays smaller than it should be is slow, not wrong.
-    let _ = inner.pool.resize(inner.options.pool_frames());
+    inner.resize_to_wanted();
+    let interval = || Duration::from_millis(inner.pool.settings().flush_interval_ms());
+    let (mut step_in, mut flush_in) = (STEP_INTERVAL, interval());
+    let (mut more_steps, mut more_flushes) = (false, false);
     loop {
+        let pause = match more_steps || more_flushes {
+            true => Duration::ZERO,
+            false => step_in.min(flush_in),
+        };
         {
             let mut stop = signal.0.lock();
-            if !*stop && !more {
-                signal.1.wait_for(&mut stop, STEP_INTERVAL);
+            if !*stop && !pause.is_zero() {
+                signal.1.wait_for(&mut stop, pause);
             }
             if *stop {
                 return;
             }
         }
-        more = inner.step().unwrap_or(false);
+        step_in = step_in.saturating_sub(pause);
+        // It may have been set to less meanwhile.
+        flush_in = flush_in.saturating_sub(pause).min(interval());
+        if more_steps || step_in.is_zero() {
+            more_steps = inner.upkeep(false).unwrap_or(false);
+            step_in = STEP_INTERVAL;
+        }
+        more_flushes = false;
+        if flush_in.is_zero() || inner.is_too_dirty() {
+            let flushed = inner.flush_oldest().unwrap_or(0);
+            more_flushes = flushed > 0 && inner.is_too_dirty();
+            flush_in = interval();
+        }
     }
 }

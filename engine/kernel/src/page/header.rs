@@ -90,7 +90,7 @@ pub fn verify(page: &PageBuf, id: PageId) -> Result<()> {
         expected,
         found,
     };
-    let (stored, computed) = (u32::from_le_bytes(get(page.as_slice(), CHECKSUM)), crc(page));
+    let (stored, computed) = checksums(page);
     let ignored = planted!("page-checksum-ignored") && !page.is_zero();
     if stored != computed && !ignored {
         if page.is_zero() {
@@ -110,6 +110,11 @@ pub fn verify(page: &PageBuf, id: PageId) -> Result<()> {
         return Err(corrupt("page id", id.to_number(), found));
     }
     Ok(())
+}
+
+/// The checksum that the page has, and the one that its bytes have.
+pub fn checksums(page: &PageBuf) -> (u32, u32) {
+    (u32::from_le_bytes(get(page.as_slice(), CHECKSUM)), crc(page))
 }
 
 /// Makes the header of an empty page: all that [`verify`] looks at, and zeros.

@@ -8,6 +8,7 @@
 //! | search and change pages of a tree | [`node`] |
 //! | know which pages are in use | [`bitmap`] |
 //! | keep values longer than a cell | [`overflow`] |
+//! | judge a page that a client gave | [`raw`] |
 //! | log a change and make it again | [`redo`] |
 
 pub mod access;
@@ -16,6 +17,7 @@ pub mod buf;
 pub mod header;
 pub mod node;
 pub mod overflow;
+pub mod raw;
 pub mod redo;
 pub mod slotted;
 

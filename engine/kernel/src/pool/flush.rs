@@ -17,6 +17,8 @@ const BATCH_PAGES: usize = 64;
 pub struct Flushed {
     /// Pages written.
     pub pages: u64,
+    /// Requests that carried them.
+    pub requests: u64,
     /// Dirty pages passed over because their last group was not durable.
     pub not_durable: u64,
 }
@@ -36,6 +38,24 @@ impl Pool {
             Some(claim) => Ok(self.inner.write(vec![claim], NotDurable::SyncLog)?.pages == 1),
             None => Ok(false),
         }
+    }
+
+    /// Writes those of the pages that are dirty, as [`Pool::flush_page`] does, neighbours with one request. The ids ascend.
+    pub fn flush_pages(&self, ids: &[PageId]) -> Result<Flushed> {
+        let mut flushed = Flushed::default();
+        for batch in ids.chunks(BATCH_PAGES) {
+            // Whoever waits for a claim with claims of its own waits for greater ids only.
+            let claims = batch.iter().filter_map(|id| self.inner.dirty.claim_wait(*id));
+            flushed.add(self.inner.write(claims.collect(), NotDurable::SyncLog)?);
+        }
+        Ok(flushed)
+    }
+
+    /// Runs `look`, which is told whether the page is dirty, while nobody writes it, unless it becomes dirty meanwhile: the
+    /// caller keeps it from that.
+    pub fn undisturbed<T>(&self, id: PageId, look: impl FnOnce(bool) -> T) -> T {
+        let claim = Writing::new(&self.inner.dirty, self.inner.dirty.claim_wait(id));
+        look(!claim.is_empty())
     }
 
     /// Writes every page that is dirty now, syncing the log where needed, in the order of the ids. When it returns, no
@@ -88,6 +108,7 @@ impl Pool {
 impl Flushed {
     fn add(&mut self, other: Flushed) {
         self.pages += other.pages;
+        self.requests += other.requests;
         self.not_durable += other.not_durable;
     }
 }
@@ -159,7 +180,7 @@ impl Inner {
         if pages.is_empty() {
             return Ok(flushed);
         }
-        self.io.write_many(&mut pages)?;
+        flushed.requests = self.io.write_many(&mut pages)?;
         writing.done();
         flushed.pages = pages.len() as u64;
         count(&self.stats.here().flush_batches);

@@ -15,6 +15,9 @@ use crate::page::PageBuf;
 /// Pages that one call of `read_many` reads ahead.
 const PREFETCH_BATCH_PAGES: usize = 32;
 
+/// Pages that are read ahead at a time, as a part of the pool's frames.
+const READ_AHEAD_PART: usize = 8;
+
 /// A frame that held the page a moment ago.
 pub(super) enum Located<'a> {
     /// Others may empty it at any time.
@@ -86,13 +89,46 @@ impl Inner {
         ids.dedup();
         let mut read = 0;
         for batch in ids.chunks(PREFETCH_BATCH_PAGES) {
-            let loaded = self.prefetch_batch(batch)?;
+            let loaded = self.prefetch_batch(batch, |pages| {
+                self.io.read_many(pages)?;
+                Ok(vec![true; pages.len()])
+            })?;
             read += loaded;
         }
         Ok(read)
     }
 
-    fn prefetch_batch(&self, ids: &[PageId]) -> Result<u64> {
+    /// Reads ahead of a reader that goes on in order, after the miss of a page. Pages that can't be had are no error: whoever
+    /// wants one is told.
+    pub(super) fn read_on(&self, id: PageId) {
+        if !self.read_ahead.options().is_on {
+            return;
+        }
+        // So many that they don't drive each other out.
+        let ahead_max = (self.replacement.lock().frames() / READ_AHEAD_PART) as u32;
+        let end = id.number().saturating_add(1).saturating_add(ahead_max);
+        let ahead = self
+            .read_ahead
+            .missed(id, self.io.pages(id.tablespace()).min(end));
+        let ids: Vec<PageId> = (1..=ahead)
+            .map(|distance| PageId::new(id.tablespace(), id.number() + distance))
+            .collect();
+        for batch in ids.chunks(PREFETCH_BATCH_PAGES) {
+            if self
+                .prefetch_batch(batch, |pages| self.io.read_some(pages))
+                .is_err()
+            {
+                break;
+            }
+        }
+    }
+
+    /// Reads those of the pages that are in no frame with `request`, which gives which of them are whole.
+    fn prefetch_batch(
+        &self,
+        ids: &[PageId],
+        request: impl FnOnce(&mut [(PageId, PageBuf)]) -> Result<Vec<bool>>,
+    ) -> Result<u64> {
         let mut frames: Vec<(PageId, InFlux<'_>)> = Vec::new();
         for &id in ids {
             if self.table.lock(id).find(id).is_some() {
@@ -113,15 +149,22 @@ impl Inner {
         if pages.is_empty() {
             return Ok(0);
         }
-        if let Err(error) = self.io.read_many(&mut pages) {
-            count_n(&self.stats.here().load_failures, pages.len() as u64);
-            return Err(error);
+        let whole = match request(&mut pages) {
+            Ok(whole) => whole,
+            Err(error) => {
+                count_n(&self.stats.here().load_failures, pages.len() as u64);
+                return Err(error);
+            }
+        };
+        let mut read = 0;
+        for ((loading, (_, page)), whole) in loads.into_iter().zip(&pages).zip(whole) {
+            if whole {
+                loading.finish(page);
+                read += 1;
+            }
         }
-        for (loading, (_, page)) in loads.into_iter().zip(&pages) {
-            loading.finish(page);
-        }
-        count_n(&self.stats.here().prefetched, pages.len() as u64);
-        Ok(pages.len() as u64)
+        count_n(&self.stats.here().prefetched, read);
+        Ok(read)
     }
 }
 

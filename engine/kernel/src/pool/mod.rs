@@ -69,6 +69,7 @@ pub use view::{PageView, Torn};
 use crate::error::{KernelError, Result};
 use crate::ids::PageId;
 use crate::page::PageBuf;
+use crate::space::{ReadAhead, ReadAheadOptions};
 use crate::sync::{Arc, Condvar, Mutex};
 use dirty::DirtyList;
 use events::Listener;
@@ -106,6 +107,7 @@ struct Inner {
     stats: Stats,
     listener: Listener,
     settings: PoolSettings,
+    read_ahead: ReadAhead,
 }
 
 impl Pool {
@@ -141,6 +143,7 @@ impl Pool {
                 stats: Stats::new(),
                 listener: Listener::default(),
                 settings: PoolSettings::default(),
+                read_ahead: ReadAhead::new(ReadAheadOptions::default()),
             }),
         }
     }
@@ -192,6 +195,11 @@ impl Pool {
     /// would meet too, some may have been.
     pub fn prefetch(&self, ids: &[PageId]) -> Result<u64> {
         self.inner.prefetch(ids)
+    }
+
+    /// Who reads in order, and how much is read ahead for them.
+    pub fn read_ahead(&self) -> &ReadAhead {
+        &self.inner.read_ahead
     }
 
     pub fn settings(&self) -> &PoolSettings {

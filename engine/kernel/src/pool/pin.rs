@@ -3,12 +3,13 @@
 use std::fmt;
 
 use super::events::PoolEvent;
+use super::flush::Writing;
 use super::frame::{FrameRef, State};
 use super::stats::count;
 use super::view::{PageView, Torn};
 use super::{Inner, Pool};
 use crate::error::Result;
-use crate::ids::{Lsn, PageId};
+use crate::ids::{Lsn, PageId, TablespaceId};
 use crate::page::PageBuf;
 use crate::sync::Arc;
 
@@ -166,6 +167,33 @@ impl Pool {
         drop(pins);
         inner.unpin(id, &frame);
         Some(0)
+    }
+
+    /// Lets go of all clients' pins on pages of a tablespace, and forgets its pages and their changes: it was dropped, and
+    /// nobody changes them any more. A page that somebody else has pinned stays for so long, clean.
+    pub fn discard_tablespace(&self, id: TablespaceId) {
+        let inner = &*self.inner;
+        let pinned = {
+            let mut pins = inner.client_pins.lock();
+            let of_it: Vec<PageId> = pins
+                .keys()
+                .copied()
+                .filter(|page| page.tablespace() == id)
+                .collect();
+            let removed = of_it
+                .into_iter()
+                .filter_map(|page| Some((page, pins.remove(&page)?)));
+            removed.collect::<Vec<_>>()
+        };
+        for (page, (_, frame)) in pinned {
+            inner.unpin(page, &frame);
+        }
+        let resident: Vec<PageId> = self.resident_pages().iter().map(|frame| frame.page).collect();
+        for page in resident.into_iter().filter(|page| page.tablespace() == id) {
+            if !self.discard(page) {
+                Writing::new(&inner.dirty, inner.dirty.claim_wait(page)).forget();
+            }
+        }
     }
 
     /// Pages that clients have pinned, and how often, in the order of the ids.

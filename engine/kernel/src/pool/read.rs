@@ -51,6 +51,11 @@ impl Inner {
                     count(&self.stats.here().hits);
                     self.listener.event(PoolEvent::Hit(id));
                 }
+                // Its frame is given back before others are asked for.
+                drop(located);
+                if missed {
+                    self.read_on(id);
+                }
                 return result;
             }
         }

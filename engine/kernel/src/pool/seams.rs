@@ -1,7 +1,7 @@
 //! What the pool needs of others: pages from the disk, and to know how far the log is durable.
 
 use crate::error::Result;
-use crate::ids::{Lsn, PageId};
+use crate::ids::{Lsn, PageId, TablespaceId};
 use crate::page::PageBuf;
 
 /// Pages on disk. Calls block, come from many threads, and never for one page from two threads at once.
@@ -14,10 +14,22 @@ pub trait PageIo: Send + Sync + 'static {
     /// the buffers hold nothing of use.
     fn read_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()>;
 
+    /// Reads those of the pages that are whole, as [`read_many`](PageIo::read_many) does; which they are. One that is not may be
+    /// one that nobody uses, so nobody is told of it.
+    fn read_some(&self, pages: &mut [(PageId, PageBuf)]) -> Result<Vec<bool>> {
+        self.read_many(pages)?;
+        Ok(vec![true; pages.len()])
+    }
+
+    /// Pages that a tablespace has room for, as far as they may be read ahead.
+    fn pages(&self, _id: TablespaceId) -> u32 {
+        0
+    }
+
     /// Sets the checksums and writes, neighbours with one request. The ids ascend. The pages are durable only after a
     /// sync of their files, which is the affair of whoever takes the checkpoint. After an error any of them may
-    /// have been written, in part too.
-    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()>;
+    /// have been written, in part too. Gives how many requests that took.
+    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64>;
 }
 
 /// How far the log is durable. A page is written only when the log holds what changed it.

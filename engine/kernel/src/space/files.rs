@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rustydb_runtime::Clock;
 use rustydb_runtime::disk::{Disk, DiskSpace};
 
+use super::events::{IoEvent, IoEvents, IoListener};
 use super::stats::SpaceStats;
 use super::tablespace::{Tablespace, TablespaceInfo};
 use super::{EXTENT_PAGES, FILE_PAGES};
@@ -49,6 +50,7 @@ pub struct PageFiles {
     counting_since_us: AtomicI64,
     /// Why nothing is written any more.
     poison: Mutex<Option<KernelError>>,
+    listener: Arc<IoListener>,
 }
 
 impl PageFiles {
@@ -76,6 +78,7 @@ impl PageFiles {
             tablespaces: RwLock::new(BTreeMap::new()),
             removed: Mutex::new(SpaceStats::default()),
             poison: Mutex::new(None),
+            listener: Arc::default(),
         };
         for entry in listed.iter().filter(|entry| entry.is_folder) {
             if let Ok(number) = entry.name.parse() {
@@ -99,7 +102,8 @@ impl PageFiles {
             ));
         }
         let clock = Arc::clone(&self.clock);
-        let tablespace = Tablespace::open(id, disk, folder.to_owned(), clock, self.options)?;
+        let listener = Arc::clone(&self.listener);
+        let tablespace = Tablespace::open(id, disk, folder.to_owned(), clock, self.options, listener)?;
         tablespaces.insert(id, Arc::new(tablespace));
         Ok(())
     }
@@ -127,6 +131,15 @@ impl PageFiles {
             .values()
             .map(|tablespace| tablespace.info())
             .collect()
+    }
+
+    /// Whether there is a tablespace of this number.
+    pub fn has_tablespace(&self, id: TablespaceId) -> bool {
+        self.tablespaces.read().contains_key(&id)
+    }
+
+    pub fn tablespace_info(&self, id: TablespaceId) -> Result<TablespaceInfo> {
+        Ok(self.tablespace(id)?.info())
     }
 
     /// Pages of the tablespace that there is room for.
@@ -225,6 +238,34 @@ impl PageFiles {
             .store(self.clock.now_us(), Ordering::Relaxed);
     }
 
+    /// Sets who is told of requests from now on, in the place of who was.
+    pub fn listen(&self, events: Option<Arc<dyn IoEvents>>) {
+        self.listener.set(events);
+    }
+
+    /// For others whose requests come here.
+    pub(crate) fn listener(&self) -> &Arc<IoListener> {
+        &self.listener
+    }
+
+    /// Whether `page` is what was last written at the place `id`; counts and tells when it is not.
+    pub fn verify(&self, id: PageId, page: &PageBuf) -> Result<()> {
+        let verified = header::verify(page, id);
+        if verified.is_err() {
+            let tablespace = self.tablespace(id.tablespace())?;
+            tablespace.counters.corrupt_pages.fetch_add(1, Ordering::Relaxed);
+            let (stored, computed) = header::checksums(page);
+            if stored != computed {
+                self.listener.event(|| IoEvent::ChecksumFailure {
+                    page: id,
+                    expected: computed.into(),
+                    found: stored.into(),
+                });
+            }
+        }
+        verified
+    }
+
     /// Why writes are refused; `None` as long as they are not.
     pub fn poison(&self) -> Option<KernelError> {
         self.poison.lock().clone()
@@ -267,13 +308,21 @@ impl PageFiles {
             .count();
         Ok((run, tablespace))
     }
+}
 
-    fn verify(&self, tablespace: &Tablespace, id: PageId, page: &PageBuf) -> Result<()> {
-        let verified = header::verify(page, id);
-        if verified.is_err() {
-            tablespace.counters.corrupt_pages.fetch_add(1, Ordering::Relaxed);
+impl PageFiles {
+    /// Reads pages unverified, neighbours with one request.
+    fn read_runs(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
+        let mut rest = pages;
+        while !rest.is_empty() {
+            let (run, tablespace) = self.first_run(rest)?;
+            let (now, later) = rest.split_at_mut(run);
+            let first = now[0].0;
+            let mut buffers: Vec<&mut [u8]> = now.iter_mut().map(|(_, page)| &mut page[..]).collect();
+            tablespace.read(first, &mut buffers)?;
+            rest = later;
         }
-        verified
+        Ok(())
     }
 }
 
@@ -282,25 +331,27 @@ impl PageIo for PageFiles {
         let tablespace = self.tablespace(id.tablespace())?;
         tablespace.run_max(id)?;
         tablespace.read(id, &mut [&mut page[..]])?;
-        self.verify(&tablespace, id, page)
+        self.verify(id, page)
     }
 
     fn read_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
-        let mut rest = pages;
-        while !rest.is_empty() {
-            let (run, tablespace) = self.first_run(rest)?;
-            let (now, later) = rest.split_at_mut(run);
-            let first = now[0].0;
-            let mut buffers: Vec<&mut [u8]> = now.iter_mut().map(|(_, page)| &mut page[..]).collect();
-            tablespace.read(first, &mut buffers)?;
-            now.iter()
-                .try_for_each(|(id, page)| self.verify(&tablespace, *id, page))?;
-            rest = later;
-        }
-        Ok(())
+        self.read_runs(pages)?;
+        pages.iter().try_for_each(|(id, page)| self.verify(*id, page))
     }
 
-    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
+    fn read_some(&self, pages: &mut [(PageId, PageBuf)]) -> Result<Vec<bool>> {
+        self.read_runs(pages)?;
+        Ok(pages
+            .iter()
+            .map(|(id, page)| header::verify(page, *id).is_ok())
+            .collect())
+    }
+
+    fn pages(&self, id: TablespaceId) -> u32 {
+        self.tablespace(id).map_or(0, |tablespace| tablespace.pages())
+    }
+
+    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64> {
         self.check_poison()?;
         for (id, page) in &mut *pages {
             let found = header::page_id(&page[..]);
@@ -315,13 +366,15 @@ impl PageIo for PageFiles {
             header::seal(page);
         }
         let mut rest = &*pages;
+        let mut requests = 0;
         while !rest.is_empty() {
             let (run, tablespace) = self.first_run(rest)?;
             let (now, later) = rest.split_at(run);
             tablespace.write(now[0].0, now)?;
+            requests += 1;
             rest = later;
         }
-        Ok(())
+        Ok(requests)
     }
 }
 

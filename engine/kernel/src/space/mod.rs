@@ -12,6 +12,7 @@
 //! [`PageFiles`] is what the buffer pool reads from and writes to ([`PageIo`](crate::pool::PageIo)). Which pages are
 //! free, and when a tablespace comes and goes, others know; here a page is a place. [`IoQueue`] takes requests that
 //! nobody waits for, in order of priority, and joins neighbours. [`ReadAhead`] notices who reads page after page.
+//! [`IoEvents`] is told of requests and of what came of them.
 //!
 //! Durability: a write is durable after [`PageFiles::sync_all`], or a sync of its tablespace, was begun after it and
 //! returned. When a sync fails, nobody knows what is durable: writes and syncs are refused from then on
@@ -21,6 +22,7 @@
 //! synced is lost. Whoever replays the log calls [`PageFiles::ensure`] for the pages that it names. Files before the
 //! last are whole: each is synced before the one behind it is made.
 
+mod events;
 mod files;
 mod histogram;
 mod queue;
@@ -30,9 +32,10 @@ mod tablespace;
 #[cfg(test)]
 mod tests;
 
+pub use events::{IoEvent, IoEvents};
 pub use files::{PageFiles, PageFilesOptions};
 pub use histogram::{Histogram, HistogramSnapshot};
-pub use queue::{IoPriority, IoQueue, IoQueueOptions, QueueLength, Ticket};
+pub use queue::{IoPriority, IoQueue, IoQueueOptions, QueueLength, Served, Ticket};
 pub use read_ahead::{ReadAhead, ReadAheadOptions};
 pub use stats::{RequestStats, SpaceStats};
 pub use tablespace::TablespaceInfo;

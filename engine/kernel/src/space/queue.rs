@@ -11,11 +11,12 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::events::{IoEvent, IoListener};
 use crate::error::{KernelError, Result};
 use crate::ids::PageId;
 use crate::page::PageBuf;
 use crate::pool::PageIo;
-use crate::sync::{Arc, Condvar, Mutex, thread};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, thread};
 
 /// What is served first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -54,17 +55,33 @@ pub struct QueueLength {
     pub in_service: usize,
 }
 
+/// A request that was served.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub request: u64,
+    pub page: PageId,
+    pub is_write: bool,
+    pub outcome: Result<()>,
+}
+
 /// The outcome of a request, once there is one.
 #[derive(Debug, Clone)]
 pub struct Ticket(Arc<Outcome>);
 
 #[derive(Debug, Default)]
 struct Outcome {
+    /// Of the request, in the order of the requests.
+    number: u64,
     served: Mutex<Option<Result<PageBuf>>>,
     is_served: Condvar,
 }
 
 impl Ticket {
+    /// Of the request, from 0 in the order in which requests were made.
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+
     /// Blocks until the request was served: the page that was read, or that was written. Somebody must serve, see
     /// [`IoQueue::start`] and [`IoQueue::process`].
     pub fn wait(&self) -> Result<PageBuf> {
@@ -128,11 +145,21 @@ struct Shared {
     work: Condvar,
     /// A batch is done.
     done: Condvar,
+    listener: Arc<IoListener>,
 }
 
 impl IoQueue {
     /// A queue that nobody serves yet.
     pub fn new(pages: Arc<dyn PageIo>, options: IoQueueOptions) -> IoQueue {
+        IoQueue::telling(pages, options, Arc::default())
+    }
+
+    /// One that tells `listener` how long it is.
+    pub(crate) fn telling(
+        pages: Arc<dyn PageIo>,
+        options: IoQueueOptions,
+        listener: Arc<IoListener>,
+    ) -> IoQueue {
         assert!(
             options.batch_pages_max > 0,
             "a batch holds a page at least: {options:?}"
@@ -143,6 +170,7 @@ impl IoQueue {
             state: Mutex::new(State::default()),
             work: Condvar::new(),
             done: Condvar::new(),
+            listener,
         };
         IoQueue {
             shared: Arc::new(shared),
@@ -169,8 +197,9 @@ impl IoQueue {
         self.shared.submit(id, priority, Some(page))
     }
 
-    /// Serves requests on the calling thread until `requests_max` were served or none is ready. Returns how many were.
-    pub fn process(&self, requests_max: usize) -> usize {
+    /// Serves requests on the calling thread until `requests_max` were served or none is ready. Returns those that were, in
+    /// the order in which they were.
+    pub fn process(&self, requests_max: usize) -> Vec<Served> {
         self.shared.process(requests_max)
     }
 
@@ -296,7 +325,10 @@ impl Shared {
         if write.is_some() {
             state.writes.insert(number);
         }
-        let ticket = Ticket(Arc::default());
+        let ticket = Ticket(Arc::new(Outcome {
+            number,
+            ..Outcome::default()
+        }));
         state.waiting.entry(id).or_default().push_back(Request {
             number,
             priority,
@@ -304,7 +336,15 @@ impl Shared {
             ticket: ticket.clone(),
         });
         self.make_ready(&mut state, id);
+        self.tell_depth(state);
         Ok(ticket)
+    }
+
+    /// Tells how many requests there are, and lets go of the state before.
+    fn tell_depth(&self, state: MutexGuard<'_, State>) {
+        let (reads, writes) = (state.unserved - state.writes.len(), state.writes.len());
+        drop(state);
+        self.listener.event(|| IoEvent::QueueDepth { reads, writes });
     }
 
     /// The page's first request may be served, unless another is in service.
@@ -330,22 +370,21 @@ impl Shared {
         }
     }
 
-    fn process(&self, requests_max: usize) -> usize {
-        let mut served = 0;
-        while served < requests_max {
-            let pages_max = self.options.batch_pages_max.min(requests_max - served);
+    fn process(&self, requests_max: usize) -> Vec<Served> {
+        let mut served = Vec::new();
+        while served.len() < requests_max {
+            let pages_max = self.options.batch_pages_max.min(requests_max - served.len());
             let batch = self.state.lock().take_batch(pages_max);
             if batch.is_empty() {
                 break;
             }
-            served += batch.len();
-            self.serve(batch);
+            served.extend(self.serve(batch));
         }
         served
     }
 
     /// Serves requests of one kind for neighbouring pages.
-    fn serve(&self, batch: Vec<(PageId, Request)>) {
+    fn serve(&self, batch: Vec<(PageId, Request)>) -> Vec<Served> {
         let (mut pages, mut requests) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
         let mut is_write = false;
         for (id, mut request) in batch {
@@ -365,12 +404,20 @@ impl Shared {
             (page.0, served.map(|()| page.1))
         };
         let outcomes: Vec<_> = pages.into_iter().map(outcome).collect();
+        let served = std::iter::zip(&requests, &outcomes).map(|(request, (page, outcome))| Served {
+            request: request.number,
+            page: *page,
+            is_write,
+            outcome: outcome.as_ref().map(drop).map_err(Clone::clone),
+        });
+        let served = served.collect();
         self.finish(requests, outcomes);
+        served
     }
 
     fn request(&self, pages: &mut [(PageId, PageBuf)], is_write: bool) -> Result<()> {
         if is_write {
-            self.pages.write_many(pages)
+            self.pages.write_many(pages).map(drop)
         } else {
             self.pages.read_many(pages)
         }
@@ -385,7 +432,7 @@ impl Shared {
             self.make_ready(&mut state, id);
             request.ticket.serve(outcome);
         }
-        drop(state);
+        self.tell_depth(state);
         self.done.notify_all();
     }
 }
@@ -440,10 +487,10 @@ mod tests {
             Ok(())
         }
 
-        fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
+        fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64> {
             self.note('w', pages)?;
             self.pages.lock().extend(pages.iter().cloned());
-            Ok(())
+            Ok(1)
         }
     }
 
@@ -481,7 +528,7 @@ mod tests {
         ] {
             queue.read(id(number), priority).unwrap();
         }
-        assert_eq!(queue.process(3), 3);
+        assert_eq!(queue.process(3).len(), 3);
         assert_eq!(
             queue.length(),
             QueueLength {
@@ -490,7 +537,7 @@ mod tests {
                 in_service: 0
             }
         );
-        assert_eq!(queue.process(100), 1);
+        assert_eq!(queue.process(100).len(), 1);
         assert_eq!(
             spy.take_requests(),
             [30, 20, 40, 10].map(|number| ('r', vec![number]))
@@ -508,7 +555,7 @@ mod tests {
         queue
             .read(PageId::new(TablespaceId(1), 0), IoPriority::Low)
             .unwrap();
-        assert_eq!(queue.process(usize::MAX), 7);
+        assert_eq!(queue.process(usize::MAX).len(), 7);
         let expected = [
             ('w', vec![3, 4, 5]),
             ('w', vec![2]),
@@ -622,7 +669,7 @@ mod tests {
             self.spy.read_many(pages)
         }
 
-        fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
+        fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64> {
             self.change(|state| state.0 += 1);
             self.wait_until(|state| state.1);
             self.spy.write_many(pages)
@@ -645,7 +692,7 @@ mod tests {
             held.wait_until(|state| state.0 == 1);
             queue.read(id(4), IoPriority::Low).unwrap();
             let read = queue.read(id(3), IoPriority::Critical).unwrap();
-            assert_eq!(queue.process(100), 1);
+            assert_eq!(queue.process(100).len(), 1);
             assert_eq!(spy.take_requests(), [('r', vec![4])]);
             assert_eq!(
                 queue.length(),

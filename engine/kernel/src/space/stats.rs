@@ -65,20 +65,21 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Makes a request that carries `pages`, and counts it.
+    /// Makes a request that carries `pages`, and counts it; nanoseconds that it took.
     pub fn measure(
         &self,
         clock: &dyn Clock,
         pages: usize,
         request: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         let begun_ns = clock.now_mono_ns();
         let outcome = request();
-        self.latency.record(clock.now_mono_ns().saturating_sub(begun_ns));
+        let latency_ns = clock.now_mono_ns().saturating_sub(begun_ns);
+        self.latency.record(latency_ns);
         self.pages.fetch_add(pages as u64, Ordering::Relaxed);
         self.failures
             .fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
-        outcome
+        outcome.map(|()| latency_ns)
     }
 
     fn stats(&self) -> RequestStats {

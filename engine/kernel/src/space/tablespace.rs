@@ -6,6 +6,7 @@ use rustydb_runtime::Clock;
 use rustydb_runtime::disk::{Disk, DiskFile, DiskSpace, OpenMode};
 
 use super::PageFilesOptions;
+use super::events::{IoEvent, IoListener};
 use super::stats::Counters;
 use crate::error::{KernelError, Result};
 use crate::ids::{PageId, TablespaceId};
@@ -35,6 +36,7 @@ pub(super) struct Tablespace {
     pages: AtomicU32,
     growth: Mutex<()>,
     pub counters: Counters,
+    listener: Arc<IoListener>,
 }
 
 struct PageFile {
@@ -67,6 +69,7 @@ impl Tablespace {
         folder: String,
         clock: Arc<dyn Clock>,
         options: PageFilesOptions,
+        listener: Arc<IoListener>,
     ) -> Result<Tablespace> {
         let listed = disk
             .list(&folder)
@@ -106,6 +109,7 @@ impl Tablespace {
             pages: AtomicU32::new(pages),
             growth: Mutex::new(()),
             counters: Counters::default(),
+            listener,
         })
     }
 
@@ -194,33 +198,64 @@ impl Tablespace {
     /// Fills `buffers` with the pages from `first` on, which lie in one file.
     pub fn read(&self, first: PageId, buffers: &mut [&mut [u8]]) -> Result<()> {
         let (file, offset) = self.place(first)?;
-        let read = self
-            .counters
-            .reads
-            .measure(&*self.clock, buffers.len(), || match buffers {
-                [buffer] => file.file.read_at(buffer, offset),
-                _ => file.file.read_vectored_at(buffers, offset),
-            });
+        let pages = buffers.len();
+        let read = self.request(false, first, pages, offset, || match buffers {
+            [buffer] => file.file.read_at(buffer, offset),
+            _ => file.file.read_vectored_at(buffers, offset),
+        });
         read.map_err(|error| KernelError::io(format!("reading {} at {offset}", file.path), &error))
     }
 
     /// Writes the pages from `first` on, which lie in one file.
     pub fn write(&self, first: PageId, pages: &[(PageId, PageBuf)]) -> Result<()> {
         let (file, offset) = self.place(first)?;
-        let written = self
-            .counters
-            .writes
-            .measure(&*self.clock, pages.len(), || match pages {
-                [(_, page)] => file.file.write_at(&page[..], offset),
-                _ => {
-                    let slices: Vec<IoSlice<'_>> =
-                        pages.iter().map(|(_, page)| IoSlice::new(&page[..])).collect();
-                    file.file.write_vectored_at(&slices, offset)
-                }
-            });
+        let written = self.request(true, first, pages.len(), offset, || match pages {
+            [(_, page)] => file.file.write_at(&page[..], offset),
+            _ => {
+                let slices: Vec<IoSlice<'_>> =
+                    pages.iter().map(|(_, page)| IoSlice::new(&page[..])).collect();
+                file.file.write_vectored_at(&slices, offset)
+            }
+        });
         // Behind the write: a sync that clears the mark before then doesn't cover it, and it must stand for the next.
         file.is_unsynced.store(true, Ordering::Release);
         written.map_err(|error| KernelError::io(format!("writing {} at {offset}", file.path), &error))
+    }
+
+    /// Makes a request of the disk for `pages` pages, counts it and tells of it.
+    fn request(
+        &self,
+        write: bool,
+        page: PageId,
+        pages: usize,
+        offset: u64,
+        request: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.listener.event(|| IoEvent::Started {
+            write,
+            page,
+            pages,
+            offset,
+        });
+        let requests = match write {
+            true => &self.counters.writes,
+            false => &self.counters.reads,
+        };
+        let outcome = requests.measure(&*self.clock, pages, request);
+        self.listener.event(|| match &outcome {
+            Ok(latency_ns) => IoEvent::Completed {
+                write,
+                page,
+                pages,
+                latency_ns: *latency_ns,
+            },
+            Err(error) => IoEvent::Failed {
+                write,
+                page,
+                reason: error.to_string(),
+            },
+        });
+        outcome.map(drop)
     }
 
     fn place(&self, page: PageId) -> Result<(Arc<PageFile>, u64)> {

@@ -55,7 +55,7 @@ fn page(id: PageId, lsn: u64) -> (PageId, PageBuf) {
 }
 
 fn write(files: &PageFiles, number: u32, lsn: u64) -> Result<()> {
-    files.write_many(&mut [page(id(number), lsn)])
+    files.write_many(&mut [page(id(number), lsn)]).map(drop)
 }
 
 fn read(files: &PageFiles, number: u32) -> Result<u64> {

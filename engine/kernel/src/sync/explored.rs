@@ -69,6 +69,11 @@ impl Condvar {
         guard.0 = Some(self.0.wait(held).expect(UNPOISONED));
     }
 
+    /// There is no time here: it waits until it is told.
+    pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _timeout: std::time::Duration) {
+        self.wait(guard);
+    }
+
     pub fn notify_one(&self) {
         self.0.notify_one();
     }

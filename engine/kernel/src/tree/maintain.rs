@@ -4,7 +4,7 @@ use super::search::{Target, Which, descend};
 use super::write::{Chain, fill};
 use super::{LEVELS_MAX, Tree, read};
 use crate::error::{KernelError, Result};
-use crate::group::{Group, TreeEvent, work::copy_of};
+use crate::group::{Group, KernelEvent, TreeEvent, work::copy_of};
 use crate::ids::PageId;
 use crate::page::header::{self, HEADER_BYTES};
 use crate::page::node::{self, CELL_HEADER_BYTES, Cell, OwnedVersionKey, VersionKey};
@@ -96,13 +96,15 @@ impl Group<'_> {
         self.work
             .rewrite(left, |page| fill(page, owner, level, lower, upper, &cells))?;
         self.free(right)?;
-        self.events.push(TreeEvent::Merge {
-            owner,
-            page: left,
-            from: right,
-            level,
-            cells_before,
-            cells_after: cells.len() as u32,
+        self.tell(|| {
+            KernelEvent::Tree(TreeEvent::Merge {
+                owner,
+                page: left,
+                from: right,
+                level,
+                cells_before,
+                cells_after: cells.len() as u32,
+            })
         });
         Ok(true)
     }

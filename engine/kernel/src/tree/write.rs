@@ -4,7 +4,7 @@ use super::read;
 use super::search::{PageQuery, PageSource, Target, Which, descend};
 use super::{LEVELS_MAX, Tree};
 use crate::error::{KernelError, Result};
-use crate::group::{Group, TreeEvent};
+use crate::group::{Group, KernelEvent, TreeEvent};
 use crate::ids::PageId;
 use crate::page::header::{self, PageKind};
 use crate::page::node::{
@@ -245,14 +245,16 @@ impl Group<'_> {
             header::initialise(&mut page[..], to, PageKind::TreeLeaf);
             fill(page, owner, level, Some(fence), upper, right)
         })?;
-        self.events.push(TreeEvent::Split {
-            owner,
-            page: id,
-            to,
-            level,
-            cells_before: cells.len() as u32,
-            cells_after: left.len() as u32,
-            separator: separator.key.clone(),
+        self.tell(|| {
+            KernelEvent::Tree(TreeEvent::Split {
+                owner,
+                page: id,
+                to,
+                level,
+                cells_before: cells.len() as u32,
+                cells_after: left.len() as u32,
+                separator: separator.key.clone(),
+            })
         });
         if id != tree.root {
             self.work

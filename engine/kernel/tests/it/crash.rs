@@ -166,7 +166,7 @@ fn a_crash_among_commits_that_share_a_sync_keeps_a_beginning_of_them() {
 }
 
 /// How many loads: `RUSTYDB_CRASH_SEEDS`, or few.
-fn seeds() -> u64 {
+pub fn seeds() -> u64 {
     let given = std::env::var("RUSTYDB_CRASH_SEEDS");
     given.ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2)
 }

@@ -82,6 +82,91 @@ pub static MEASURED_PERCENT: TypeDesc = TypeDesc {
         maximum: Some(100f64),
     }),
 };
+pub static MEASURED_RATE: TypeDesc = TypeDesc {
+    name: "MeasuredRate",
+    description: "How often something happened in a second.",
+    shape: Shape::Alias(Ty::Number {
+        minimum: Some(0f64),
+        maximum: None,
+    }),
+};
+pub static MEASURED_RATIO: TypeDesc = TypeDesc {
+    name: "MeasuredRatio",
+    description: "A part of one that depends on the machine and the moment.",
+    shape: Shape::Alias(Ty::Number {
+        minimum: Some(0f64),
+        maximum: Some(1f64),
+    }),
+};
+pub static PAGE_CORRUPT_DETAILS: TypeDesc = TypeDesc {
+    name: "PageCorruptDetails",
+    description: "The page, and what of it is wrong.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "page_id",
+                description: "As the module `storage` numbers pages.",
+                ty: Ty::Integer {
+                    width: IntegerWidth::UInt53,
+                    minimum: 0,
+                    maximum: 281474976710655,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "what",
+                description: "Such as `checksum`.",
+                ty: Ty::Text {
+                    min_length: None,
+                    max_length: None,
+                    pattern: None,
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "expected",
+                description: "In hexadecimal.",
+                ty: Ty::Text {
+                    min_length: None,
+                    max_length: None,
+                    pattern: Some("[0-9a-f]{1,16}"),
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "found",
+                description: "In hexadecimal.",
+                ty: Ty::Text {
+                    min_length: None,
+                    max_length: None,
+                    pattern: Some("[0-9a-f]{1,16}"),
+                },
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
 pub static PROCESS_ID: TypeDesc = TypeDesc {
     name: "ProcessId",
     description: "Of the operating system.",

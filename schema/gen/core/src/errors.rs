@@ -28,6 +28,15 @@ pub static DEADLINE_EXCEEDED: ::rustydb_contract::ErrorDesc = ::rustydb_contract
     summary: "The call was not done in its time; what it had begun was undone, unless it was being committed.",
     details: None,
 };
+/// The device has no room for what the call would write; nothing was changed.
+pub static DISK_FULL: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "DISK_FULL",
+    status: 507u16,
+    rpc: -32018i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "The device has no room for what the call would write; nothing was changed.",
+    details: None,
+};
 /// The server failed; the request id finds it in the log.
 pub static INTERNAL: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "INTERNAL",
@@ -82,6 +91,15 @@ pub static OPERATION_NOT_FOUND: ::rustydb_contract::ErrorDesc = ::rustydb_contra
     summary: "No operation has this route or name.",
     details: None,
 };
+/// A page on the disk is not what was written there; the rest of the data can be used.
+pub static PAGE_CORRUPT: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "PAGE_CORRUPT",
+    status: 500u16,
+    rpc: -32017i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "A page on the disk is not what was written there; the rest of the data can be used.",
+    details: Some(&crate::desc::PAGE_CORRUPT_DETAILS),
+};
 /// The request is larger than the limit.
 pub static PAYLOAD_TOO_LARGE: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "PAYLOAD_TOO_LARGE",
@@ -98,6 +116,15 @@ pub static PERMISSION_DENIED: ::rustydb_contract::ErrorDesc = ::rustydb_contract
     rpc: -32004i32,
     retry: ::rustydb_contract::Retry::Never,
     summary: "The caller's roles do not carry the permission.",
+    details: None,
+};
+/// Every frame of the buffer pool is pinned or waits for the log; repeat the call, or make the pool larger.
+pub static POOL_EXHAUSTED: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "POOL_EXHAUSTED",
+    status: 503u16,
+    rpc: -32019i32,
+    retry: ::rustydb_contract::Retry::Safe,
+    summary: "Every frame of the buffer pool is pinned or waits for the log; repeat the call, or make the pool larger.",
     details: None,
 };
 /// The store refused the write, or refuses all writes after a failure of the disk.

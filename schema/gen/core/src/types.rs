@@ -20,6 +20,23 @@ pub type MeasuredCount = u64;
 pub type MeasuredMilliseconds = f64;
 /// A share that depends on the machine and the moment.
 pub type MeasuredPercent = f64;
+/// How often something happened in a second.
+pub type MeasuredRate = f64;
+/// A part of one that depends on the machine and the moment.
+pub type MeasuredRatio = f64;
+/// The page, and what of it is wrong.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageCorruptDetails {
+    /// As the module `storage` numbers pages.
+    pub page_id: u64,
+    /// Such as `checksum`.
+    pub what: ::std::string::String,
+    /// In hexadecimal.
+    pub expected: ::std::string::String,
+    /// In hexadecimal.
+    pub found: ::std::string::String,
+}
 /// Of the operating system.
 pub type ProcessId = u32;
 /// What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did. GAP: `count` events of the source were dropped here, matching or not, because the reader was slow; only telemetry drops any. FELL_BEHIND: what comes is `count` commits older than the newest, and CAUGHT_UP: it is the newest again. SNAPSHOT_COMPLETE: all `count` rows that were there are sent, and changes follow.

@@ -18,6 +18,7 @@ from .aio import protocol as _aio_protocol
 from .aio import query as _aio_query
 from .aio import session as _aio_session
 from .aio import sql as _aio_sql
+from .aio import storage as _aio_storage
 from .aio import transactions as _aio_transactions
 from .aio import websocket as _aio_websocket
 from .sync import admin as _sync_admin
@@ -31,6 +32,7 @@ from .sync import protocol as _sync_protocol
 from .sync import query as _sync_query
 from .sync import session as _sync_session
 from .sync import sql as _sync_sql
+from .sync import storage as _sync_storage
 from .sync import transactions as _sync_transactions
 from .sync import websocket as _sync_websocket
 from .errors import _ERRORS
@@ -107,6 +109,11 @@ class Client(_BaseClient):
         return _sync_sql.Sql(self._caller)
 
     @property
+    def storage(self) -> _sync_storage.Storage:
+        """Tablespaces, pages, the buffer pool and the disk."""
+        return _sync_storage.Storage(self._caller)
+
+    @property
     def transactions(self) -> _sync_transactions.Transactions:
         """Transactions that span calls."""
         return _sync_transactions.Transactions(self._caller)
@@ -176,6 +183,11 @@ class AsyncClient(_AsyncBaseClient):
     def sql(self) -> _aio_sql.Sql:
         """Run SQL, and define what only SQL can."""
         return _aio_sql.Sql(self._caller)
+
+    @property
+    def storage(self) -> _aio_storage.Storage:
+        """Tablespaces, pages, the buffer pool and the disk."""
+        return _aio_storage.Storage(self._caller)
 
     @property
     def transactions(self) -> _aio_transactions.Transactions:

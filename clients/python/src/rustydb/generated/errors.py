@@ -112,6 +112,15 @@ class DependentObjectsError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class DiskFullError(_errors.ApiError):
+    """The device has no room for what the call would write; nothing was changed.
+
+    `DISK_FULL`, status 507.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class DuplicateColumnNameError(_errors.ApiError):
     """Two columns of the result have one name; alias one, or ask for arrays.
 
@@ -190,6 +199,15 @@ class InvalidDefinitionError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class InvalidPageImageError(_errors.ApiError):
+    """The bytes are not a page with records, or not this page.
+
+    `INVALID_PAGE_IMAGE`, status 400.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class InvalidParameterError(_errors.ApiError):
     """A `$n` has no value, a value has no `$n`, or one has a form that SQL can't take.
 
@@ -235,6 +253,15 @@ class InvalidValueError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class IoQueueFullError(_errors.ApiError):
+    """As many requests wait as the queue takes.
+
+    `IO_QUEUE_FULL`, status 429.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "safe"
+
+
 class JobNotFoundError(_errors.ApiError):
     """The caller has no such job; an old one may be kept no longer.
 
@@ -248,6 +275,15 @@ class LastAdministratorError(_errors.ApiError):
     """The server would be left without an enabled administrator.
 
     `LAST_ADMINISTRATOR`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class LimitBelowUseError(_errors.ApiError):
+    """The tablespace has more pages already than the limit would allow.
+
+    `LIMIT_BELOW_USE`, status 409.
     """
 
     retry: _ClassVar[_errors.Retry] = "never"
@@ -289,6 +325,76 @@ class OperationNotFoundError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class PagesNotMergeableError(_errors.ApiError):
+    """The records of two pages don't fit into one.
+
+    `PAGES_NOT_MERGEABLE`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class PageCorruptError(_errors.ApiError):
+    """A page on the disk is not what was written there; the rest of the data can be used.
+
+    `PAGE_CORRUPT`, status 500.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+    @property
+    def typed_details(self) -> _types.PageCorruptDetails | None:
+        """`details` as the contract has them; `None` when they are absent or of another form."""
+        typed: _types.PageCorruptDetails | None = _errors.convert_details(self.details, _types.PageCorruptDetails)
+        return typed
+
+
+class PageFullError(_errors.ApiError):
+    """The page has no room for the record.
+
+    `PAGE_FULL`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class PageInUseError(_errors.ApiError):
+    """The page belongs to a table, an index or the format of the files, and is not for clients to
+    change.
+
+    `PAGE_IN_USE`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class PageNotFoundError(_errors.ApiError):
+    """There is no such page, or it is free.
+
+    `PAGE_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class PageNotPinnedError(_errors.ApiError):
+    """No client has pinned the page.
+
+    `PAGE_NOT_PINNED`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class PageNotSplittableError(_errors.ApiError):
+    """The page has fewer than two records.
+
+    `PAGE_NOT_SPLITTABLE`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class PayloadTooLargeError(_errors.ApiError):
     """The request is larger than the limit.
 
@@ -307,10 +413,38 @@ class PermissionDeniedError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class PoolExhaustedError(_errors.ApiError):
+    """Every frame of the buffer pool is pinned or waits for the log; repeat the call, or make the
+    pool larger.
+
+    `POOL_EXHAUSTED`, status 503.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "safe"
+
+
 class QueryNotFoundError(_errors.ApiError):
     """No statement with this id runs, or it is another's.
 
     `QUERY_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class RecordNotFoundError(_errors.ApiError):
+    """The page has no record in the slot.
+
+    `RECORD_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class RecordTooLargeError(_errors.ApiError):
+    """The record is larger than any page can hold.
+
+    `RECORD_TOO_LARGE`, status 413.
     """
 
     retry: _ClassVar[_errors.Retry] = "never"
@@ -374,6 +508,51 @@ class SyntaxError(_errors.ApiError):
         """`details` as the contract has them; `None` when they are absent or of another form."""
         typed: _types.Position | None = _errors.convert_details(self.details, _types.Position)
         return typed
+
+
+class TablespaceExistsError(_errors.ApiError):
+    """The name of the tablespace is taken.
+
+    `TABLESPACE_EXISTS`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class TablespaceFullError(_errors.ApiError):
+    """The tablespace has all the pages that it may have.
+
+    `TABLESPACE_FULL`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class TablespaceIsSystemError(_errors.ApiError):
+    """The tablespace holds the tables: its pages are the server's, and it can't be dropped.
+
+    `TABLESPACE_IS_SYSTEM`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class TablespaceNotFoundError(_errors.ApiError):
+    """There is no such tablespace.
+
+    `TABLESPACE_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class TablespaceReadOnlyError(_errors.ApiError):
+    """Pages of the tablespace can't be changed at the moment.
+
+    `TABLESPACE_READ_ONLY`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
 
 
 class TableExistsError(_errors.ApiError):
@@ -600,6 +779,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "DATABASE_PROTECTED": DatabaseProtectedError,
     "DEADLINE_EXCEEDED": DeadlineExceededError,
     "DEPENDENT_OBJECTS": DependentObjectsError,
+    "DISK_FULL": DiskFullError,
     "DUPLICATE_COLUMN_NAME": DuplicateColumnNameError,
     "INDEX_EXISTS": IndexExistsError,
     "INDEX_NOT_FOUND": IndexNotFoundError,
@@ -608,26 +788,44 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "INVALID_CREDENTIALS": InvalidCredentialsError,
     "INVALID_CURSOR": InvalidCursorError,
     "INVALID_DEFINITION": InvalidDefinitionError,
+    "INVALID_PAGE_IMAGE": InvalidPageImageError,
     "INVALID_PARAMETER": InvalidParameterError,
     "INVALID_QUERY": InvalidQueryError,
     "INVALID_REFRESH_TOKEN": InvalidRefreshTokenError,
     "INVALID_REQUEST": InvalidRequestError,
     "INVALID_VALUE": InvalidValueError,
+    "IO_QUEUE_FULL": IoQueueFullError,
     "JOB_NOT_FOUND": JobNotFoundError,
     "LAST_ADMINISTRATOR": LastAdministratorError,
+    "LIMIT_BELOW_USE": LimitBelowUseError,
     "MALFORMED_JSON": MalformedJsonError,
     "METHOD_NOT_ALLOWED": MethodNotAllowedError,
     "NOT_NULL_VIOLATION": NotNullViolationError,
     "OPERATION_NOT_FOUND": OperationNotFoundError,
+    "PAGES_NOT_MERGEABLE": PagesNotMergeableError,
+    "PAGE_CORRUPT": PageCorruptError,
+    "PAGE_FULL": PageFullError,
+    "PAGE_IN_USE": PageInUseError,
+    "PAGE_NOT_FOUND": PageNotFoundError,
+    "PAGE_NOT_PINNED": PageNotPinnedError,
+    "PAGE_NOT_SPLITTABLE": PageNotSplittableError,
     "PAYLOAD_TOO_LARGE": PayloadTooLargeError,
     "PERMISSION_DENIED": PermissionDeniedError,
+    "POOL_EXHAUSTED": PoolExhaustedError,
     "QUERY_NOT_FOUND": QueryNotFoundError,
+    "RECORD_NOT_FOUND": RecordNotFoundError,
+    "RECORD_TOO_LARGE": RecordTooLargeError,
     "RESULT_TOO_LARGE": ResultTooLargeError,
     "ROLE_NOT_FOUND": RoleNotFoundError,
     "ROW_NOT_FOUND": RowNotFoundError,
     "STORAGE_FAILURE": StorageFailureError,
     "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError,
     "SYNTAX_ERROR": SyntaxError,
+    "TABLESPACE_EXISTS": TablespaceExistsError,
+    "TABLESPACE_FULL": TablespaceFullError,
+    "TABLESPACE_IS_SYSTEM": TablespaceIsSystemError,
+    "TABLESPACE_NOT_FOUND": TablespaceNotFoundError,
+    "TABLESPACE_READ_ONLY": TablespaceReadOnlyError,
     "TABLE_EXISTS": TableExistsError,
     "TABLE_NOT_FOUND": TableNotFoundError,
     "TOKEN_EXPIRED": TokenExpiredError,
@@ -665,6 +863,7 @@ __all__ = [
     "DatabaseProtectedError",
     "DeadlineExceededError",
     "DependentObjectsError",
+    "DiskFullError",
     "DuplicateColumnNameError",
     "IndexExistsError",
     "IndexNotFoundError",
@@ -673,20 +872,33 @@ __all__ = [
     "InvalidCredentialsError",
     "InvalidCursorError",
     "InvalidDefinitionError",
+    "InvalidPageImageError",
     "InvalidParameterError",
     "InvalidQueryError",
     "InvalidRefreshTokenError",
     "InvalidRequestError",
     "InvalidValueError",
+    "IoQueueFullError",
     "JobNotFoundError",
     "LastAdministratorError",
+    "LimitBelowUseError",
     "MalformedJsonError",
     "MethodNotAllowedError",
     "NotNullViolationError",
     "OperationNotFoundError",
+    "PageCorruptError",
+    "PageFullError",
+    "PageInUseError",
+    "PageNotFoundError",
+    "PageNotPinnedError",
+    "PageNotSplittableError",
+    "PagesNotMergeableError",
     "PayloadTooLargeError",
     "PermissionDeniedError",
+    "PoolExhaustedError",
     "QueryNotFoundError",
+    "RecordNotFoundError",
+    "RecordTooLargeError",
     "ResultTooLargeError",
     "RoleNotFoundError",
     "RowNotFoundError",
@@ -695,6 +907,11 @@ __all__ = [
     "SyntaxError",
     "TableExistsError",
     "TableNotFoundError",
+    "TablespaceExistsError",
+    "TablespaceFullError",
+    "TablespaceIsSystemError",
+    "TablespaceNotFoundError",
+    "TablespaceReadOnlyError",
     "TokenExpiredError",
     "TooManySubscriptionsError",
     "TooManyTransactionsError",

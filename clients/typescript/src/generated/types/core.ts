@@ -38,6 +38,44 @@ export type MeasuredMilliseconds = number;
  */
 export type MeasuredPercent = number;
 
+/**
+ * How often something happened in a second.
+ *
+ * At least 0.
+ */
+export type MeasuredRate = number;
+
+/**
+ * A part of one that depends on the machine and the moment.
+ *
+ * 0 to 1.
+ */
+export type MeasuredRatio = number;
+
+/** The page, and what of it is wrong. */
+export interface PageCorruptDetails {
+  /**
+   * As the module `storage` numbers pages.
+   *
+   * 0 to 281474976710655.
+   */
+  page_id: number;
+  /** Such as `checksum`. */
+  what: string;
+  /**
+   * In hexadecimal.
+   *
+   * Pattern `[0-9a-f]{1,16}`.
+   */
+  expected: string;
+  /**
+   * In hexadecimal.
+   *
+   * Pattern `[0-9a-f]{1,16}`.
+   */
+  found: string;
+}
+
 /** Of the operating system. */
 export type ProcessId = number;
 

@@ -182,8 +182,8 @@ impl PageIo for One {
         pages.iter_mut().try_for_each(|(id, page)| self.read(*id, page))
     }
 
-    fn write_many(&self, _: &mut [(PageId, PageBuf)]) -> KernelResult<()> {
-        Ok(())
+    fn write_many(&self, _: &mut [(PageId, PageBuf)]) -> KernelResult<u64> {
+        Ok(0)
     }
 }
 

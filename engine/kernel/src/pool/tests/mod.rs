@@ -168,7 +168,7 @@ impl PageIo for Disk {
         })
     }
 
-    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<()> {
+    fn write_many(&self, pages: &mut [(PageId, PageBuf)]) -> Result<u64> {
         let ids: Vec<PageId> = pages.iter().map(|(id, _)| *id).collect();
         self.request(&ids, || {
             for (id, page) in pages {
@@ -187,7 +187,7 @@ impl PageIo for Disk {
                     assert!(before <= lsn, "{id} goes back from {before} to {lsn}");
                 }
             }
-            Ok(())
+            Ok(1)
         })
     }
 }

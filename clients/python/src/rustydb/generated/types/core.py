@@ -19,6 +19,19 @@ class InvalidArgumentDetails(_objects.Object, kw_only=True, frozen=True):
     """Path of the field, such as `rows.3.name`; empty for the input as a whole."""
 
 
+class PageCorruptDetails(_objects.Object, kw_only=True, frozen=True):
+    """The page, and what of it is wrong."""
+
+    page_id: int
+    """As the module `storage` numbers pages."""
+    what: str
+    """Such as `checksum`."""
+    expected: str
+    """In hexadecimal."""
+    found: str
+    """In hexadecimal."""
+
+
 class StreamControl(_objects.Object, kw_only=True, frozen=True):
     """What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did.
     GAP: `count` events of the source were dropped here, matching or not, because the reader was
@@ -59,6 +72,12 @@ MeasuredMilliseconds: _TypeAlias = float
 
 MeasuredPercent: _TypeAlias = float
 """A share that depends on the machine and the moment."""
+
+MeasuredRate: _TypeAlias = float
+"""How often something happened in a second."""
+
+MeasuredRatio: _TypeAlias = float
+"""A part of one that depends on the machine and the moment."""
 
 ProcessId: _TypeAlias = int
 """Of the operating system."""
