@@ -33,9 +33,10 @@ use crate::identity::{AdminSecret, IdentityError, IdentityService, IdentitySetti
 use crate::jobs::Jobs;
 use crate::session::Sessions;
 use crate::storage::Storage;
+use crate::taps::Taps;
 
 /// Folder of the store in the data directory.
-const STORE_FOLDER: &str = "store";
+pub(crate) const STORE_FOLDER: &str = "store";
 /// File of the store in a data directory of format version 2, which was a redb database.
 const STORE_FILE_OF_2: &str = "rustydb.redb";
 /// Memory of the buffer pool unless told: 128 MiB, as PostgreSQL has.
@@ -125,6 +126,7 @@ impl Engine {
         };
         let store = open_store(&data_dir, Arc::clone(&clock), kernel_options)?;
         let kernel = Arc::clone(store.kernel());
+        let taps = Taps::new(&kernel);
         let store: Arc<dyn TableStore> = Arc::new(store);
         let tables = Tables::open(Arc::clone(&store), Arc::clone(&clock))?;
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
@@ -139,6 +141,8 @@ impl Engine {
         let jobs = Jobs::open(Arc::clone(&store), Arc::clone(&clock), rng)?;
         let data = DataEngine::new(
             tables.clone(),
+            Arc::clone(&kernel),
+            taps,
             sql,
             Arc::clone(&clock),
             log_retention,

@@ -2,8 +2,8 @@
 //!
 //! [`Engine`] opens a data directory and hands out the services; the server knows nothing else of what is below.
 //! [`identity`] keeps users, keys and sessions for [`auth`] and [`admin`]; [`data`] runs the modules that read and
-//! write tables; [`jobs`] runs what takes longer than a call; [`storage`]
-//! shows tablespaces, pages and the buffer pool. A service decides nothing about permissions: the pipeline did before it called.
+//! write tables; [`jobs`] runs what takes longer than a call; [`storage`] shows tablespaces, pages and the buffer pool;
+//! [`taps`] listens to the kernel. A service decides nothing about permissions: the pipeline did before it called.
 
 pub mod admin;
 pub mod auth;
@@ -15,6 +15,7 @@ pub mod identity;
 pub mod jobs;
 pub mod session;
 pub mod storage;
+mod taps;
 
 pub use engine::{BUFFER_POOL_BYTES_DEFAULT, Engine, EngineError, EngineLoad, EngineOptions, check_store};
 pub use identity::AdminSecret;

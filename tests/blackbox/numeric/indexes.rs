@@ -1,7 +1,9 @@
 //! Entries of indexes, what is read by them, and what is wrong with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustydb_runtime::{SystemClock, SystemRng};
 use rustydb_store::kernel_store::{KernelOptions, KernelStore};
@@ -9,7 +11,9 @@ use rustydb_store::seam::{SpaceId, TableStore, Write, WriteBatch};
 use serde_json::{Value, json};
 
 use super::{call, number, table};
+use crate::harness::contract::view;
 use crate::harness::server::{Server, data_dir};
+use crate::harness::watch::{Transport, Watcher};
 use crate::harness::world::World;
 
 async fn indexed(world: &World, unique: bool) {
@@ -164,4 +168,117 @@ async fn numeric_what_is_wrong_with_an_index_is_counted() {
             [40.0, 40.0, 0.0, 0.0, 0.0]
         );
     }
+}
+
+async fn watch(world: &World, input: Value) -> Watcher {
+    let (view, credential) = (view("indexes.index_events"), world.credential("admin"));
+    Watcher::open(Transport::Rpc, world.base_url(), view, &input, &credential)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_a_rebuild_tells_how_far_it_is() {
+    const ROWS: u64 = 60_000;
+    let world = World::new().await;
+    table(&world, "t", 1).await;
+    let mut watcher = watch(&world, json!({"tables": ["t"], "database": "main"})).await;
+    call(
+        &world,
+        "indexes.create",
+        json!({"name": "by_name", "table": "t", "columns": ["name", "id"]}),
+    )
+    .await;
+    for rows in [1, ROWS] {
+        let sql = format!("INSERT INTO t SELECT value, 'n' || value FROM generate_series(2, {rows})");
+        call(&world, "sql.execute_query", json!({"sql": sql})).await;
+        let begun = Instant::now();
+        let job = call(&world, "indexes.rebuild", json!({"name": "by_name"})).await;
+        let (mut elapsed, mut processed, mut most_left) = (0.0, 0.0, 0.0);
+        loop {
+            let event = watcher.event().await;
+            let data = &event.data;
+            match event.name.as_str() {
+                "IndexRebuildStarted" => assert_eq!(data["total_rows"], rows),
+                "IndexRebuildProgress" => {
+                    assert_eq!(data["total_rows"], rows);
+                    let now = number(data, "/rows_processed");
+                    assert!(now > processed, "{data}");
+                    processed = now;
+                    let percent = number(data, "/progress_percent");
+                    assert!((percent - now / rows as f64 * 100.0).abs() < 0.001, "{data}");
+                    assert!(number(data, "/elapsed_ms") >= elapsed, "{data}");
+                    elapsed = number(data, "/elapsed_ms");
+                    let left = number(data, "/estimated_remaining_ms");
+                    most_left = left.max(most_left);
+                    // At the pace so far, give or take what is cut off.
+                    let expected = elapsed * (rows as f64 - now) / now;
+                    assert!((left - expected).abs() <= expected * 0.1 + 20.0, "{data}");
+                }
+                "IndexRebuildCompleted" => {
+                    assert_eq!(data["entries"], rows);
+                    assert_eq!(processed, rows as f64);
+                    let took = number(data, "/elapsed_ms");
+                    assert!(
+                        took >= elapsed && took <= begun.elapsed().as_millis() as f64,
+                        "{data}"
+                    );
+                    if rows == ROWS {
+                        assert!(took > 0.0 && elapsed > 0.0 && most_left > 0.0, "{data}");
+                    }
+                    break;
+                }
+                _ => {}
+            }
+        }
+        call(&world, "jobs.wait", json!({"id": job["id"]})).await;
+    }
+}
+
+/// Keys are long, so that few rows make a tree of three levels, and then nearly all go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_trees_tell_how_they_grow_and_shrink() {
+    let world = World::new().await;
+    for name in ["t", "other"] {
+        let columns = json!([{"name": "id", "type": "text"}]);
+        let input = json!({"name": name, "columns": columns, "primary_key": ["id"]});
+        call(&world, "database.create_table", input).await;
+    }
+    let mut watcher = watch(&world, json!({"tables": ["t"]})).await;
+    for table in ["other", "t"] {
+        let sql =
+            format!("INSERT INTO {table} SELECT repeat('x', 1000) || value FROM generate_series(1000, 1200)");
+        call(&world, "sql.execute_query", json!({"sql": sql})).await;
+    }
+    let sql = "DELETE FROM t WHERE right(id, 4) > '1000'";
+    call(&world, "sql.execute_query", json!({"sql": sql})).await;
+    let (mut made, mut levels) = (BTreeSet::new(), BTreeSet::new());
+    let (mut splits, mut merges) = (0, 0);
+    // The first leaf stays, and the root takes the place of an only child.
+    while splits < 20 || merges + 4 < splits {
+        let event = watcher.event().await;
+        let data = &event.data;
+        assert_eq!(data["table_name"], "t");
+        let page = |field: &str| data[field].as_u64().unwrap();
+        let (before, after) = (number(data, "/keys_before"), number(data, "/keys_after"));
+        levels.insert(page("level"));
+        match event.name.as_str() {
+            "BtreeSplit" => {
+                // Behind the last key only what comes goes to the new page.
+                assert!(after <= before && after >= 1.0, "{data}");
+                assert!(made.insert(page("new_node_id")), "{data}");
+                assert_ne!(page("node_id"), page("new_node_id"));
+                splits += 1;
+            }
+            "BtreeMerge" => {
+                assert!(after >= before, "{data}");
+                assert!(made.remove(&page("from_node_id")), "{data}");
+                assert_ne!(page("node_id"), page("from_node_id"));
+                merges += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(splits > 20, "{splits}");
+    assert!(levels.contains(&0) && levels.contains(&1), "{levels:?}");
 }

@@ -6,6 +6,7 @@ mod fields;
 mod indexes;
 mod jobs;
 mod load;
+mod log;
 mod machine;
 mod results;
 mod storage;

@@ -13,6 +13,8 @@ const RUN_TYPES: &[&str] = &[
     "ContractMembers",
     "GeneratedId",
     "KeyMaterial",
+    "LogCommit",
+    "LogPosition",
     "MachinePath",
     "MeasuredBytes",
     "MeasuredCount",

@@ -2,9 +2,10 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_indexes::{operations, IndexesService};
+use ::rustydb_contract_indexes::{operations, views, IndexesService};
 use ::rustydb_api::ModuleApi;
 use ::rustydb_api::Registered;
+use ::rustydb_api::RegisteredView;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -21,7 +22,9 @@ pub fn module(service: Arc<dyn IndexesService>) -> ModuleApi {
             Registered::new::<operations::Rebuild>(Arc::clone(&service)),
             Registered::new::<operations::Verify>(Arc::clone(&service)),
         ]),
-        views: Vec::from([]),
+        views: Vec::from([
+            RegisteredView::new::<views::IndexEvents>(Arc::clone(&service)),
+        ]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::create))
             .routes(routes!(rest::drop))
@@ -29,7 +32,8 @@ pub fn module(service: Arc<dyn IndexesService>) -> ModuleApi {
             .routes(routes!(rest::get_stats))
             .routes(routes!(rest::list))
             .routes(routes!(rest::rebuild))
-            .routes(routes!(rest::verify)),
+            .routes(routes!(rest::verify))
+            .routes(routes!(rest::index_events)),
         rpc: Vec::from([
             &operations::CREATE,
             &operations::DROP,

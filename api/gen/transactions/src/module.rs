@@ -14,39 +14,73 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
     ModuleApi {
         desc: &::rustydb_contract_transactions::MODULE,
         operations: Vec::from([
+            Registered::new::<operations::ArchiveWal>(Arc::clone(&service)),
             Registered::new::<operations::Begin>(Arc::clone(&service)),
+            Registered::new::<operations::CheckpointWal>(Arc::clone(&service)),
             Registered::new::<operations::Commit>(Arc::clone(&service)),
             Registered::new::<operations::Execute>(Arc::clone(&service)),
+            Registered::new::<operations::FlushWal>(Arc::clone(&service)),
             Registered::new::<operations::Get>(Arc::clone(&service)),
+            Registered::new::<operations::GetWalReplayStatus>(Arc::clone(&service)),
+            Registered::new::<operations::GetWalStatus>(Arc::clone(&service)),
             Registered::new::<operations::ListActive>(Arc::clone(&service)),
+            Registered::new::<operations::ListWalSegments>(Arc::clone(&service)),
             Registered::new::<operations::Rollback>(Arc::clone(&service)),
+            Registered::new::<operations::SwitchWalSegment>(Arc::clone(&service)),
+            Registered::new::<operations::TruncateWal>(Arc::clone(&service)),
         ]),
         views: Vec::from([
             RegisteredView::new::<views::TransactionEvents>(Arc::clone(&service)),
+            RegisteredView::new::<views::WalEvents>(Arc::clone(&service)),
         ]),
         rest: OpenApiRouter::new()
+            .routes(routes!(rest::archive_wal))
             .routes(routes!(rest::begin))
+            .routes(routes!(rest::checkpoint_wal))
             .routes(routes!(rest::commit))
             .routes(routes!(rest::execute))
+            .routes(routes!(rest::flush_wal))
             .routes(routes!(rest::get))
+            .routes(routes!(rest::get_wal_replay_status))
+            .routes(routes!(rest::get_wal_status))
             .routes(routes!(rest::list_active))
+            .routes(routes!(rest::list_wal_segments))
             .routes(routes!(rest::rollback))
-            .routes(routes!(rest::transaction_events)),
+            .routes(routes!(rest::switch_wal_segment))
+            .routes(routes!(rest::truncate_wal))
+            .routes(routes!(rest::transaction_events))
+            .routes(routes!(rest::wal_events)),
         rpc: Vec::from([
+            &operations::ARCHIVE_WAL,
             &operations::BEGIN,
+            &operations::CHECKPOINT_WAL,
             &operations::COMMIT,
             &operations::EXECUTE,
+            &operations::FLUSH_WAL,
             &operations::GET,
+            &operations::GET_WAL_REPLAY_STATUS,
+            &operations::GET_WAL_STATUS,
             &operations::LIST_ACTIVE,
+            &operations::LIST_WAL_SEGMENTS,
             &operations::ROLLBACK,
+            &operations::SWITCH_WAL_SEGMENT,
+            &operations::TRUNCATE_WAL,
         ]),
         graphql: Vec::from([
+            &operations::ARCHIVE_WAL,
             &operations::BEGIN,
+            &operations::CHECKPOINT_WAL,
             &operations::COMMIT,
             &operations::EXECUTE,
+            &operations::FLUSH_WAL,
             &operations::GET,
+            &operations::GET_WAL_REPLAY_STATUS,
+            &operations::GET_WAL_STATUS,
             &operations::LIST_ACTIVE,
+            &operations::LIST_WAL_SEGMENTS,
             &operations::ROLLBACK,
+            &operations::SWITCH_WAL_SEGMENT,
+            &operations::TRUNCATE_WAL,
         ]),
     }
 }

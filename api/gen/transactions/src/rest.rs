@@ -5,6 +5,25 @@ use ::rustydb_contract_transactions::{operations, views};
 use ::axum::extract::{RawPathParams, Request, State};
 use ::axum::response::Response;
 use ::rustydb_api::{Api, rest};
+/// Copy finished log segments to the archive.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/wal/archive",
+    operation_id = "transactions.archive_wal",
+    tag = "transactions",
+    summary = "Copy finished log segments to the archive.",
+    description = "The archive is a folder of the data directory; who needs the room moves its files elsewhere. `transactions.switch_wal_segment` finishes the active segment first.",
+    params(operations::ArchiveWal),
+    responses(operations::ArchiveWal),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn archive_wal(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::ARCHIVE_WAL, path, request).await
+}
 /// Start a transaction with an isolation level, read-only if asked.
 #[utoipa::path(
     post,
@@ -19,6 +38,25 @@ use ::rustydb_api::{Api, rest};
 )]
 pub async fn begin(api: State<Api>, path: RawPathParams, request: Request) -> Response {
     rest::handle(api, &operations::BEGIN, path, request).await
+}
+/// Write a checkpoint now.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/wal/checkpoint",
+    operation_id = "transactions.checkpoint_wal",
+    tag = "transactions",
+    summary = "Write a checkpoint now.",
+    description = "Writes every page that is dirty now, so that recovery needs nothing of the log before the call, and takes segments off the log that neither recovery nor subscriptions need.",
+    params(operations::CheckpointWal),
+    responses(operations::CheckpointWal),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn checkpoint_wal(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::CHECKPOINT_WAL, path, request).await
 }
 /// Make a transaction's changes permanent.
 #[utoipa::path(
@@ -54,6 +92,25 @@ pub async fn execute(
 ) -> Response {
     rest::handle(api, &operations::EXECUTE, path, request).await
 }
+/// Force buffered log records to disk.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/wal/flush",
+    operation_id = "transactions.flush_wal",
+    tag = "transactions",
+    summary = "Force buffered log records to disk.",
+    description = "Commits are durable when they are acknowledged; this is about what is being committed by others at the moment.",
+    params(operations::FlushWal),
+    responses(operations::FlushWal),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn flush_wal(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::FLUSH_WAL, path, request).await
+}
 /// Show one transaction with its changed tables.
 #[utoipa::path(
     get,
@@ -67,6 +124,42 @@ pub async fn execute(
 )]
 pub async fn get(api: State<Api>, path: RawPathParams, request: Request) -> Response {
     rest::handle(api, &operations::GET, path, request).await
+}
+/// Report what recovery did with the log when the server started.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/wal/replay-status",
+    operation_id = "transactions.get_wal_replay_status",
+    tag = "transactions",
+    summary = "Report what recovery did with the log when the server started.",
+    params(operations::GetWalReplayStatus),
+    responses(operations::GetWalReplayStatus),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn get_wal_replay_status(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::GET_WAL_REPLAY_STATUS, path, request).await
+}
+/// Report log positions, size and write rate.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/wal/status",
+    operation_id = "transactions.get_wal_status",
+    tag = "transactions",
+    summary = "Report log positions, size and write rate.",
+    params(operations::GetWalStatus),
+    responses(operations::GetWalStatus),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn get_wal_status(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::GET_WAL_STATUS, path, request).await
 }
 /// List the transactions that are open.
 #[utoipa::path(
@@ -86,6 +179,24 @@ pub async fn list_active(
 ) -> Response {
     rest::handle(api, &operations::LIST_ACTIVE, path, request).await
 }
+/// List the log segments and whether each is archived.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/wal/segments",
+    operation_id = "transactions.list_wal_segments",
+    tag = "transactions",
+    summary = "List the log segments and whether each is archived.",
+    params(operations::ListWalSegments),
+    responses(operations::ListWalSegments),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_wal_segments(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_WAL_SEGMENTS, path, request).await
+}
 /// Undo a transaction.
 #[utoipa::path(
     post,
@@ -103,6 +214,45 @@ pub async fn rollback(
     request: Request,
 ) -> Response {
     rest::handle(api, &operations::ROLLBACK, path, request).await
+}
+/// Close the current log segment and open the next.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/wal/switch",
+    operation_id = "transactions.switch_wal_segment",
+    tag = "transactions",
+    summary = "Close the current log segment and open the next.",
+    description = "What was committed is in the finished one; the next commit begins the other. A segment that nothing was written to stays.",
+    params(operations::SwitchWalSegment),
+    responses(operations::SwitchWalSegment),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn switch_wal_segment(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::SWITCH_WAL_SEGMENT, path, request).await
+}
+/// Drop log records older than a given position.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/wal/truncate",
+    operation_id = "transactions.truncate_wal",
+    tag = "transactions",
+    summary = "Drop log records older than a given position.",
+    description = "Takes a checkpoint, and whole segments off the log that nothing needs any more. With `before` changes of earlier commits count as not needed: who resumes a subscription from an older cursor is told that they are gone. Segments that somebody reads stay.",
+    params(operations::TruncateWal),
+    request_body = operations::TruncateWalBody,
+    responses(operations::TruncateWal),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn truncate_wal(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::TRUNCATE_WAL, path, request).await
 }
 /// Watch transactions begin and end.
 #[utoipa::path(
@@ -122,4 +272,23 @@ pub async fn transaction_events(
     request: Request,
 ) -> Response {
     rest::stream(api, &views::TRANSACTION_EVENTS, path, request).await
+}
+/// Watch the log being written, synced, checkpointed, archived and shortened.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/transactions/wal",
+    operation_id = "transactions.wal_events",
+    tag = "transactions",
+    summary = "Watch the log being written, synced, checkpointed, archived and shortened.",
+    description = "Each write and each sync is told, which under load are thousands a second: who is slower is told how many were dropped.",
+    params(views::WalEvents),
+    responses(views::WalEvents),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn wal_events(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::WAL_EVENTS, path, request).await
 }

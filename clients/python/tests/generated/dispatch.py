@@ -542,6 +542,16 @@ class IndexesVerifyInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
+class IndexesIndexEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `indexes.index_events`."""
+
+    in_tables: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="tables")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class JobsCancelInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `jobs.cancel`."""
 
@@ -1100,6 +1110,10 @@ class StorageWritePagesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_pages: list[_types.PageWrite] = _field(name="pages")
 
 
+class TransactionsArchiveWalInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.archive_wal`."""
+
+
 class TransactionsBeginInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.begin`."""
 
@@ -1107,6 +1121,10 @@ class TransactionsBeginInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_read_only: bool | _UnsetType = _field(default=_UNSET, name="read_only")
     in_idle_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="idle_timeout_ms")
     in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+
+
+class TransactionsCheckpointWalInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.checkpoint_wal`."""
 
 
 class TransactionsCommitInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -1123,14 +1141,35 @@ class TransactionsExecuteInput(_Struct, kw_only=True, forbid_unknown_fields=True
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
 
+class TransactionsFlushWalInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.flush_wal`."""
+
+
 class TransactionsGetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.get`."""
 
     in_id: _scalars.Id64 = _field(name="id")
 
 
+class TransactionsGetWalReplayStatusInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.get_wal_replay_status`."""
+
+
+class TransactionsGetWalStatusInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.get_wal_status`."""
+
+    in_window_ms: int | _UnsetType = _field(default=_UNSET, name="window_ms")
+
+
 class TransactionsListActiveInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.list_active`."""
+
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class TransactionsListWalSegmentsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_wal_segments`."""
 
     in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
     in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
@@ -1142,10 +1181,28 @@ class TransactionsRollbackInput(_Struct, kw_only=True, forbid_unknown_fields=Tru
     in_id: _scalars.Id64 = _field(name="id")
 
 
+class TransactionsSwitchWalSegmentInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.switch_wal_segment`."""
+
+
+class TransactionsTruncateWalInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.truncate_wal`."""
+
+    in_before: _scalars.Lsn | _UnsetType = _field(default=_UNSET, name="before")
+
+
 class TransactionsTransactionEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.transaction_events`."""
 
     in_session_filter: str | _UnsetType = _field(default=_UNSET, name="session_filter")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class TransactionsWalEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.wal_events`."""
+
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
     in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
@@ -1822,10 +1879,20 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.storage.write_pages,
         call_async=lambda client: client.storage.write_pages,
     ),
+    "transactions.archive_wal": Entry(
+        input=TransactionsArchiveWalInput,
+        call=lambda client: client.transactions.archive_wal,
+        call_async=lambda client: client.transactions.archive_wal,
+    ),
     "transactions.begin": Entry(
         input=TransactionsBeginInput,
         call=lambda client: client.transactions.begin,
         call_async=lambda client: client.transactions.begin,
+    ),
+    "transactions.checkpoint_wal": Entry(
+        input=TransactionsCheckpointWalInput,
+        call=lambda client: client.transactions.checkpoint_wal,
+        call_async=lambda client: client.transactions.checkpoint_wal,
     ),
     "transactions.commit": Entry(
         input=TransactionsCommitInput,
@@ -1837,10 +1904,25 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.transactions.execute,
         call_async=lambda client: client.transactions.execute,
     ),
+    "transactions.flush_wal": Entry(
+        input=TransactionsFlushWalInput,
+        call=lambda client: client.transactions.flush_wal,
+        call_async=lambda client: client.transactions.flush_wal,
+    ),
     "transactions.get": Entry(
         input=TransactionsGetInput,
         call=lambda client: client.transactions.get,
         call_async=lambda client: client.transactions.get,
+    ),
+    "transactions.get_wal_replay_status": Entry(
+        input=TransactionsGetWalReplayStatusInput,
+        call=lambda client: client.transactions.get_wal_replay_status,
+        call_async=lambda client: client.transactions.get_wal_replay_status,
+    ),
+    "transactions.get_wal_status": Entry(
+        input=TransactionsGetWalStatusInput,
+        call=lambda client: client.transactions.get_wal_status,
+        call_async=lambda client: client.transactions.get_wal_status,
     ),
     "transactions.list_active": Entry(
         input=TransactionsListActiveInput,
@@ -1849,10 +1931,27 @@ OPERATIONS: dict[str, Entry] = {
         items=lambda client: client.transactions.list_active_items,
         items_async=lambda client: client.transactions.list_active_items,
     ),
+    "transactions.list_wal_segments": Entry(
+        input=TransactionsListWalSegmentsInput,
+        call=lambda client: client.transactions.list_wal_segments,
+        call_async=lambda client: client.transactions.list_wal_segments,
+        items=lambda client: client.transactions.list_wal_segments_items,
+        items_async=lambda client: client.transactions.list_wal_segments_items,
+    ),
     "transactions.rollback": Entry(
         input=TransactionsRollbackInput,
         call=lambda client: client.transactions.rollback,
         call_async=lambda client: client.transactions.rollback,
+    ),
+    "transactions.switch_wal_segment": Entry(
+        input=TransactionsSwitchWalSegmentInput,
+        call=lambda client: client.transactions.switch_wal_segment,
+        call_async=lambda client: client.transactions.switch_wal_segment,
+    ),
+    "transactions.truncate_wal": Entry(
+        input=TransactionsTruncateWalInput,
+        call=lambda client: client.transactions.truncate_wal,
+        call_async=lambda client: client.transactions.truncate_wal,
     ),
     "websocket.broadcast": Entry(
         input=WebsocketBroadcastInput,
@@ -1962,6 +2061,11 @@ VIEWS: dict[str, ViewEntry] = {
         watch=lambda client: client.health.status_changes,
         watch_async=lambda client: client.health.status_changes,
     ),
+    "indexes.index_events": ViewEntry(
+        input=IndexesIndexEventsInput,
+        watch=lambda client: client.indexes.index_events,
+        watch_async=lambda client: client.indexes.index_events,
+    ),
     "jobs.progress": ViewEntry(
         input=JobsProgressInput,
         watch=lambda client: client.jobs.progress,
@@ -2031,6 +2135,11 @@ VIEWS: dict[str, ViewEntry] = {
         input=TransactionsTransactionEventsInput,
         watch=lambda client: client.transactions.transaction_events,
         watch_async=lambda client: client.transactions.transaction_events,
+    ),
+    "transactions.wal_events": ViewEntry(
+        input=TransactionsWalEventsInput,
+        watch=lambda client: client.transactions.wal_events,
+        watch_async=lambda client: client.transactions.wal_events,
     ),
     "websocket.broadcasts": ViewEntry(
         input=WebsocketBroadcastsInput,

@@ -1150,6 +1150,12 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.archive_wal" => {
+            typed::<
+                ::rustydb_contract_transactions::TransactionsArchiveWalInput,
+            >(input)?;
+            one(client.transactions().archive_wal(), iterate)
+        }
         "transactions.begin" => {
             one(
                 client
@@ -1161,6 +1167,12 @@ pub(crate) fn dispatch(
                     ),
                 iterate,
             )
+        }
+        "transactions.checkpoint_wal" => {
+            typed::<
+                ::rustydb_contract_transactions::TransactionsCheckpointWalInput,
+            >(input)?;
+            one(client.transactions().checkpoint_wal(), iterate)
         }
         "transactions.commit" => {
             one(
@@ -1186,6 +1198,10 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.flush_wal" => {
+            typed::<::rustydb_contract_transactions::TransactionsFlushWalInput>(input)?;
+            one(client.transactions().flush_wal(), iterate)
+        }
         "transactions.get" => {
             one(
                 client
@@ -1193,6 +1209,24 @@ pub(crate) fn dispatch(
                     .get(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsGetInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.get_wal_replay_status" => {
+            typed::<
+                ::rustydb_contract_transactions::TransactionsGetWalReplayStatusInput,
+            >(input)?;
+            one(client.transactions().get_wal_replay_status(), iterate)
+        }
+        "transactions.get_wal_status" => {
+            one(
+                client
+                    .transactions()
+                    .get_wal_status(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsGetWalStatusInput,
                         >(input)?,
                     ),
                 iterate,
@@ -1210,6 +1244,18 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.list_wal_segments" => {
+            paged(
+                client
+                    .transactions()
+                    .list_wal_segments(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListWalSegmentsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "transactions.rollback" => {
             one(
                 client
@@ -1217,6 +1263,24 @@ pub(crate) fn dispatch(
                     .rollback(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsRollbackInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.switch_wal_segment" => {
+            typed::<
+                ::rustydb_contract_transactions::TransactionsSwitchWalSegmentInput,
+            >(input)?;
+            one(client.transactions().switch_wal_segment(), iterate)
+        }
+        "transactions.truncate_wal" => {
+            one(
+                client
+                    .transactions()
+                    .truncate_wal(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsTruncateWalInput,
                         >(input)?,
                     ),
                 iterate,
@@ -1465,6 +1529,18 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "indexes.index_events" => {
+            watched(
+                client
+                    .indexes()
+                    .index_events(
+                        &typed::<
+                            ::rustydb_contract_indexes::IndexesIndexEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "jobs.progress" => {
             watched(
                 client
@@ -1620,6 +1696,18 @@ pub(crate) fn watch(
                     .transaction_events(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsTransactionEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "transactions.wal_events" => {
+            watched(
+                client
+                    .transactions()
+                    .wal_events(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsWalEventsInput,
                         >(input)?,
                     ),
                 projected,

@@ -66,6 +66,8 @@ pub enum ErrorCode {
     LastAdministrator,
     /// The tablespace has more pages already than the limit would allow. Status 409.
     LimitBelowUse,
+    /// No commit has this position yet. Status 400.
+    LsnNotReached,
     /// The request is not JSON. Status 400.
     MalformedJson,
     /// The path does not take this method. Status 405.
@@ -258,6 +260,9 @@ impl ErrorCode {
             }
             ErrorCode::LimitBelowUse => {
                 Some(&::rustydb_contract_storage::errors::LIMIT_BELOW_USE)
+            }
+            ErrorCode::LsnNotReached => {
+                Some(&::rustydb_contract_transactions::errors::LSN_NOT_REACHED)
             }
             ErrorCode::MalformedJson => {
                 Some(&::rustydb_contract_core::errors::MALFORMED_JSON)
@@ -452,6 +457,7 @@ impl From<::std::string::String> for ErrorCode {
             "JOB_NOT_FOUND" => ErrorCode::JobNotFound,
             "LAST_ADMINISTRATOR" => ErrorCode::LastAdministrator,
             "LIMIT_BELOW_USE" => ErrorCode::LimitBelowUse,
+            "LSN_NOT_REACHED" => ErrorCode::LsnNotReached,
             "MALFORMED_JSON" => ErrorCode::MalformedJson,
             "METHOD_NOT_ALLOWED" => ErrorCode::MethodNotAllowed,
             "NOT_NULL_VIOLATION" => ErrorCode::NotNullViolation,

@@ -2,7 +2,7 @@
 
 //! Make queries find rows by other columns than the key.
 pub use ::rustydb_contract_indexes::types::*;
-/// Operations of the `indexes` module.
+/// Operations and views of the `indexes` module.
 #[derive(Debug, Clone, Copy)]
 pub struct IndexesApi<'a> {
     pub(super) client: &'a crate::Client,
@@ -142,6 +142,23 @@ impl IndexesApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_indexes::operations::VERIFY,
+            input,
+        )
+    }
+    /// Watch rebuilds of indexes, and pages of trees being split and merged.
+    ///
+    /// The progress of a rebuild is told every 100 ms at most, and at its end.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn index_events(
+        &self,
+        input: &::rustydb_contract_indexes::IndexesIndexEventsInput,
+    ) -> crate::ViewCall<::rustydb_contract_indexes::IndexesIndexEventsEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_indexes::views::INDEX_EVENTS,
             input,
         )
     }

@@ -8,6 +8,21 @@ pub struct TransactionsApi<'a> {
     pub(super) client: &'a crate::Client,
 }
 impl TransactionsApi<'_> {
+    /// Copy finished log segments to the archive.
+    ///
+    /// The archive is a folder of the data directory; who needs the room moves its files elsewhere. `transactions.switch_wal_segment` finishes the active segment first.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    pub fn archive_wal(
+        &self,
+    ) -> crate::Call<::rustydb_contract_transactions::ArchivedWal> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::ARCHIVE_WAL,
+            &::rustydb_contract_transactions::TransactionsArchiveWalInput {
+            },
+        )
+    }
     /// Start a transaction with an isolation level, read-only if asked.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
@@ -24,6 +39,21 @@ impl TransactionsApi<'_> {
             self.client,
             &::rustydb_contract_transactions::operations::BEGIN,
             input,
+        )
+    }
+    /// Write a checkpoint now.
+    ///
+    /// Writes every page that is dirty now, so that recovery needs nothing of the log before the call, and takes segments off the log that neither recovery nor subscriptions need.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    pub fn checkpoint_wal(
+        &self,
+    ) -> crate::Call<::rustydb_contract_transactions::WalCheckpointed> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::CHECKPOINT_WAL,
+            &::rustydb_contract_transactions::TransactionsCheckpointWalInput {
+            },
         )
     }
     /// Make a transaction's changes permanent.
@@ -63,6 +93,19 @@ impl TransactionsApi<'_> {
             input,
         )
     }
+    /// Force buffered log records to disk.
+    ///
+    /// Commits are durable when they are acknowledged; this is about what is being committed by others at the moment.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    pub fn flush_wal(&self) -> crate::Call<::rustydb_contract_transactions::FlushedWal> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::FLUSH_WAL,
+            &::rustydb_contract_transactions::TransactionsFlushWalInput {
+            },
+        )
+    }
     /// Show one transaction with its changed tables.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
@@ -73,6 +116,32 @@ impl TransactionsApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_transactions::operations::GET,
+            input,
+        )
+    }
+    /// Report what recovery did with the log when the server started.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    pub fn get_wal_replay_status(
+        &self,
+    ) -> crate::Call<::rustydb_contract_transactions::WalReplayStatus> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::GET_WAL_REPLAY_STATUS,
+            &::rustydb_contract_transactions::TransactionsGetWalReplayStatusInput {
+            },
+        )
+    }
+    /// Report log positions, size and write rate.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    pub fn get_wal_status(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsGetWalStatusInput,
+    ) -> crate::Call<::rustydb_contract_transactions::WalStatus> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::GET_WAL_STATUS,
             input,
         )
     }
@@ -97,6 +166,27 @@ impl TransactionsApi<'_> {
             |page| (page.transactions, page.next),
         )
     }
+    /// List the log segments and whether each is archived.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    pub fn list_wal_segments(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListWalSegmentsInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::WalSegmentList,
+        ::rustydb_contract_transactions::WalSegment,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::LIST_WAL_SEGMENTS,
+                input,
+            ),
+            |page| (page.segments, page.next),
+        )
+    }
     /// Undo a transaction.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
@@ -107,6 +197,40 @@ impl TransactionsApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_transactions::operations::ROLLBACK,
+            input,
+        )
+    }
+    /// Close the current log segment and open the next.
+    ///
+    /// What was committed is in the finished one; the next commit begins the other. A segment that nothing was written to stays.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    pub fn switch_wal_segment(
+        &self,
+    ) -> crate::Call<::rustydb_contract_transactions::SwitchedWal> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::SWITCH_WAL_SEGMENT,
+            &::rustydb_contract_transactions::TransactionsSwitchWalSegmentInput {
+            },
+        )
+    }
+    /// Drop log records older than a given position.
+    ///
+    /// Takes a checkpoint, and whole segments off the log that nothing needs any more. With `before` changes of earlier commits count as not needed: who resumes a subscription from an older cursor is told that they are gone. Segments that somebody reads stay.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `LSN_NOT_REACHED`: No commit has this position yet.
+    pub fn truncate_wal(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsTruncateWalInput,
+    ) -> crate::Call<::rustydb_contract_transactions::TruncatedWal> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::TRUNCATE_WAL,
             input,
         )
     }
@@ -124,6 +248,23 @@ impl TransactionsApi<'_> {
         crate::ViewCall::new(
             self.client,
             &::rustydb_contract_transactions::views::TRANSACTION_EVENTS,
+            input,
+        )
+    }
+    /// Watch the log being written, synced, checkpointed, archived and shortened.
+    ///
+    /// Each write and each sync is told, which under load are thousands a second: who is slower is told how many were dropped.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn wal_events(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsWalEventsInput,
+    ) -> crate::ViewCall<::rustydb_contract_transactions::TransactionsWalEventsEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::WAL_EVENTS,
             input,
         )
     }

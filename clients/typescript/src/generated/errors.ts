@@ -277,6 +277,15 @@ export class LimitBelowUseError extends runtime.RustyDBError {
 }
 
 /**
+ * No commit has this position yet.
+ *
+ * `LSN_NOT_REACHED`, HTTP status 400. The same call would fail again.
+ */
+export class LsnNotReachedError extends runtime.RustyDBError {
+  declare readonly code: "LSN_NOT_REACHED";
+}
+
+/**
  * The request is not JSON.
  *
  * `MALFORMED_JSON`, HTTP status 400. The same call would fail again.
@@ -770,6 +779,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["JOB_NOT_FOUND", { type: JobNotFoundError, retry: "never" }],
   ["LAST_ADMINISTRATOR", { type: LastAdministratorError, retry: "never" }],
   ["LIMIT_BELOW_USE", { type: LimitBelowUseError, retry: "never" }],
+  ["LSN_NOT_REACHED", { type: LsnNotReachedError, retry: "never" }],
   ["MALFORMED_JSON", { type: MalformedJsonError, retry: "never" }],
   ["METHOD_NOT_ALLOWED", { type: MethodNotAllowedError, retry: "never" }],
   ["NOT_NULL_VIOLATION", { type: NotNullViolationError, retry: "never" }],
@@ -855,6 +865,7 @@ export interface ErrorsByCode {
   "JOB_NOT_FOUND": JobNotFoundError;
   "LAST_ADMINISTRATOR": LastAdministratorError;
   "LIMIT_BELOW_USE": LimitBelowUseError;
+  "LSN_NOT_REACHED": LsnNotReachedError;
   "MALFORMED_JSON": MalformedJsonError;
   "METHOD_NOT_ALLOWED": MethodNotAllowedError;
   "NOT_NULL_VIOLATION": NotNullViolationError;

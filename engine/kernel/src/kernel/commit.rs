@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::changes::{self, LogTotals, Trim};
+use super::emptied::Removed;
 use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Kernel, Pending, Published, SPACES_MAX};
 use crate::error::{KernelError, Result};
 use crate::group::{Changed, Group};
@@ -99,6 +100,7 @@ pub struct Commit<'k> {
     entries: Vec<Vec<u8>>,
     trim_to: Option<Ts>,
     insisted: bool,
+    removed: Removed,
 }
 
 impl Kernel {
@@ -170,6 +172,9 @@ impl Commit<'_> {
             None => self.create_space(space)?,
         };
         self.group.put(found.tree(space), key, value)?;
+        if value.is_none() {
+            self.removed.note(space, key);
+        }
         let stats = &mut found.stats;
         if let Some(old_bytes) = old_bytes {
             let left = stats
@@ -283,12 +288,14 @@ impl Commit<'_> {
             &mut body,
         );
         let spaces = std::mem::take(&mut self.spaces);
+        let removed = std::mem::take(&mut self.removed);
         let end = self.inner.install(self.committer, self.group, body, published)?;
         for (space, found) in spaces {
             self.committer.spaces.insert(space, found);
             self.inner
                 .note_tree(space, found.map(|found| found.tree(space)), published.ts);
         }
+        self.inner.emptied.add(removed, published.ts);
         Ok(Ticket {
             ts: published.ts,
             end,
@@ -354,6 +361,7 @@ impl Inner {
             entries: Vec::new(),
             trim_to: None,
             insisted: false,
+            removed: Removed::default(),
         };
         let made = make(&mut commit)?;
         let ticket = commit.finish()?;

@@ -41,6 +41,7 @@ mod changes;
 mod check;
 mod commit;
 mod control;
+mod emptied;
 mod log;
 mod open;
 mod raw;
@@ -75,6 +76,7 @@ pub use self::upkeep::Checkpoint;
 pub use crate::group::{KernelEvent, TreeEvent};
 
 use self::control::ControlFile;
+use self::emptied::EmptiedRanges;
 use self::snapshots::Snapshots;
 use self::tablespaces::Registry;
 use crate::error::{KernelError, Result};
@@ -141,6 +143,7 @@ struct Inner {
     published: RwLock<Published>,
     on_publish: RwLock<Option<OnPublish>>,
     snapshots: Snapshots,
+    emptied: EmptiedRanges,
     /// Trees of the spaces that the newest group has, and the commit that made each.
     trees: RwLock<HashMap<u64, (Tree, Ts)>>,
     /// Why nothing is accepted any more.

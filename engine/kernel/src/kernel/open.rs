@@ -356,6 +356,7 @@ fn assemble(
         published: RwLock::new(published),
         on_publish: RwLock::new(None),
         snapshots: Default::default(),
+        emptied: Default::default(),
         trees: RwLock::new(HashMap::new()),
         poison: Mutex::new(None),
         cramped: Default::default(),

@@ -170,3 +170,60 @@ fn splits_and_merges_are_told_each_once() {
     assert_eq!(after, before + split_meanwhile - merges);
     assert!(after < before / 2, "{after} of {before} leaves are left");
 }
+
+/// Rows come, and go in one commit and in many: steps give their pages back, once no snapshot sees them.
+#[test]
+fn removed_keys_give_their_pages_back_by_steps() {
+    for (space, key_bytes, value_bytes, rows, pages_min) in [(5, 8, 1000, 4_000, 400), (6, 1000, 8, 300, 50)]
+    {
+        let kernel = kernel();
+        let key = |number: u64| [&vec![7; key_bytes - 8][..], &number.to_be_bytes()].concat();
+        let commit = |keys: std::ops::Range<u64>, value: Option<&[u8]>| {
+            let made = kernel.commit(0, |commit| {
+                let mut keys = keys.clone();
+                keys.try_for_each(|number| commit.write(space, &key(number), value))
+            });
+            let ((), ticket) = made.expect("a commit");
+            kernel.wait(ticket).expect("durable");
+        };
+        let steps = || {
+            let mut steps = 0;
+            while kernel.step().expect("a step") {
+                steps += 1;
+                assert!(steps < 10_000, "it does not end");
+            }
+        };
+        let in_use = || {
+            let report = kernel.check().expect("a check");
+            assert_eq!(report.findings, []);
+            report.pages_in_use
+        };
+        let value = vec![1; value_bytes];
+        commit(0..1, Some(&value));
+        let before = in_use();
+        for each in [1, rows] {
+            commit(1..rows, Some(&value));
+            let full = in_use();
+            assert!(full > before + pages_min, "{full}");
+            let reader = kernel.snapshot();
+            let mut first = 1;
+            while first < rows {
+                let until = (first + each).min(rows);
+                commit(first..until, None);
+                first = until;
+            }
+            steps();
+            assert!(in_use() >= full, "somebody reads them");
+            let seen = reader.scan(space, &[], None, usize::MAX).expect("rows");
+            assert_eq!(seen.len() as u64, rows);
+            drop(reader);
+            steps();
+            let left = in_use();
+            assert!(
+                left <= before + 4,
+                "keys of {key_bytes} bytes: {left} pages are in use, {before} were: {:?}",
+                kernel.check_space(space)
+            );
+        }
+    }
+}

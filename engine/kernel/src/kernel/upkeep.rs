@@ -1,8 +1,8 @@
-//! What has to be done now and then: checkpoints, writing dirty pages, giving room back.
+//! What has to be done now and then: checkpoints, writing dirty pages, giving room back ([`super::emptied`] too).
 
 use std::time::Duration;
 
-use super::{GRAVEYARD, Inner, Kernel};
+use super::{DIRECTORY, DIRECTORY_OWNER, GRAVEYARD, Inner, Kernel};
 use crate::error::{KernelError, Result};
 use crate::group::{Group, KernelEvent};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
@@ -14,6 +14,7 @@ use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, Condvar, Mutex, thread};
 use crate::tree::Tree;
 use crate::tree::read::Scan;
+use crate::wal::Truncated;
 
 /// Pages of a dropped tree that one group gives back.
 const FREED_PAGES_MAX: usize = 256;
@@ -27,6 +28,8 @@ pub struct Checkpoint {
     pub redo: Lsn,
     pub pages_written: u64,
     pub files_synced: u64,
+    /// Segments that nothing needs any more have left the log.
+    pub truncated: Truncated,
 }
 
 impl Kernel {
@@ -35,7 +38,13 @@ impl Kernel {
         self.inner.checkpoint()
     }
 
-    /// Does what is due: a checkpoint, and pages of one dropped tree. Whether there may be more to do. For a store without
+    /// Where recovery would begin, and when the checkpoint that says so was begun, microseconds since 1970.
+    pub fn last_checkpoint(&self) -> (Lsn, i64) {
+        let control = self.inner.control.newest();
+        (control.redo.lsn, control.checkpoint_at_us)
+    }
+
+    /// Does what is due: a checkpoint, pages of one dropped tree, and leaves where keys were removed. Whether there may be more to do. For a store without
     /// a thread of its own. `DiskFull` when the store can't grow at the moment; the rest was done all the same.
     pub fn step(&self) -> Result<bool> {
         self.inner.step()
@@ -56,10 +65,7 @@ impl Kernel {
     /// Prunes the leaf of the space that holds `from` and merges it with a neighbour when it is thin; where the next leaf
     /// begins, `None` behind the last.
     pub fn tidy(&self, space: u64, from: &OwnedVersionKey) -> Result<Option<OwnedVersionKey>> {
-        let Some((tree, _)) = self.inner.trees.read().get(&space).copied() else {
-            return Ok(None);
-        };
-        self.inner.change(|group| group.tidy_leaf(tree, from.borrow()))
+        self.inner.tidy(space, from)
     }
 
     /// [`Kernel::tidy`] over a whole space.
@@ -73,6 +79,20 @@ impl Kernel {
 }
 
 impl Inner {
+    pub(super) fn tidy(&self, space: u64, from: &OwnedVersionKey) -> Result<Option<OwnedVersionKey>> {
+        self.change(|group| {
+            // Under the commit latch: nobody drops it meanwhile.
+            let tree = match space {
+                DIRECTORY_OWNER => Some(DIRECTORY),
+                _ => self.trees.read().get(&space).map(|(tree, _)| *tree),
+            };
+            match tree {
+                Some(tree) => group.tidy_leaf(tree, from.borrow()),
+                None => Ok(None),
+            }
+        })
+    }
+
     /// Makes changes that are no commit: nobody sees a difference but in room.
     pub(super) fn change<T>(&self, make: impl FnOnce(&mut Group<'_>) -> Result<T>) -> Result<T> {
         let mut committer = self.committer.lock();
@@ -112,7 +132,7 @@ impl Inner {
             ..before
         };
         self.note(self.control.write(control))?;
-        self.truncate()?;
+        let truncated = self.truncate()?;
         let duration_us = self.clock.now_mono_us().saturating_sub(begun_us);
         self.listener.tell(|listener| {
             listener.event(KernelEvent::Checkpoint {
@@ -126,15 +146,15 @@ impl Inner {
             redo: redo.lsn,
             pages_written: written.pages,
             files_synced,
+            truncated,
         })
     }
 
     /// Takes segments off the log that neither recovery nor the change log needs.
-    fn truncate(&self) -> Result<()> {
+    fn truncate(&self) -> Result<Truncated> {
         let control = self.control.newest();
         let keep = control.redo.lsn.min(self.entries_after(control.trimmed.to)?);
-        self.wal.truncate_before(keep)?;
-        Ok(())
+        self.wal.truncate_before(keep)
     }
 
     pub(super) fn step(&self) -> Result<bool> {
@@ -154,7 +174,11 @@ impl Inner {
         } else if flush {
             self.flush_oldest()?;
         }
-        let more = self.free_dropped()?;
+        let more = self.free_dropped()? | self.tidy_emptied()?;
+        if !more {
+            // Nobody waits for what this did; who watches is told once it is durable.
+            self.note(self.wal.sync_to(self.wal.end()))?;
+        }
         segment.and_then(|()| self.make_pages()).map(|()| more)
     }
 

@@ -56,16 +56,20 @@ impl Group<'_> {
         let page = copy_of(&self.work, parent)?;
         let count = slotted::count(&*page).map_err(|Torn| misshapen(parent))?;
         let at = node::child_index(&*page, key).map_err(|Torn| misshapen(parent))?;
-        let left_at = if at + 1 < count { at } else { at.saturating_sub(1) };
-        if count < 2 {
-            return Ok(());
-        }
+        // Whoever goes over the leaves in order has been at the left neighbour, and not at the right one yet.
+        let pairs = [at.checked_sub(1), Some(at)].into_iter().flatten();
         let child = |index| node::child_at(&*page, index).map_err(|Torn| misshapen(parent));
-        let (left, right) = (child(left_at)?, child(left_at + 1)?);
-        if !self.join(tree, left, right)? {
-            return Ok(());
+        let mut joined = None;
+        for left_at in pairs.filter(|left_at| left_at + 1 < count) {
+            if self.join(tree, child(left_at)?, child(left_at + 1)?)? {
+                joined = Some(left_at + 1);
+                break;
+            }
         }
-        let slot = (left_at + 1) as u16;
+        let Some(slot) = joined else {
+            return Ok(());
+        };
+        let slot = slot as u16;
         self.work.change(parent, Change::Remove { slot })?;
         if parent == tree.root {
             return self.lower_root(tree);

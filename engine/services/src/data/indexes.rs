@@ -8,12 +8,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustydb_contract::stream::Subscription;
 use rustydb_contract::{CallContext, Empty, ServiceError, ServiceResult, Timestamp, async_trait};
 use rustydb_contract_core::errors::WRITE_CONFLICT;
 use rustydb_contract_indexes::{
     Index, IndexList, IndexState, IndexStats, IndexVerification, IndexesCreateInput, IndexesDropInput,
-    IndexesGetInput, IndexesGetStatsInput, IndexesListInput, IndexesRebuildInput, IndexesService,
-    IndexesVerifyInput, RebuiltIndex,
+    IndexesGetInput, IndexesGetStatsInput, IndexesIndexEventsEvent, IndexesIndexEventsInput,
+    IndexesListInput, IndexesRebuildInput, IndexesService, IndexesVerifyInput, RebuiltIndex,
 };
 use rustydb_contract_jobs::Job;
 use rustydb_store::tables::{self, BuildProgress, Builder, IndexSpec, PUBLIC_SCHEMA, TableError, TxnReader};
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::DataEngine;
 use super::definitions::table;
 use super::errors::{declared, statement_error, table_error};
+use super::index_events::RebuildTold;
 use super::scope::{Access, Place};
 use crate::identity::blocking::blocking;
 use crate::identity::paging;
@@ -75,6 +77,14 @@ impl IndexesService for DataEngine {
             scans: used.scans,
             rows_read: used.rows_read,
         })
+    }
+
+    async fn index_events(
+        &self,
+        _: &CallContext,
+        input: IndexesIndexEventsInput,
+    ) -> ServiceResult<Subscription<IndexesIndexEventsEvent>> {
+        Ok(self.watch_indexes(input))
     }
 
     async fn list(&self, context: &CallContext, input: IndexesListInput) -> ServiceResult<IndexList> {
@@ -181,16 +191,17 @@ impl DataEngine {
     async fn rebuild_in_job(&self, context: &CallContext, input: IndexesRebuildInput) -> ServiceResult<Job> {
         let place = Place::new(input.database, None);
         let (reader, table, _) = self.index_of(context, &place, &input.name).await?;
-        let total = reader.row_count(&table).map_err(table_error)?;
+        let rows = reader.row_count(&table).map_err(table_error)?;
         drop(reader);
         let first = Count {
             done: 0,
-            total: Some(total),
+            total: Some(rows),
             message: None,
         };
         let (engine, database, name) = (self.clone(), table.database.clone(), input.name);
+        let table_name = table.name.clone();
         let work = async move |job: JobHandle| {
-            let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(total)));
+            let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(rows)));
             let counts = (Arc::clone(&done), Arc::clone(&total));
             job.meter.follow(move || Count {
                 done: counts.0.load(Ordering::Relaxed),
@@ -200,7 +211,9 @@ impl DataEngine {
             let stop = CancellationToken::new();
             let _gone = stop.clone().drop_guard();
             blocking(move || {
+                let mut told = RebuildTold::begin(&engine, &database, &name, &table_name, rows);
                 let mut watch = |progress: BuildProgress| {
+                    told.progress(progress);
                     done.store(progress.rows, Ordering::Relaxed);
                     // Rows may be added meanwhile.
                     total.store(progress.rows_total.max(progress.rows), Ordering::Relaxed);
@@ -219,6 +232,7 @@ impl DataEngine {
                 let reader = engine.newest()?;
                 let (_, index) = found(&reader, &database, &name)?;
                 let stats = reader.index_stats(&index).map_err(table_error)?;
+                told.completed(stats.entries);
                 Ok(RebuiltIndex {
                     entries: stats.entries,
                     size_bytes: stats.bytes,

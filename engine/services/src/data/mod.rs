@@ -8,6 +8,7 @@
 //! - [`errors`]: the one table from the engine's errors to the contract's;
 //! - [`definitions`], [`values`], [`filter`]: the contract's forms of tables, rows and conditions;
 //! - [`writes`]: changes of single rows and lists of rows;
+//! - [`wal`]: the log below them, for those who look after it;
 //! - [`running`]: statements that run; [`changes`]: what was committed, for those who watch.
 //!
 //! Reads of single rows and the reading of statements run on the thread that drives the call: they take
@@ -21,6 +22,7 @@ mod database;
 mod definitions;
 mod errors;
 mod filter;
+mod index_events;
 mod indexes;
 mod load;
 mod query;
@@ -34,12 +36,14 @@ mod sweep;
 mod tests;
 mod transactions;
 mod values;
+mod wal;
 mod writes;
 
 use std::sync::Arc;
 
 use rustydb_contract::topic::Topic;
 use rustydb_contract_transactions::TransactionEvent;
+use rustydb_kernel::kernel::Kernel;
 use rustydb_runtime::Clock;
 use rustydb_sql::SqlEngine;
 use rustydb_store::feed::Feed;
@@ -53,6 +57,7 @@ use sweep::Sweep;
 use transactions::Lifecycle;
 
 use crate::jobs::Jobs;
+use crate::taps::Taps;
 
 /// The modules that read and write tables. A clone is another handle to the same.
 #[derive(Clone)]
@@ -62,6 +67,9 @@ pub struct DataEngine {
 
 struct Inner {
     tables: Tables,
+    /// What keeps the tables.
+    kernel: Arc<Kernel>,
+    taps: Taps,
     sql: SqlEngine,
     clock: Arc<dyn Clock>,
     transactions: Arc<TransactionRegistry>,
@@ -73,12 +81,14 @@ struct Inner {
 }
 
 impl DataEngine {
-    /// Starts what is done in the background ([`sweep`]), which ends with the last handle or with [`DataEngine::close`].
+    /// `kernel` keeps the tables, and `taps` listens to it. Starts what is done in the background ([`sweep`]), which ends with the last handle or with [`DataEngine::close`].
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn new(
+    pub(crate) fn new(
         tables: Tables,
+        kernel: Arc<Kernel>,
+        taps: Taps,
         sql: SqlEngine,
         clock: Arc<dyn Clock>,
         retention: LogRetention,
@@ -97,6 +107,8 @@ impl DataEngine {
         DataEngine {
             inner: Arc::new(Inner {
                 tables,
+                kernel,
+                taps,
                 sql,
                 clock,
                 transactions,

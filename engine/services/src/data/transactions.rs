@@ -9,11 +9,15 @@ use rustydb_contract::{
 };
 use rustydb_contract_transactions::errors::UNSUPPORTED_ISOLATION_LEVEL;
 use rustydb_contract_transactions::{
-    CommittedTransaction, ExecutedOperations, IsolationLevel, RowOperation, RowOperationResult, TableChange,
-    Transaction, TransactionEvent, TransactionEventType, TransactionList, TransactionState,
-    TransactionsBeginInput, TransactionsCommitInput, TransactionsExecuteInput, TransactionsGetInput,
-    TransactionsListActiveInput, TransactionsRollbackInput, TransactionsService,
-    TransactionsTransactionEventsInput,
+    ArchivedWal, CommittedTransaction, ExecutedOperations, FlushedWal, IsolationLevel, RowOperation,
+    RowOperationResult, SwitchedWal, TableChange, Transaction, TransactionEvent, TransactionEventType,
+    TransactionList, TransactionState, TransactionsArchiveWalInput, TransactionsBeginInput,
+    TransactionsCheckpointWalInput, TransactionsCommitInput, TransactionsExecuteInput,
+    TransactionsFlushWalInput, TransactionsGetInput, TransactionsGetWalReplayStatusInput,
+    TransactionsGetWalStatusInput, TransactionsListActiveInput, TransactionsListWalSegmentsInput,
+    TransactionsRollbackInput, TransactionsService, TransactionsSwitchWalSegmentInput,
+    TransactionsTransactionEventsInput, TransactionsTruncateWalInput, TransactionsWalEventsEvent,
+    TransactionsWalEventsInput, TruncatedWal, WalCheckpointed, WalReplayStatus, WalSegmentList, WalStatus,
 };
 use rustydb_runtime::Clock;
 use rustydb_store::tables::{MAIN_DATABASE, TableChanges};
@@ -113,6 +117,78 @@ impl TransactionsService for DataEngine {
             rows_changed,
             lsn: seq.map(|seq| Lsn(seq.0)),
         })
+    }
+
+    async fn archive_wal(
+        &self,
+        context: &CallContext,
+        _: TransactionsArchiveWalInput,
+    ) -> ServiceResult<ArchivedWal> {
+        self.archived_wal().await.map_err(declared(context))
+    }
+
+    async fn checkpoint_wal(
+        &self,
+        context: &CallContext,
+        _: TransactionsCheckpointWalInput,
+    ) -> ServiceResult<WalCheckpointed> {
+        self.checkpoint().await.map_err(declared(context))
+    }
+
+    async fn flush_wal(
+        &self,
+        context: &CallContext,
+        _: TransactionsFlushWalInput,
+    ) -> ServiceResult<FlushedWal> {
+        self.flushed_wal().await.map_err(declared(context))
+    }
+
+    async fn get_wal_replay_status(
+        &self,
+        _: &CallContext,
+        _: TransactionsGetWalReplayStatusInput,
+    ) -> ServiceResult<WalReplayStatus> {
+        Ok(self.wal_replay())
+    }
+
+    async fn get_wal_status(
+        &self,
+        _: &CallContext,
+        input: TransactionsGetWalStatusInput,
+    ) -> ServiceResult<WalStatus> {
+        Ok(self.wal_status(input.window_ms).await)
+    }
+
+    async fn list_wal_segments(
+        &self,
+        _: &CallContext,
+        input: TransactionsListWalSegmentsInput,
+    ) -> ServiceResult<WalSegmentList> {
+        self.wal_segments(input)
+    }
+
+    async fn switch_wal_segment(
+        &self,
+        context: &CallContext,
+        _: TransactionsSwitchWalSegmentInput,
+    ) -> ServiceResult<SwitchedWal> {
+        self.switched_wal().await.map_err(declared(context))
+    }
+
+    async fn truncate_wal(
+        &self,
+        context: &CallContext,
+        input: TransactionsTruncateWalInput,
+    ) -> ServiceResult<TruncatedWal> {
+        self.truncated_wal(input.before).await.map_err(declared(context))
+    }
+
+    async fn wal_events(
+        &self,
+        _: &CallContext,
+        _: TransactionsWalEventsInput,
+    ) -> ServiceResult<Subscription<TransactionsWalEventsEvent>> {
+        Ok(self.inner.taps.wal.subscribe(|event| Some(event.clone())))
     }
 
     async fn get(&self, context: &CallContext, input: TransactionsGetInput) -> ServiceResult<Transaction> {

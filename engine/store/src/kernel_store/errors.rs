@@ -4,6 +4,12 @@ use rustydb_kernel::error::KernelError;
 
 use crate::error::StoreError;
 
+impl From<KernelError> for StoreError {
+    fn from(error: KernelError) -> StoreError {
+        failed(error)
+    }
+}
+
 pub(super) fn failed(error: KernelError) -> StoreError {
     match error {
         KernelError::Poisoned { reason } => StoreError::Poisoned { reason },

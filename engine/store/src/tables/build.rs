@@ -94,13 +94,13 @@ struct Position {
     after: Option<Vec<u8>>,
     rows: u64,
     page_rows: usize,
+    /// No row is left.
+    is_last: bool,
 }
 
 /// What became of a batch.
 enum Page {
-    /// It is there, and rows are left.
-    More,
-    Last,
+    Filled,
     /// Somebody else was first.
     Raced,
 }
@@ -168,6 +168,7 @@ impl Tables {
             after: None,
             rows: 0,
             page_rows: PAGE_ROWS_FIRST,
+            is_last: false,
         };
         let mut conflicts = 0;
         loop {
@@ -180,10 +181,12 @@ impl Tables {
                     name: target.name.clone(),
                 });
             }
+            if position.is_last {
+                return Ok(());
+            }
             match self.fill_page(target, &mut position, conflicts >= CONFLICTS_MAX)? {
-                Page::More => conflicts = 0,
+                Page::Filled => conflicts = 0,
                 Page::Raced => conflicts += 1,
-                Page::Last => return Ok(()),
             }
         }
     }
@@ -254,14 +257,14 @@ impl Tables {
                 Err(error) => return Err(error.into()),
             }
         }
-        let is_last = rows.len() < position.page_rows;
+        position.is_last = rows.len() < position.page_rows;
         position.rows += rows.len() as u64;
         let fitting = PAGE_BYTES * rows.len().max(1) / read_bytes.max(1);
         position.page_rows = (position.page_rows * 4).min(fitting).clamp(1, PAGE_ROWS_MAX);
         if let Some((last, _)) = rows.into_iter().next_back() {
             position.after = Some(last);
         }
-        Ok(if is_last { Page::Last } else { Page::More })
+        Ok(Page::Filled)
     }
 
     fn finish(&self, target: &Target, origin: Option<CommitOrigin>, statement: Option<&str>) -> Result<()> {

@@ -12,3 +12,4 @@ operation!(crate ::operations::Rebuild, & crate ::operations::REBUILD);
 operation!(crate ::operations::Verify, & crate ::operations::VERIFY);
 body!(crate ::operations::CreateBody, & crate ::operations::CREATE);
 body!(crate ::operations::RebuildBody, & crate ::operations::REBUILD);
+operation!(crate ::views::IndexEvents, & crate ::views::INDEX_EVENTS.open);

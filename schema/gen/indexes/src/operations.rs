@@ -55,6 +55,18 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::IndexesVerifyInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::IndexVerification>;
+        /// Watch rebuilds of indexes, and pages of trees being split and merged.
+        ///
+        /// The progress of a rebuild is told every 100 ms at most, and at its end.
+        async fn index_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::IndexesIndexEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<
+                crate::types::IndexesIndexEventsEvent,
+            >,
+        >;
     }
 }
 mod table {

@@ -3,12 +3,26 @@
 //! What utoipa asks of operations, answered from the descriptors.
 #[allow(unused_imports, reason = "a module may have no body")]
 use ::rustydb_contract::{openapi_body as body, openapi_operation as operation};
+operation!(crate ::operations::ArchiveWal, & crate ::operations::ARCHIVE_WAL);
 operation!(crate ::operations::Begin, & crate ::operations::BEGIN);
+operation!(crate ::operations::CheckpointWal, & crate ::operations::CHECKPOINT_WAL);
 operation!(crate ::operations::Commit, & crate ::operations::COMMIT);
 operation!(crate ::operations::Execute, & crate ::operations::EXECUTE);
+operation!(crate ::operations::FlushWal, & crate ::operations::FLUSH_WAL);
 operation!(crate ::operations::Get, & crate ::operations::GET);
+operation!(
+    crate ::operations::GetWalReplayStatus, & crate ::operations::GET_WAL_REPLAY_STATUS
+);
+operation!(crate ::operations::GetWalStatus, & crate ::operations::GET_WAL_STATUS);
 operation!(crate ::operations::ListActive, & crate ::operations::LIST_ACTIVE);
+operation!(crate ::operations::ListWalSegments, & crate ::operations::LIST_WAL_SEGMENTS);
 operation!(crate ::operations::Rollback, & crate ::operations::ROLLBACK);
+operation!(
+    crate ::operations::SwitchWalSegment, & crate ::operations::SWITCH_WAL_SEGMENT
+);
+operation!(crate ::operations::TruncateWal, & crate ::operations::TRUNCATE_WAL);
 body!(crate ::operations::BeginBody, & crate ::operations::BEGIN);
 body!(crate ::operations::ExecuteBody, & crate ::operations::EXECUTE);
+body!(crate ::operations::TruncateWalBody, & crate ::operations::TRUNCATE_WAL);
 operation!(crate ::views::TransactionEvents, & crate ::views::TRANSACTION_EVENTS.open);
+operation!(crate ::views::WalEvents, & crate ::views::WAL_EVENTS.open);

@@ -7,12 +7,28 @@ mod service {
     /// What stands behind the `transactions` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait TransactionsService: Send + Sync + 'static {
+        /// Copy finished log segments to the archive.
+        ///
+        /// The archive is a folder of the data directory; who needs the room moves its files elsewhere. `transactions.switch_wal_segment` finishes the active segment first.
+        async fn archive_wal(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsArchiveWalInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::ArchivedWal>;
         /// Start a transaction with an isolation level, read-only if asked.
         async fn begin(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsBeginInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::Transaction>;
+        /// Write a checkpoint now.
+        ///
+        /// Writes every page that is dirty now, so that recovery needs nothing of the log before the call, and takes segments off the log that neither recovery nor subscriptions need.
+        async fn checkpoint_wal(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsCheckpointWalInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::WalCheckpointed>;
         /// Make a transaction's changes permanent.
         ///
         /// Answers WRITE_CONFLICT, and rolls back, when another transaction changed one of the same rows first.
@@ -27,24 +43,66 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsExecuteInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::ExecutedOperations>;
+        /// Force buffered log records to disk.
+        ///
+        /// Commits are durable when they are acknowledged; this is about what is being committed by others at the moment.
+        async fn flush_wal(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsFlushWalInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::FlushedWal>;
         /// Show one transaction with its changed tables.
         async fn get(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsGetInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::Transaction>;
+        /// Report what recovery did with the log when the server started.
+        async fn get_wal_replay_status(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsGetWalReplayStatusInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::WalReplayStatus>;
+        /// Report log positions, size and write rate.
+        async fn get_wal_status(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsGetWalStatusInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::WalStatus>;
         /// List the transactions that are open.
         async fn list_active(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsListActiveInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::TransactionList>;
+        /// List the log segments and whether each is archived.
+        async fn list_wal_segments(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListWalSegmentsInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::WalSegmentList>;
         /// Undo a transaction.
         async fn rollback(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsRollbackInput,
         ) -> ::rustydb_contract::ServiceResult<::rustydb_contract::Empty>;
+        /// Close the current log segment and open the next.
+        ///
+        /// What was committed is in the finished one; the next commit begins the other. A segment that nothing was written to stays.
+        async fn switch_wal_segment(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsSwitchWalSegmentInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::SwitchedWal>;
+        /// Drop log records older than a given position.
+        ///
+        /// Takes a checkpoint, and whole segments off the log that nothing needs any more. With `before` changes of earlier commits count as not needed: who resumes a subscription from an older cursor is told that they are gone. Segments that somebody reads stay.
+        async fn truncate_wal(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsTruncateWalInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::TruncatedWal>;
         /// Watch transactions begin and end.
         ///
         /// Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.
@@ -55,11 +113,43 @@ mod service {
         ) -> ::rustydb_contract::ServiceResult<
             ::rustydb_contract::stream::Subscription<crate::types::TransactionEvent>,
         >;
+        /// Watch the log being written, synced, checkpointed, archived and shortened.
+        ///
+        /// Each write and each sync is told, which under load are thousands a second: who is slower is told how many were dropped.
+        async fn wal_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsWalEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<
+                crate::types::TransactionsWalEventsEvent,
+            >,
+        >;
     }
 }
 mod table {
     #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
+    pub static ARCHIVE_WAL: OperationDesc = OperationDesc {
+        id: "transactions.archive_wal",
+        module: "transactions",
+        name: "archive_wal",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/wal/archive",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Copy finished log segments to the archive.",
+        description: "The archive is a folder of the data directory; who needs the room moves its files elsewhere. `transactions.switch_wal_segment` finishes the active segment first.",
+        input: &crate::desc::TRANSACTIONS_ARCHIVE_WAL_INPUT,
+        output: Some(&crate::desc::ARCHIVED_WAL),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 300000,
+        retry_safe: false,
+        graphql: "transactionsArchiveWal",
+        deprecated: None,
+    };
     pub static BEGIN: OperationDesc = OperationDesc {
         id: "transactions.begin",
         module: "transactions",
@@ -83,6 +173,26 @@ mod table {
         timeout_ms: 30000,
         retry_safe: false,
         graphql: "transactionsBegin",
+        deprecated: None,
+    };
+    pub static CHECKPOINT_WAL: OperationDesc = OperationDesc {
+        id: "transactions.checkpoint_wal",
+        module: "transactions",
+        name: "checkpoint_wal",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/wal/checkpoint",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Write a checkpoint now.",
+        description: "Writes every page that is dirty now, so that recovery needs nothing of the log before the call, and takes segments off the log that neither recovery nor subscriptions need.",
+        input: &crate::desc::TRANSACTIONS_CHECKPOINT_WAL_INPUT,
+        output: Some(&crate::desc::WAL_CHECKPOINTED),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 300000,
+        retry_safe: false,
+        graphql: "transactionsCheckpointWal",
         deprecated: None,
     };
     pub static COMMIT: OperationDesc = OperationDesc {
@@ -136,6 +246,26 @@ mod table {
         graphql: "transactionsExecute",
         deprecated: None,
     };
+    pub static FLUSH_WAL: OperationDesc = OperationDesc {
+        id: "transactions.flush_wal",
+        module: "transactions",
+        name: "flush_wal",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/wal/flush",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Force buffered log records to disk.",
+        description: "Commits are durable when they are acknowledged; this is about what is being committed by others at the moment.",
+        input: &crate::desc::TRANSACTIONS_FLUSH_WAL_INPUT,
+        output: Some(&crate::desc::FLUSHED_WAL),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsFlushWal",
+        deprecated: None,
+    };
     pub static GET: OperationDesc = OperationDesc {
         id: "transactions.get",
         module: "transactions",
@@ -158,6 +288,46 @@ mod table {
         graphql: "transactionsGet",
         deprecated: None,
     };
+    pub static GET_WAL_REPLAY_STATUS: OperationDesc = OperationDesc {
+        id: "transactions.get_wal_replay_status",
+        module: "transactions",
+        name: "get_wal_replay_status",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/wal/replay-status",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "Report what recovery did with the log when the server started.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_GET_WAL_REPLAY_STATUS_INPUT,
+        output: Some(&crate::desc::WAL_REPLAY_STATUS),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsWalReplayStatus",
+        deprecated: None,
+    };
+    pub static GET_WAL_STATUS: OperationDesc = OperationDesc {
+        id: "transactions.get_wal_status",
+        module: "transactions",
+        name: "get_wal_status",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/wal/status",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "Report log positions, size and write rate.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_GET_WAL_STATUS_INPUT,
+        output: Some(&crate::desc::WAL_STATUS),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsWalStatus",
+        deprecated: None,
+    };
     pub static LIST_ACTIVE: OperationDesc = OperationDesc {
         id: "transactions.list_active",
         module: "transactions",
@@ -176,6 +346,26 @@ mod table {
         timeout_ms: 30000,
         retry_safe: true,
         graphql: "transactionsListActive",
+        deprecated: None,
+    };
+    pub static LIST_WAL_SEGMENTS: OperationDesc = OperationDesc {
+        id: "transactions.list_wal_segments",
+        module: "transactions",
+        name: "list_wal_segments",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/wal/segments",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "List the log segments and whether each is archived.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_LIST_WAL_SEGMENTS_INPUT,
+        output: Some(&crate::desc::WAL_SEGMENT_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListWalSegments",
         deprecated: None,
     };
     pub static ROLLBACK: OperationDesc = OperationDesc {
@@ -200,6 +390,64 @@ mod table {
         graphql: "transactionsRollback",
         deprecated: None,
     };
+    pub static SWITCH_WAL_SEGMENT: OperationDesc = OperationDesc {
+        id: "transactions.switch_wal_segment",
+        module: "transactions",
+        name: "switch_wal_segment",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/wal/switch",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Close the current log segment and open the next.",
+        description: "What was committed is in the finished one; the next commit begins the other. A segment that nothing was written to stays.",
+        input: &crate::desc::TRANSACTIONS_SWITCH_WAL_SEGMENT_INPUT,
+        output: Some(&crate::desc::SWITCHED_WAL),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsSwitchWalSegment",
+        deprecated: None,
+    };
+    pub static TRUNCATE_WAL: OperationDesc = OperationDesc {
+        id: "transactions.truncate_wal",
+        module: "transactions",
+        name: "truncate_wal",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/wal/truncate",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Drop log records older than a given position.",
+        description: "Takes a checkpoint, and whole segments off the log that nothing needs any more. With `before` changes of earlier commits count as not needed: who resumes a subscription from an older cursor is told that they are gone. Segments that somebody reads stay.",
+        input: &crate::desc::TRANSACTIONS_TRUNCATE_WAL_INPUT,
+        output: Some(&crate::desc::TRUNCATED_WAL),
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::LSN_NOT_REACHED],
+        timeout_ms: 300000,
+        retry_safe: false,
+        graphql: "transactionsTruncateWal",
+        deprecated: None,
+    };
+}
+/// Copy finished log segments to the archive.
+#[derive(Debug, Clone, Copy)]
+pub struct ArchiveWal;
+impl ::rustydb_contract::Operation for ArchiveWal {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsArchiveWalInput;
+    type Output = crate::types::ArchivedWal;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &ARCHIVE_WAL
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.archive_wal(context, input)
+    }
 }
 /// Start a transaction with an isolation level, read-only if asked.
 #[derive(Debug, Clone, Copy)]
@@ -217,6 +465,24 @@ impl ::rustydb_contract::Operation for Begin {
         input: Self::Input,
     ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
         service.begin(context, input)
+    }
+}
+/// Write a checkpoint now.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckpointWal;
+impl ::rustydb_contract::Operation for CheckpointWal {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsCheckpointWalInput;
+    type Output = crate::types::WalCheckpointed;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &CHECKPOINT_WAL
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.checkpoint_wal(context, input)
     }
 }
 /// Make a transaction's changes permanent.
@@ -255,6 +521,24 @@ impl ::rustydb_contract::Operation for Execute {
         service.execute(context, input)
     }
 }
+/// Force buffered log records to disk.
+#[derive(Debug, Clone, Copy)]
+pub struct FlushWal;
+impl ::rustydb_contract::Operation for FlushWal {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsFlushWalInput;
+    type Output = crate::types::FlushedWal;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &FLUSH_WAL
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.flush_wal(context, input)
+    }
+}
 /// Show one transaction with its changed tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Get;
@@ -271,6 +555,42 @@ impl ::rustydb_contract::Operation for Get {
         input: Self::Input,
     ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
         service.get(context, input)
+    }
+}
+/// Report what recovery did with the log when the server started.
+#[derive(Debug, Clone, Copy)]
+pub struct GetWalReplayStatus;
+impl ::rustydb_contract::Operation for GetWalReplayStatus {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsGetWalReplayStatusInput;
+    type Output = crate::types::WalReplayStatus;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &GET_WAL_REPLAY_STATUS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.get_wal_replay_status(context, input)
+    }
+}
+/// Report log positions, size and write rate.
+#[derive(Debug, Clone, Copy)]
+pub struct GetWalStatus;
+impl ::rustydb_contract::Operation for GetWalStatus {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsGetWalStatusInput;
+    type Output = crate::types::WalStatus;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &GET_WAL_STATUS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.get_wal_status(context, input)
     }
 }
 /// List the transactions that are open.
@@ -291,6 +611,24 @@ impl ::rustydb_contract::Operation for ListActive {
         service.list_active(context, input)
     }
 }
+/// List the log segments and whether each is archived.
+#[derive(Debug, Clone, Copy)]
+pub struct ListWalSegments;
+impl ::rustydb_contract::Operation for ListWalSegments {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListWalSegmentsInput;
+    type Output = crate::types::WalSegmentList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_WAL_SEGMENTS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_wal_segments(context, input)
+    }
+}
 /// Undo a transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct Rollback;
@@ -309,9 +647,48 @@ impl ::rustydb_contract::Operation for Rollback {
         service.rollback(context, input)
     }
 }
+/// Close the current log segment and open the next.
+#[derive(Debug, Clone, Copy)]
+pub struct SwitchWalSegment;
+impl ::rustydb_contract::Operation for SwitchWalSegment {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsSwitchWalSegmentInput;
+    type Output = crate::types::SwitchedWal;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &SWITCH_WAL_SEGMENT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.switch_wal_segment(context, input)
+    }
+}
+/// Drop log records older than a given position.
+#[derive(Debug, Clone, Copy)]
+pub struct TruncateWal;
+impl ::rustydb_contract::Operation for TruncateWal {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsTruncateWalInput;
+    type Output = crate::types::TruncatedWal;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &TRUNCATE_WAL
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.truncate_wal(context, input)
+    }
+}
 /// What REST sends in the body of `transactions.begin`.
 #[derive(Debug, Clone, Copy)]
 pub struct BeginBody;
 /// What REST sends in the body of `transactions.execute`.
 #[derive(Debug, Clone, Copy)]
 pub struct ExecuteBody;
+/// What REST sends in the body of `transactions.truncate_wal`.
+#[derive(Debug, Clone, Copy)]
+pub struct TruncateWalBody;

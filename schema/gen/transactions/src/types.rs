@@ -3,6 +3,14 @@
 //! Types of the `transactions` module.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct ArchivedWal {
+    /// Numbers of the segments that were copied, in order; those that had been are not copied again.
+    pub segments: ::std::vec::Vec<u64>,
+    /// Where the copies are, within the data directory.
+    pub folder: ::rustydb_contract_core::MachinePath,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct CommittedTransaction {
     pub transaction_id: ::rustydb_contract::Id64,
     /// Position of the commit; that of the snapshot when nothing was written.
@@ -24,6 +32,14 @@ pub struct ExecutedOperations {
     /// Position of the commit; absent while a transaction of the caller is open.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub lsn: ::std::option::Option<::rustydb_contract::Lsn>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct FlushedWal {
+    /// The newest durable commit.
+    pub lsn: ::rustydb_contract::Lsn,
+    /// The log is durable up to here.
+    pub durable_position: crate::types::LogPosition,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -62,6 +78,10 @@ impl IsolationLevel {
         }
     }
 }
+/// The position of a commit.
+pub type LogCommit = ::rustydb_contract::Lsn;
+/// A place in the write-ahead log, in bytes since its beginning, which stays what it is when older segments go.
+pub type LogPosition = u64;
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde", tag = "op")]
 pub enum RowOperation {
@@ -78,6 +98,14 @@ pub struct RowOperationResult {
     pub rows_affected: u64,
     /// Ids of the rows, after the change.
     pub ids: ::std::vec::Vec<::std::string::String>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct SwitchedWal {
+    /// The segment that the next commit begins.
+    pub number: u64,
+    /// Of its first byte.
+    pub first_position: crate::types::LogPosition,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -175,6 +203,10 @@ impl TransactionState {
         }
     }
 }
+/// Input of `transactions.archive_wal`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsArchiveWalInput {}
 /// Input of `transactions.begin`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -194,6 +226,10 @@ pub struct TransactionsBeginInput {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
 }
+/// Input of `transactions.checkpoint_wal`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsCheckpointWalInput {}
 /// Input of `transactions.commit`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -212,16 +248,45 @@ pub struct TransactionsExecuteInput {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
 }
+/// Input of `transactions.flush_wal`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsFlushWalInput {}
 /// Input of `transactions.get`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct TransactionsGetInput {
     pub id: ::rustydb_contract::Id64,
 }
+/// Input of `transactions.get_wal_replay_status`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsGetWalReplayStatusInput {}
+/// Input of `transactions.get_wal_status`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsGetWalStatusInput {
+    /// Measure for so long what is written; the answer comes at its end. Without it nothing is measured.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub window_ms: ::std::option::Option<u64>,
+}
 /// Input of `transactions.list_active`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct TransactionsListActiveInput {
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Input of `transactions.list_wal_segments`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListWalSegmentsInput {
     /// Most items to answer.
     ///
     /// Default: `100`.
@@ -237,6 +302,10 @@ pub struct TransactionsListActiveInput {
 pub struct TransactionsRollbackInput {
     pub id: ::rustydb_contract::Id64,
 }
+/// Input of `transactions.switch_wal_segment`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsSwitchWalSegmentInput {}
 /// Input of `transactions.transaction_events`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -251,10 +320,253 @@ pub struct TransactionsTransactionEventsInput {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
+/// Input of `transactions.truncate_wal`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsTruncateWalInput {
+    /// Keep changes from this commit on. Without it all are kept that the bounds of the change log keep.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub before: ::std::option::Option<::rustydb_contract::Lsn>,
+}
+/// Any event of `transactions.wal_events`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde", tag = "event")]
+pub enum TransactionsWalEventsEvent {
+    #[serde(rename = "WalWrite")]
+    WalWrite(crate::types::WalWrite),
+    #[serde(rename = "WalFlush")]
+    WalFlush(crate::types::WalFlush),
+    #[serde(rename = "WalCheckpoint")]
+    WalCheckpoint(crate::types::WalCheckpoint),
+    #[serde(rename = "WalTruncate")]
+    WalTruncate(crate::types::WalTruncate),
+    #[serde(rename = "WalSegmentCreated")]
+    WalSegmentCreated(crate::types::WalSegmentCreated),
+    #[serde(rename = "WalSegmentArchived")]
+    WalSegmentArchived(crate::types::WalSegmentArchived),
+    #[serde(rename = "WalSegmentRemoved")]
+    WalSegmentRemoved(crate::types::WalSegmentRemoved),
+}
+/// Input of `transactions.wal_events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsWalEventsInput {
+    /// Names of the events to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub events: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TruncatedWal {
+    /// Changes of commits up to this one can no longer be subscribed to.
+    pub trimmed_to: ::rustydb_contract::Lsn,
+    /// Segments that left the log.
+    pub segments_removed: u64,
+    /// How many of their files are kept as spares.
+    pub segments_recycled: u64,
+    /// Where the oldest segment begins now.
+    pub oldest_position: crate::types::LogPosition,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct UpdateOperation {
     pub table: ::rustydb_contract_database::ObjectName,
     pub id: ::std::string::String,
     pub values: ::rustydb_contract_database::RowData,
+}
+/// A checkpoint was taken, by the server itself or because somebody asked for one.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalCheckpoint {
+    /// Recovery begins here from now on.
+    pub position: crate::types::LogPosition,
+    pub pages_written: ::rustydb_contract_core::MeasuredCount,
+    pub files_synced: ::rustydb_contract_core::MeasuredCount,
+    pub duration_ms: ::rustydb_contract_core::MeasuredMilliseconds,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalCheckpointed {
+    /// Recovery begins here from now on.
+    pub redo_position: crate::types::LogPosition,
+    /// Pages that it wrote; others had been written before.
+    pub pages_written: ::rustydb_contract_core::MeasuredCount,
+    /// Files of tablespaces that something had been written to since their last sync.
+    pub files_synced: ::rustydb_contract_core::MeasuredCount,
+    pub duration_ms: ::rustydb_contract_core::MeasuredMilliseconds,
+}
+/// The log is durable up to a place.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalFlush {
+    /// The newest commit that is durable now.
+    pub lsn: crate::types::LogCommit,
+    /// Up to here.
+    pub position: crate::types::LogPosition,
+    /// That the sync took, in microseconds.
+    pub latency_us: ::rustydb_contract_core::MeasuredCount,
+}
+/// What the server did with the log when it started. It takes calls only once that is done.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalReplayStatus {
+    pub began_at: ::rustydb_contract::Timestamp,
+    pub duration_ms: ::rustydb_contract_core::MeasuredMilliseconds,
+    /// Where it began to read; what is before was in the files of the tables.
+    pub redo_position: crate::types::LogPosition,
+    /// Where the log ended.
+    pub end_position: crate::types::LogPosition,
+    /// Commits and other groups of changes that it found; 0 after a server that ended in order.
+    pub groups: ::rustydb_contract_core::MeasuredCount,
+    /// Changes of pages that it made again.
+    pub pages: ::rustydb_contract_core::MeasuredCount,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalSegment {
+    /// From 1; no number comes twice.
+    pub number: u64,
+    /// Of its first byte.
+    pub first_position: crate::types::LogPosition,
+    /// The newest commit before it.
+    pub lsn: ::rustydb_contract::Lsn,
+    /// Up to the end of the last commit in it; all of it when finished.
+    pub bytes_used: ::rustydb_contract_core::MeasuredBytes,
+    pub state: crate::types::WalSegmentState,
+    /// Whether the archive is known to have it since the server started.
+    pub archived: bool,
+    pub created_at: ::rustydb_contract::Timestamp,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalSegmentArchived {
+    /// Its number.
+    pub segment_id: u64,
+    /// Of the copy, within the data directory.
+    pub archive_path: ::rustydb_contract_core::MachinePath,
+}
+/// The log goes on in another segment.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalSegmentCreated {
+    /// Its number.
+    pub segment_id: u64,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalSegmentList {
+    /// Oldest first.
+    pub segments: ::std::vec::Vec<crate::types::WalSegment>,
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// `recycled`: its file is a spare now. `removed`: there are spares enough.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum WalSegmentRemovalReason {
+    #[serde(rename = "recycled")]
+    Recycled,
+    #[serde(rename = "removed")]
+    Removed,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl WalSegmentRemovalReason {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            WalSegmentRemovalReason::Recycled => "recycled",
+            WalSegmentRemovalReason::Removed => "removed",
+            WalSegmentRemovalReason::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalSegmentRemoved {
+    /// Its number.
+    pub segment_id: u64,
+    pub reason: crate::types::WalSegmentRemovalReason,
+}
+/// `active`: commits are still written to it. `finished`: it is complete and durable.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum WalSegmentState {
+    #[serde(rename = "active")]
+    Active,
+    #[serde(rename = "finished")]
+    Finished,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl WalSegmentState {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            WalSegmentState::Active => "active",
+            WalSegmentState::Finished => "finished",
+            WalSegmentState::Unrecognized(text) => text,
+        }
+    }
+}
+/// The write-ahead log. Every commit is in it before it is acknowledged; what is older than `redo_position` is in the files of the tables too.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalStatus {
+    /// The newest durable commit.
+    pub lsn: ::rustydb_contract::Lsn,
+    /// Where the oldest segment begins.
+    pub oldest_position: crate::types::LogPosition,
+    /// Recovery would begin here.
+    pub redo_position: crate::types::LogPosition,
+    /// The log is durable up to here.
+    pub durable_position: crate::types::LogPosition,
+    /// End of what was appended.
+    pub end_position: crate::types::LogPosition,
+    /// When the newest checkpoint was begun.
+    pub checkpoint_at: ::rustydb_contract::Timestamp,
+    /// Files that hold the log, without spares.
+    pub segments: u64,
+    /// Room that the log's files take, spares too.
+    pub size_bytes: ::rustydb_contract_core::MeasuredBytes,
+    /// Files that wait to become segments.
+    pub spare_segments: ::rustydb_contract_core::MeasuredCount,
+    /// Since the server started.
+    pub bytes_written: ::rustydb_contract_core::MeasuredBytes,
+    /// Writes to the log's files since the server started.
+    pub writes: ::rustydb_contract_core::MeasuredCount,
+    /// Syncs of the log's files since the server started; one makes all commits durable that wait for it.
+    pub syncs: ::rustydb_contract_core::MeasuredCount,
+    /// That a sync took on average since the server started; 0 before the first.
+    pub avg_sync_ms: ::rustydb_contract_core::MeasuredMilliseconds,
+    /// Written over the window; absent unless `window_ms` was given.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub bytes_per_second: ::std::option::Option<::rustydb_contract_core::MeasuredBytes>,
+}
+/// Segments left the log.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalTruncate {
+    /// Nothing needed what is before it.
+    pub position: crate::types::LogPosition,
+    /// The oldest that is left.
+    pub first_segment: u64,
+    pub segments_removed: u64,
+}
+/// Commits were given to the operating system; they are not durable yet.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WalWrite {
+    /// Of its first byte.
+    pub position: crate::types::LogPosition,
+    pub size_bytes: ::rustydb_contract_core::MeasuredBytes,
 }

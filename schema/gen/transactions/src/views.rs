@@ -42,6 +42,73 @@ mod table {
         event_type: &crate::desc::TRANSACTION_EVENT,
         is_record: true,
     };
+    pub static WAL_EVENTS: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "transactions.wal_events",
+            module: "transactions",
+            name: "wal_events",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/transactions/wal",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch the log being written, synced, checkpointed, archived and shortened.",
+            description: "Each write and each sync is told, which under load are thousands a second: who is slower is told how many were dropped.",
+            input: &crate::desc::TRANSACTIONS_WAL_EVENTS_INPUT,
+            output: None,
+            result: None,
+            status: 200u16,
+            errors: &[],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "walEvents",
+            deprecated: None,
+        },
+        stream: "wal",
+        class: StreamClass::Telemetry,
+        ws: Some("/api/v1/ws/transactions/wal"),
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "WalWrite",
+                message_type: "wal_write",
+                data: &crate::desc::WAL_WRITE,
+            },
+            EventDesc {
+                name: "WalFlush",
+                message_type: "wal_flush",
+                data: &crate::desc::WAL_FLUSH,
+            },
+            EventDesc {
+                name: "WalCheckpoint",
+                message_type: "wal_checkpoint",
+                data: &crate::desc::WAL_CHECKPOINT,
+            },
+            EventDesc {
+                name: "WalTruncate",
+                message_type: "wal_truncate",
+                data: &crate::desc::WAL_TRUNCATE,
+            },
+            EventDesc {
+                name: "WalSegmentCreated",
+                message_type: "wal_segment_created",
+                data: &crate::desc::WAL_SEGMENT_CREATED,
+            },
+            EventDesc {
+                name: "WalSegmentArchived",
+                message_type: "wal_segment_archived",
+                data: &crate::desc::WAL_SEGMENT_ARCHIVED,
+            },
+            EventDesc {
+                name: "WalSegmentRemoved",
+                message_type: "wal_segment_removed",
+                data: &crate::desc::WAL_SEGMENT_REMOVED,
+            },
+        ],
+        event_type: &crate::desc::TRANSACTIONS_WAL_EVENTS_EVENT,
+        is_record: false,
+    };
 }
 /// Watch transactions begin and end.
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +131,59 @@ impl ::rustydb_contract::stream::View for TransactionEvents {
         service.transaction_events(context, input)
     }
 }
+/// Watch the log being written, synced, checkpointed, archived and shortened.
+#[derive(Debug, Clone, Copy)]
+pub struct WalEvents;
+impl ::rustydb_contract::stream::View for WalEvents {
+    type Service = dyn crate::operations::TransactionsService;
+    type Input = crate::types::TransactionsWalEventsInput;
+    type Event = crate::types::TransactionsWalEventsEvent;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &WAL_EVENTS
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.wal_events(context, input)
+    }
+}
 impl ::rustydb_contract::stream::StreamEvent for crate::types::TransactionEvent {
     fn name(&self) -> &'static str {
         "TransactionEvent"
     }
     fn data(&self) -> ::rustydb_contract::stream::EventData {
         ::rustydb_contract::stream::event_data(self)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent
+for crate::types::TransactionsWalEventsEvent {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::WalWrite(_) => "WalWrite",
+            Self::WalFlush(_) => "WalFlush",
+            Self::WalCheckpoint(_) => "WalCheckpoint",
+            Self::WalTruncate(_) => "WalTruncate",
+            Self::WalSegmentCreated(_) => "WalSegmentCreated",
+            Self::WalSegmentArchived(_) => "WalSegmentArchived",
+            Self::WalSegmentRemoved(_) => "WalSegmentRemoved",
+        }
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        match self {
+            Self::WalWrite(data) => ::rustydb_contract::stream::event_data(data),
+            Self::WalFlush(data) => ::rustydb_contract::stream::event_data(data),
+            Self::WalCheckpoint(data) => ::rustydb_contract::stream::event_data(data),
+            Self::WalTruncate(data) => ::rustydb_contract::stream::event_data(data),
+            Self::WalSegmentCreated(data) => ::rustydb_contract::stream::event_data(data),
+            Self::WalSegmentArchived(data) => {
+                ::rustydb_contract::stream::event_data(data)
+            }
+            Self::WalSegmentRemoved(data) => ::rustydb_contract::stream::event_data(data),
+        }
     }
 }

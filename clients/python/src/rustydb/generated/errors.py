@@ -289,6 +289,15 @@ class LimitBelowUseError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class LsnNotReachedError(_errors.ApiError):
+    """No commit has this position yet.
+
+    `LSN_NOT_REACHED`, status 400.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class MalformedJsonError(_errors.ApiError):
     """The request is not JSON.
 
@@ -798,6 +807,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "JOB_NOT_FOUND": JobNotFoundError,
     "LAST_ADMINISTRATOR": LastAdministratorError,
     "LIMIT_BELOW_USE": LimitBelowUseError,
+    "LSN_NOT_REACHED": LsnNotReachedError,
     "MALFORMED_JSON": MalformedJsonError,
     "METHOD_NOT_ALLOWED": MethodNotAllowedError,
     "NOT_NULL_VIOLATION": NotNullViolationError,
@@ -882,6 +892,7 @@ __all__ = [
     "JobNotFoundError",
     "LastAdministratorError",
     "LimitBelowUseError",
+    "LsnNotReachedError",
     "MalformedJsonError",
     "MethodNotAllowedError",
     "NotNullViolationError",

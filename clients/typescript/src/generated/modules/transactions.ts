@@ -7,6 +7,16 @@ import type * as transactionsTypes from "../types/transactions.js";
 
 /** How each operation travels. */
 export const operations = {
+  archiveWal: {
+    id: "transactions.archive_wal",
+    method: "POST",
+    path: "/api/v1/transactions/wal/archive",
+    query: [],
+    body: [],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 300000,
+  },
   begin: {
     id: "transactions.begin",
     method: "POST",
@@ -16,6 +26,16 @@ export const operations = {
     retrySafe: false,
     public: false,
     timeoutMs: 30000,
+  },
+  checkpointWal: {
+    id: "transactions.checkpoint_wal",
+    method: "POST",
+    path: "/api/v1/transactions/wal/checkpoint",
+    query: [],
+    body: [],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 300000,
   },
   commit: {
     id: "transactions.commit",
@@ -37,6 +57,16 @@ export const operations = {
     public: false,
     timeoutMs: 30000,
   },
+  flushWal: {
+    id: "transactions.flush_wal",
+    method: "POST",
+    path: "/api/v1/transactions/wal/flush",
+    query: [],
+    body: [],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
   get: {
     id: "transactions.get",
     method: "GET",
@@ -47,10 +77,40 @@ export const operations = {
     public: false,
     timeoutMs: 30000,
   },
+  getWalReplayStatus: {
+    id: "transactions.get_wal_replay_status",
+    method: "GET",
+    path: "/api/v1/transactions/wal/replay-status",
+    query: [],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  getWalStatus: {
+    id: "transactions.get_wal_status",
+    method: "GET",
+    path: "/api/v1/transactions/wal/status",
+    query: [["window_ms", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
   listActive: {
     id: "transactions.list_active",
     method: "GET",
     path: "/api/v1/transactions/active",
+    query: [["limit", "text"], ["after", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listWalSegments: {
+    id: "transactions.list_wal_segments",
+    method: "GET",
+    path: "/api/v1/transactions/wal/segments",
     query: [["limit", "text"], ["after", "text"]],
     body: [],
     retrySafe: true,
@@ -67,6 +127,26 @@ export const operations = {
     public: false,
     timeoutMs: 30000,
   },
+  switchWalSegment: {
+    id: "transactions.switch_wal_segment",
+    method: "POST",
+    path: "/api/v1/transactions/wal/switch",
+    query: [],
+    body: [],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  truncateWal: {
+    id: "transactions.truncate_wal",
+    method: "POST",
+    path: "/api/v1/transactions/wal/truncate",
+    query: [],
+    body: ["before"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 300000,
+  },
 } satisfies Record<string, runtime.Operation>;
 
 /** How each view is opened. */
@@ -76,6 +156,17 @@ export const views = {
     method: "GET",
     path: "/api/v1/sse/transactions/transaction-events",
     query: [["session_filter", "text"], ["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
+  walEvents: {
+    id: "transactions.wal_events",
+    method: "GET",
+    path: "/api/v1/sse/transactions/wal",
+    query: [["events", "list"], ["filter", "json"], ["fields", "list"]],
     body: [],
     retrySafe: true,
     public: false,
@@ -99,6 +190,21 @@ export class TransactionsOperations {
   }
 
   /**
+   * Copy finished log segments to the archive.
+   *
+   * The archive is a folder of the data directory; who needs the room moves its files elsewhere.
+   * `transactions.switch_wal_segment` finishes the active segment first.
+   *
+   * Permission: `system:admin`. `POST /api/v1/transactions/wal/archive`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async archiveWal(input: transactionsTypes.TransactionsArchiveWalInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.ArchivedWal> {
+    return this.#caller.call(operations.archiveWal, input, options);
+  }
+
+  /**
    * Start a transaction with an isolation level, read-only if asked.
    *
    * Permission: `database:read`. `POST /api/v1/transactions`.
@@ -112,6 +218,21 @@ export class TransactionsOperations {
    */
   async begin(input: transactionsTypes.TransactionsBeginInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.Transaction> {
     return this.#caller.call(operations.begin, input, options);
+  }
+
+  /**
+   * Write a checkpoint now.
+   *
+   * Writes every page that is dirty now, so that recovery needs nothing of the log before the call, and takes
+   * segments off the log that neither recovery nor subscriptions need.
+   *
+   * Permission: `system:admin`. `POST /api/v1/transactions/wal/checkpoint`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async checkpointWal(input: transactionsTypes.TransactionsCheckpointWalInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.WalCheckpointed> {
+    return this.#caller.call(operations.checkpointWal, input, options);
   }
 
   /**
@@ -147,6 +268,21 @@ export class TransactionsOperations {
   }
 
   /**
+   * Force buffered log records to disk.
+   *
+   * Commits are durable when they are acknowledged; this is about what is being committed by others at the
+   * moment.
+   *
+   * Permission: `system:admin`. `POST /api/v1/transactions/wal/flush`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async flushWal(input: transactionsTypes.TransactionsFlushWalInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.FlushedWal> {
+    return this.#caller.call(operations.flushWal, input, options);
+  }
+
+  /**
    * Show one transaction with its changed tables.
    *
    * Permission: `database:read`. `GET /api/v1/transactions/{id}`.
@@ -156,6 +292,30 @@ export class TransactionsOperations {
    */
   async get(input: transactionsTypes.TransactionsGetInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.Transaction> {
     return this.#caller.call(operations.get, input, options);
+  }
+
+  /**
+   * Report what recovery did with the log when the server started.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/wal/replay-status`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async getWalReplayStatus(input: transactionsTypes.TransactionsGetWalReplayStatusInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.WalReplayStatus> {
+    return this.#caller.call(operations.getWalReplayStatus, input, options);
+  }
+
+  /**
+   * Report log positions, size and write rate.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/wal/status`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async getWalStatus(input: transactionsTypes.TransactionsGetWalStatusInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.WalStatus> {
+    return this.#caller.call(operations.getWalStatus, input, options);
   }
 
   /**
@@ -180,6 +340,27 @@ export class TransactionsOperations {
   }
 
   /**
+   * List the log segments and whether each is archived.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/wal/segments`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listWalSegments(input: transactionsTypes.TransactionsListWalSegmentsInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.WalSegmentList> {
+    return this.#caller.call(operations.listWalSegments, input, options);
+  }
+
+  /** Items of `listWalSegments` across pages; `limit` is the size of a page. */
+  listWalSegmentsItems(input: transactionsTypes.TransactionsListWalSegmentsInput = {}, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.WalSegment, void, undefined> {
+    return runtime.items(
+      operations.listWalSegments,
+      (after) => this.listWalSegments(after === undefined ? input : { ...input, after }, options),
+      (page) => page.segments,
+    );
+  }
+
+  /**
    * Undo a transaction.
    *
    * Permission: `database:read`. `POST /api/v1/transactions/{id}/rollback`.
@@ -189,6 +370,38 @@ export class TransactionsOperations {
    */
   async rollback(input: transactionsTypes.TransactionsRollbackInput, options: runtime.CallOptions = {}): Promise<void> {
     await this.#caller.call(operations.rollback, input, options);
+  }
+
+  /**
+   * Close the current log segment and open the next.
+   *
+   * What was committed is in the finished one; the next commit begins the other. A segment that nothing was
+   * written to stays.
+   *
+   * Permission: `system:admin`. `POST /api/v1/transactions/wal/switch`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async switchWalSegment(input: transactionsTypes.TransactionsSwitchWalSegmentInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.SwitchedWal> {
+    return this.#caller.call(operations.switchWalSegment, input, options);
+  }
+
+  /**
+   * Drop log records older than a given position.
+   *
+   * Takes a checkpoint, and whole segments off the log that nothing needs any more. With `before` changes of
+   * earlier commits count as not needed: who resumes a subscription from an older cursor is told that they are
+   * gone. Segments that somebody reads stay.
+   *
+   * Permission: `system:admin`. `POST /api/v1/transactions/wal/truncate`.
+   *
+   * @throws LsnNotReachedError `LSN_NOT_REACHED`: No commit has this position yet.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async truncateWal(input: transactionsTypes.TransactionsTruncateWalInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.TruncatedWal> {
+    return this.#caller.call(operations.truncateWal, input, options);
   }
 
   /**
@@ -206,5 +419,23 @@ export class TransactionsOperations {
    */
   transactionEvents(input: transactionsTypes.TransactionsTransactionEventsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"TransactionEvent", transactionsTypes.TransactionEvent>, coreTypes.StreamControl> {
     return this.#caller.subscribe(views.transactionEvents, input, options);
+  }
+
+  /**
+   * Watch the log being written, synced, checkpointed, archived and shortened.
+   *
+   * Each write and each sync is told, which under load are thousands a second: who is slower is told how many
+   * were dropped.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/transactions/wal`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  walEvents(input: transactionsTypes.TransactionsWalEventsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<transactionsTypes.TransactionsWalEventsEvent, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.walEvents, input, options);
   }
 }

@@ -4,6 +4,13 @@ import type * as coreTypes from "./core.js";
 import type * as databaseTypes from "./database.js";
 import type * as wire from "../../runtime/scalars.js";
 
+export interface ArchivedWal {
+  /** Numbers of the segments that were copied, in order; those that had been are not copied again. */
+  segments: number[];
+  /** Where the copies are, within the data directory. */
+  folder: coreTypes.MachinePath;
+}
+
 export interface CommittedTransaction {
   transaction_id: wire.Id64;
   /** Position of the commit; that of the snapshot when nothing was written. */
@@ -25,6 +32,13 @@ export interface ExecutedOperations {
   lsn?: wire.Lsn;
 }
 
+export interface FlushedWal {
+  /** The newest durable commit. */
+  lsn: wire.Lsn;
+  /** The log is durable up to here. */
+  durable_position: LogPosition;
+}
+
 export interface InsertOperation {
   table: databaseTypes.ObjectName;
   /** 1 to 10000 items. */
@@ -43,6 +57,12 @@ export const IsolationLevelValues = [
 /** Only `snapshot` is done; any other is refused by name. */
 export type IsolationLevel = (typeof IsolationLevelValues)[number];
 
+/** The position of a commit. */
+export type LogCommit = wire.Lsn;
+
+/** A place in the write-ahead log, in bytes since its beginning, which stays what it is when older segments go. */
+export type LogPosition = number;
+
 export type RowOperation =
   | ({ op: "insert" } & InsertOperation)
   | ({ op: "update" } & UpdateOperation)
@@ -52,6 +72,13 @@ export interface RowOperationResult {
   rows_affected: number;
   /** Ids of the rows, after the change. */
   ids: string[];
+}
+
+export interface SwitchedWal {
+  /** The segment that the next commit begins. */
+  number: number;
+  /** Of its first byte. */
+  first_position: LogPosition;
 }
 
 export interface TableChange {
@@ -118,6 +145,9 @@ export const TransactionStateValues = [
 
 export type TransactionState = (typeof TransactionStateValues)[number];
 
+/** Input of `transactions.archive_wal`. */
+export type TransactionsArchiveWalInput = { [key: string]: never };
+
 /** Input of `transactions.begin`. */
 export interface TransactionsBeginInput {
   /** Default `"snapshot"`. */
@@ -134,6 +164,9 @@ export interface TransactionsBeginInput {
   database?: databaseTypes.ObjectName;
 }
 
+/** Input of `transactions.checkpoint_wal`. */
+export type TransactionsCheckpointWalInput = { [key: string]: never };
+
 /** Input of `transactions.commit`. */
 export interface TransactionsCommitInput {
   id: wire.Id64;
@@ -149,9 +182,25 @@ export interface TransactionsExecuteInput {
   transaction_id?: wire.Id64;
 }
 
+/** Input of `transactions.flush_wal`. */
+export type TransactionsFlushWalInput = { [key: string]: never };
+
 /** Input of `transactions.get`. */
 export interface TransactionsGetInput {
   id: wire.Id64;
+}
+
+/** Input of `transactions.get_wal_replay_status`. */
+export type TransactionsGetWalReplayStatusInput = { [key: string]: never };
+
+/** Input of `transactions.get_wal_status`. */
+export interface TransactionsGetWalStatusInput {
+  /**
+   * Measure for so long what is written; the answer comes at its end. Without it nothing is measured.
+   *
+   * 100 to 10000.
+   */
+  window_ms?: number;
 }
 
 /** Input of `transactions.list_active`. */
@@ -166,10 +215,25 @@ export interface TransactionsListActiveInput {
   after?: wire.Cursor;
 }
 
+/** Input of `transactions.list_wal_segments`. */
+export interface TransactionsListWalSegmentsInput {
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
+}
+
 /** Input of `transactions.rollback`. */
 export interface TransactionsRollbackInput {
   id: wire.Id64;
 }
+
+/** Input of `transactions.switch_wal_segment`. */
+export type TransactionsSwitchWalSegmentInput = { [key: string]: never };
 
 /** Input of `transactions.transaction_events`. */
 export interface TransactionsTransactionEventsInput {
@@ -189,9 +253,207 @@ export interface TransactionsTransactionEventsInput {
   fields?: readonly string[];
 }
 
+/** Input of `transactions.truncate_wal`. */
+export interface TransactionsTruncateWalInput {
+  /** Keep changes from this commit on. Without it all are kept that the bounds of the change log keep. */
+  before?: wire.Lsn;
+}
+
+/** Any event of `transactions.wal_events`. */
+export type TransactionsWalEventsEvent =
+  | wire.StreamEvent<"WalWrite", WalWrite>
+  | wire.StreamEvent<"WalFlush", WalFlush>
+  | wire.StreamEvent<"WalCheckpoint", WalCheckpoint>
+  | wire.StreamEvent<"WalTruncate", WalTruncate>
+  | wire.StreamEvent<"WalSegmentCreated", WalSegmentCreated>
+  | wire.StreamEvent<"WalSegmentArchived", WalSegmentArchived>
+  | wire.StreamEvent<"WalSegmentRemoved", WalSegmentRemoved>;
+
+/** Input of `transactions.wal_events`. */
+export interface TransactionsWalEventsInput {
+  /**
+   * Names of the events to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  events?: readonly string[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+export interface TruncatedWal {
+  /** Changes of commits up to this one can no longer be subscribed to. */
+  trimmed_to: wire.Lsn;
+  /** Segments that left the log. */
+  segments_removed: number;
+  /** How many of their files are kept as spares. */
+  segments_recycled: number;
+  /** Where the oldest segment begins now. */
+  oldest_position: LogPosition;
+}
+
 export interface UpdateOperation {
   table: databaseTypes.ObjectName;
   /** At most 8192 characters. */
   id: string;
   values: databaseTypes.RowData;
+}
+
+/** A checkpoint was taken, by the server itself or because somebody asked for one. */
+export interface WalCheckpoint {
+  /** Recovery begins here from now on. */
+  position: LogPosition;
+  pages_written: coreTypes.MeasuredCount;
+  files_synced: coreTypes.MeasuredCount;
+  duration_ms: coreTypes.MeasuredMilliseconds;
+}
+
+export interface WalCheckpointed {
+  /** Recovery begins here from now on. */
+  redo_position: LogPosition;
+  /** Pages that it wrote; others had been written before. */
+  pages_written: coreTypes.MeasuredCount;
+  /** Files of tablespaces that something had been written to since their last sync. */
+  files_synced: coreTypes.MeasuredCount;
+  duration_ms: coreTypes.MeasuredMilliseconds;
+}
+
+/** The log is durable up to a place. */
+export interface WalFlush {
+  /** The newest commit that is durable now. */
+  lsn: LogCommit;
+  /** Up to here. */
+  position: LogPosition;
+  /** That the sync took, in microseconds. */
+  latency_us: coreTypes.MeasuredCount;
+}
+
+/** What the server did with the log when it started. It takes calls only once that is done. */
+export interface WalReplayStatus {
+  began_at: wire.Timestamp;
+  duration_ms: coreTypes.MeasuredMilliseconds;
+  /** Where it began to read; what is before was in the files of the tables. */
+  redo_position: LogPosition;
+  /** Where the log ended. */
+  end_position: LogPosition;
+  /** Commits and other groups of changes that it found; 0 after a server that ended in order. */
+  groups: coreTypes.MeasuredCount;
+  /** Changes of pages that it made again. */
+  pages: coreTypes.MeasuredCount;
+}
+
+export interface WalSegment {
+  /** From 1; no number comes twice. */
+  number: number;
+  /** Of its first byte. */
+  first_position: LogPosition;
+  /** The newest commit before it. */
+  lsn: wire.Lsn;
+  /** Up to the end of the last commit in it; all of it when finished. */
+  bytes_used: coreTypes.MeasuredBytes;
+  state: wire.Open<WalSegmentState>;
+  /** Whether the archive is known to have it since the server started. */
+  archived: boolean;
+  created_at: wire.Timestamp;
+}
+
+export interface WalSegmentArchived {
+  /** Its number. */
+  segment_id: number;
+  /** Of the copy, within the data directory. */
+  archive_path: coreTypes.MachinePath;
+}
+
+/** The log goes on in another segment. */
+export interface WalSegmentCreated {
+  /** Its number. */
+  segment_id: number;
+}
+
+export interface WalSegmentList {
+  /** Oldest first. */
+  segments: WalSegment[];
+  /** Absent on the last page. */
+  next?: wire.Cursor;
+}
+
+/** Values of {@link WalSegmentRemovalReason}. */
+export const WalSegmentRemovalReasonValues = [
+  "recycled",
+  "removed",
+] as const;
+
+/** `recycled`: its file is a spare now. `removed`: there are spares enough. */
+export type WalSegmentRemovalReason = (typeof WalSegmentRemovalReasonValues)[number];
+
+export interface WalSegmentRemoved {
+  /** Its number. */
+  segment_id: number;
+  reason: wire.Open<WalSegmentRemovalReason>;
+}
+
+/** Values of {@link WalSegmentState}. */
+export const WalSegmentStateValues = [
+  "active",
+  "finished",
+] as const;
+
+/** `active`: commits are still written to it. `finished`: it is complete and durable. */
+export type WalSegmentState = (typeof WalSegmentStateValues)[number];
+
+/**
+ * The write-ahead log. Every commit is in it before it is acknowledged; what is older than `redo_position` is in
+ * the files of the tables too.
+ */
+export interface WalStatus {
+  /** The newest durable commit. */
+  lsn: wire.Lsn;
+  /** Where the oldest segment begins. */
+  oldest_position: LogPosition;
+  /** Recovery would begin here. */
+  redo_position: LogPosition;
+  /** The log is durable up to here. */
+  durable_position: LogPosition;
+  /** End of what was appended. */
+  end_position: LogPosition;
+  /** When the newest checkpoint was begun. */
+  checkpoint_at: wire.Timestamp;
+  /** Files that hold the log, without spares. */
+  segments: number;
+  /** Room that the log's files take, spares too. */
+  size_bytes: coreTypes.MeasuredBytes;
+  /** Files that wait to become segments. */
+  spare_segments: coreTypes.MeasuredCount;
+  /** Since the server started. */
+  bytes_written: coreTypes.MeasuredBytes;
+  /** Writes to the log's files since the server started. */
+  writes: coreTypes.MeasuredCount;
+  /** Syncs of the log's files since the server started; one makes all commits durable that wait for it. */
+  syncs: coreTypes.MeasuredCount;
+  /** That a sync took on average since the server started; 0 before the first. */
+  avg_sync_ms: coreTypes.MeasuredMilliseconds;
+  /** Written over the window; absent unless `window_ms` was given. */
+  bytes_per_second?: coreTypes.MeasuredBytes;
+}
+
+/** Segments left the log. */
+export interface WalTruncate {
+  /** Nothing needed what is before it. */
+  position: LogPosition;
+  /** The oldest that is left. */
+  first_segment: number;
+  segments_removed: number;
+}
+
+/** Commits were given to the operating system; they are not durable yet. */
+export interface WalWrite {
+  /** Of its first byte. */
+  position: LogPosition;
+  size_bytes: coreTypes.MeasuredBytes;
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use rustydb_runtime::ManualClock;
 use rustydb_store::retention::AGE_US_DEFAULT;
 use rustydb_store::seam::{CommitSeq, TableStore};
-use rustydb_store::testing::MemStore;
+use rustydb_store::testing::kernel_store;
 
 use super::support::{START_US, World};
 
 #[tokio::test]
 async fn changes_older_than_a_day_leave_the_change_log() {
     let clock = Arc::new(ManualClock::new(START_US));
-    let store: Arc<dyn TableStore> = Arc::new(MemStore::new(clock.clone()));
+    let store = Arc::new(kernel_store(clock.clone()));
     let world = World::on(Arc::clone(&store), clock);
     world.sql("CREATE TABLE t (id bigint PRIMARY KEY)").await;
     let commits_after = |after: CommitSeq| -> Vec<CommitSeq> {

@@ -8,8 +8,9 @@ use rustydb_contract_jobs::views::Progress;
 use rustydb_contract_jobs::{JobProgressed, JobState, JobsService};
 use rustydb_runtime::{Clock, ManualClock};
 use rustydb_store::error::StoreError;
+use rustydb_store::kernel_store::KernelStore;
 use rustydb_store::seam::{KeyRange, SpaceId, TableStore, Write, WriteBatch};
-use rustydb_store::testing::MemStore;
+use rustydb_store::testing::kernel_store;
 use serde_json::{Value, json};
 
 use super::support::{START_US, World, context};
@@ -409,14 +410,14 @@ async fn progress_tells_each_state_once_and_ends_with_the_job() {
 }
 
 /// The same store, as the next start of the server finds it.
-fn reopened(store: &Arc<MemStore>, clock: &Arc<ManualClock>) -> World {
-    World::on(Arc::clone(store) as Arc<dyn TableStore>, Arc::clone(clock))
+fn reopened(store: &Arc<KernelStore>, clock: &Arc<ManualClock>) -> World {
+    World::on(Arc::clone(store), Arc::clone(clock))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_jobs_came_to_outlives_the_server() {
     let clock = Arc::new(ManualClock::new(START_US));
-    let store = Arc::new(MemStore::new(clock.clone()));
+    let store = Arc::new(kernel_store(clock.clone()));
     let world = reopened(&store, &clock);
     let done = submit(&world, "developer", "SELECT 42 AS answer").await;
     let done = world.must("jobs.wait", json!({"id": done})).await;
@@ -454,7 +455,7 @@ async fn what_jobs_came_to_outlives_the_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_are_kept_for_a_week_and_a_thousand_of_them() {
     let clock = Arc::new(ManualClock::new(START_US));
-    let store = Arc::new(MemStore::new(clock.clone()));
+    let store = Arc::new(kernel_store(clock.clone()));
     let world = reopened(&store, &clock);
     let run = async || {
         let id = submit(&world, "developer", "SELECT 1 AS one").await;
@@ -542,7 +543,7 @@ async fn submitted_queries_are_given_up_after_their_time() {
 #[tokio::test]
 async fn records_have_the_documented_bytes() {
     let clock = Arc::new(ManualClock::new(START_US));
-    let store = Arc::new(MemStore::new(clock.clone()));
+    let store = Arc::new(kernel_store(clock.clone()));
     let id = "018bcfe5-6800-7000-8000-000000000000";
     let bytes = concat!(
         r#"{"format":1,"record":{"operation":"query.submit","user_id":"u","username":"ada","state":"failed","#,

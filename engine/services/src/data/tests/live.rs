@@ -11,11 +11,12 @@ use rustydb_contract_database::DatabaseService;
 use rustydb_contract_database::views::{AggregateChanges, QueryChanges};
 use rustydb_runtime::{ManualClock, Rng as _, SystemRng};
 use rustydb_store::error::StoreError;
+use rustydb_store::kernel_store::KernelStore;
 use rustydb_store::seam::{
     CommitSeq, KeyRange, LogEntry, LogExtent, SpaceId, SpaceStats, StoreSnapshot, TableStore, Versioned,
     WriteBatch,
 };
-use rustydb_store::testing::MemStore;
+use rustydb_store::testing::kernel_store;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -359,7 +360,7 @@ async fn live_results_of_many_bytes_are_polled() {
 
 /// A store that counts the ranges read of it.
 struct Counting {
-    store: MemStore,
+    store: KernelStore,
     scans: Arc<AtomicUsize>,
 }
 
@@ -426,11 +427,13 @@ impl StoreSnapshot for CountingSnapshot {
 async fn a_thousand_idle_live_queries_cost_no_scan() {
     let clock = Arc::new(ManualClock::new(START_US));
     let scans = Arc::new(AtomicUsize::new(0));
+    let store = kernel_store(clock.clone());
+    let kernel = Arc::clone(store.kernel());
     let store = Counting {
-        store: MemStore::new(clock.clone()),
+        store,
         scans: Arc::clone(&scans),
     };
-    let world = World::on(Arc::new(store), clock);
+    let world = World::above(Arc::new(store), kernel, clock);
     world
         .sql("CREATE TABLE t (id bigint PRIMARY KEY, owner integer, level double precision)")
         .await;

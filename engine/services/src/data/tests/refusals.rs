@@ -7,8 +7,9 @@ use rustydb_contract::host::StatementClassifier;
 use rustydb_contract_core::access::{DATABASE_ADMIN, DATABASE_READ, DATABASE_WRITE};
 use rustydb_runtime::ManualClock;
 use rustydb_store::error::StoreError;
+use rustydb_store::kernel_store::KernelStore;
 use rustydb_store::seam::{CommitSeq, LogEntry, LogExtent, StoreSnapshot, TableStore, WriteBatch};
-use rustydb_store::testing::MemStore;
+use rustydb_store::testing::kernel_store;
 use serde_json::{Value, json};
 
 use super::support::{START_US, World};
@@ -497,7 +498,7 @@ async fn a_view_is_no_table_and_a_table_no_view() {
 
 /// A store whose disk fails on demand.
 struct Failing {
-    store: MemStore,
+    store: KernelStore,
     broken: AtomicBool,
 }
 
@@ -536,11 +537,13 @@ impl TableStore for Failing {
 #[tokio::test]
 async fn a_failed_disk_is_a_storage_failure_and_reads_go_on() {
     let clock = Arc::new(ManualClock::new(START_US));
+    let store = kernel_store(clock.clone());
+    let kernel = Arc::clone(store.kernel());
     let store = Arc::new(Failing {
-        store: MemStore::new(clock.clone()),
+        store,
         broken: AtomicBool::new(false),
     });
-    let world = World::on(store.clone(), clock);
+    let world = World::above(store.clone(), kernel, clock);
     world.sql("CREATE TABLE t (id bigint PRIMARY KEY)").await;
     let transaction = world.must("transactions.begin", json!({})).await["transaction_id"].clone();
     let insert = json!({"name": "t", "rows": [{"id": 1}], "transaction_id": transaction});

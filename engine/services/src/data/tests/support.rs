@@ -23,17 +23,20 @@ use rustydb_contract_sql::SqlService;
 use rustydb_contract_sql::operations as sql;
 use rustydb_contract_transactions::TransactionsService;
 use rustydb_contract_transactions::operations as transactions;
+use rustydb_kernel::kernel::Kernel;
 use rustydb_runtime::{ManualClock, SystemRng};
 use rustydb_sql::{SqlConfig, SqlEngine};
+use rustydb_store::kernel_store::KernelStore;
 use rustydb_store::retention::LogRetention;
 use rustydb_store::seam::TableStore;
 use rustydb_store::tables::Tables;
-use rustydb_store::testing::MemStore;
+use rustydb_store::testing::kernel_store;
 use serde_json::{Value, json};
 
 use crate::data::DataEngine;
 use crate::identity::error::invalid_argument;
 use crate::jobs::Jobs;
+use crate::taps::Taps;
 
 /// 2023-11-14T22:13:20Z.
 pub const START_US: i64 = 1_700_000_000_000_000;
@@ -52,19 +55,41 @@ impl World {
 
     pub fn with_sql(config: SqlConfig) -> World {
         let clock = Arc::new(ManualClock::new(START_US));
-        World::open(Arc::new(MemStore::new(clock.clone())), clock, config)
+        let store = kernel_store(clock.clone());
+        let kernel = Arc::clone(store.kernel());
+        World::open(Arc::new(store), kernel, clock, config)
     }
 
-    pub fn on(store: Arc<dyn TableStore>, clock: Arc<ManualClock>) -> World {
-        World::open(store, clock, SqlConfig::default())
+    pub fn on(store: Arc<KernelStore>, clock: Arc<ManualClock>) -> World {
+        let kernel = Arc::clone(store.kernel());
+        World::above(store, kernel, clock)
     }
 
-    fn open(store: Arc<dyn TableStore>, clock: Arc<ManualClock>, config: SqlConfig) -> World {
+    /// On a store that passes calls on to one on `kernel`.
+    pub fn above(store: Arc<dyn TableStore>, kernel: Arc<Kernel>, clock: Arc<ManualClock>) -> World {
+        World::open(store, kernel, clock, SqlConfig::default())
+    }
+
+    fn open(
+        store: Arc<dyn TableStore>,
+        kernel: Arc<Kernel>,
+        clock: Arc<ManualClock>,
+        config: SqlConfig,
+    ) -> World {
+        let taps = Taps::new(&kernel);
         let jobs = Jobs::open(Arc::clone(&store), clock.clone(), Arc::new(SystemRng)).unwrap();
         let tables = Tables::open(store, clock.clone()).unwrap();
         let sql = SqlEngine::new(config).unwrap();
         World {
-            engine: DataEngine::new(tables, sql, clock.clone(), LogRetention::default(), jobs.clone()),
+            engine: DataEngine::new(
+                tables,
+                kernel,
+                taps,
+                sql,
+                clock.clone(),
+                LogRetention::default(),
+                jobs.clone(),
+            ),
             jobs,
             clock,
         }
@@ -236,5 +261,7 @@ dispatch! {
     jobs: JobsService of jobs { Cancel, Get, List, Wait }
     query: QueryService of engine { Cancel, Explain, GetStatus, ListActive, Submit }
     sql: SqlService of engine { CreateView, DropView, ExecuteBatch, ExecuteQuery, ExecuteUnion, TruncateTable }
-    transactions: TransactionsService of engine { Begin, Commit, Execute, Get, ListActive, Rollback }
+    transactions: TransactionsService of engine { ArchiveWal, Begin, CheckpointWal, Commit, Execute, FlushWal, Get, GetWalReplayStatus, GetWalStatus, ListActive,
+        ListWalSegments, Rollback, SwitchWalSegment, TruncateWal,
+    }
 }

@@ -74,3 +74,25 @@ VERIFY: _operation.Operation[_types.IndexVerification] = _operation.Operation(
     query={"database": "text", "transaction_id": "text"},
     retry_safe=True,
 )
+
+INDEX_EVENTS: _operation.View[_types.IndexesIndexEventsEvent] = _operation.View(
+    id="indexes.index_events",
+    method="GET",
+    path="/api/v1/sse/index/events",
+    output=None,
+    query={
+        "tables": "list",
+        "database": "text",
+        "events": "list",
+        "filter": "json",
+        "fields": "list",
+    },
+    retry_safe=True,
+    events={
+        "IndexRebuildStarted": _types.IndexRebuildStarted,
+        "IndexRebuildProgress": _types.IndexRebuildProgress,
+        "IndexRebuildCompleted": _types.IndexRebuildCompleted,
+        "BtreeSplit": _types.BtreeSplit,
+        "BtreeMerge": _types.BtreeMerge,
+    },
+)

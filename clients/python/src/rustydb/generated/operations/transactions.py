@@ -7,6 +7,13 @@ from __future__ import annotations
 from ...runtime import operation as _operation
 from .. import types as _types
 
+ARCHIVE_WAL: _operation.Operation[_types.ArchivedWal] = _operation.Operation(
+    id="transactions.archive_wal",
+    method="POST",
+    path="/api/v1/transactions/wal/archive",
+    output=_types.ArchivedWal,
+)
+
 BEGIN: _operation.Operation[_types.Transaction] = _operation.Operation(
     id="transactions.begin",
     method="POST",
@@ -14,6 +21,13 @@ BEGIN: _operation.Operation[_types.Transaction] = _operation.Operation(
     output=_types.Transaction,
     body=("isolation_level", "read_only", "idle_timeout_ms", "database"),
     closed=("isolation_level",),
+)
+
+CHECKPOINT_WAL: _operation.Operation[_types.WalCheckpointed] = _operation.Operation(
+    id="transactions.checkpoint_wal",
+    method="POST",
+    path="/api/v1/transactions/wal/checkpoint",
+    output=_types.WalCheckpointed,
 )
 
 COMMIT: _operation.Operation[_types.CommittedTransaction] = _operation.Operation(
@@ -31,11 +45,35 @@ EXECUTE: _operation.Operation[_types.ExecutedOperations] = _operation.Operation(
     body=("operations", "database", "transaction_id"),
 )
 
+FLUSH_WAL: _operation.Operation[_types.FlushedWal] = _operation.Operation(
+    id="transactions.flush_wal",
+    method="POST",
+    path="/api/v1/transactions/wal/flush",
+    output=_types.FlushedWal,
+)
+
 GET: _operation.Operation[_types.Transaction] = _operation.Operation(
     id="transactions.get",
     method="GET",
     path="/api/v1/transactions/{id}",
     output=_types.Transaction,
+    retry_safe=True,
+)
+
+GET_WAL_REPLAY_STATUS: _operation.Operation[_types.WalReplayStatus] = _operation.Operation(
+    id="transactions.get_wal_replay_status",
+    method="GET",
+    path="/api/v1/transactions/wal/replay-status",
+    output=_types.WalReplayStatus,
+    retry_safe=True,
+)
+
+GET_WAL_STATUS: _operation.Operation[_types.WalStatus] = _operation.Operation(
+    id="transactions.get_wal_status",
+    method="GET",
+    path="/api/v1/transactions/wal/status",
+    output=_types.WalStatus,
+    query={"window_ms": "text"},
     retry_safe=True,
 )
 
@@ -50,11 +88,37 @@ LIST_ACTIVE: _operation.PagedOperation[_types.TransactionList, _types.Transactio
     next=lambda page: page.next,
 )
 
+LIST_WAL_SEGMENTS: _operation.PagedOperation[_types.WalSegmentList, _types.WalSegment] = _operation.PagedOperation(
+    id="transactions.list_wal_segments",
+    method="GET",
+    path="/api/v1/transactions/wal/segments",
+    output=_types.WalSegmentList,
+    query={"limit": "text", "after": "text"},
+    retry_safe=True,
+    items=lambda page: page.segments,
+    next=lambda page: page.next,
+)
+
 ROLLBACK: _operation.Operation[None] = _operation.Operation(
     id="transactions.rollback",
     method="POST",
     path="/api/v1/transactions/{id}/rollback",
     output=None,
+)
+
+SWITCH_WAL_SEGMENT: _operation.Operation[_types.SwitchedWal] = _operation.Operation(
+    id="transactions.switch_wal_segment",
+    method="POST",
+    path="/api/v1/transactions/wal/switch",
+    output=_types.SwitchedWal,
+)
+
+TRUNCATE_WAL: _operation.Operation[_types.TruncatedWal] = _operation.Operation(
+    id="transactions.truncate_wal",
+    method="POST",
+    path="/api/v1/transactions/wal/truncate",
+    output=_types.TruncatedWal,
+    body=("before",),
 )
 
 TRANSACTION_EVENTS: _operation.View[_types.TransactionEvent] = _operation.View(
@@ -66,5 +130,23 @@ TRANSACTION_EVENTS: _operation.View[_types.TransactionEvent] = _operation.View(
     retry_safe=True,
     events={
         "TransactionEvent": _types.TransactionEvent,
+    },
+)
+
+WAL_EVENTS: _operation.View[_types.TransactionsWalEventsEvent] = _operation.View(
+    id="transactions.wal_events",
+    method="GET",
+    path="/api/v1/sse/transactions/wal",
+    output=None,
+    query={"events": "list", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "WalWrite": _types.WalWrite,
+        "WalFlush": _types.WalFlush,
+        "WalCheckpoint": _types.WalCheckpoint,
+        "WalTruncate": _types.WalTruncate,
+        "WalSegmentCreated": _types.WalSegmentCreated,
+        "WalSegmentArchived": _types.WalSegmentArchived,
+        "WalSegmentRemoved": _types.WalSegmentRemoved,
     },
 )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator as _Iterator
+from collections.abc import Mapping as _Mapping
 from collections.abc import Sequence as _Sequence
 
 from msgspec import UNSET as _UNSET
@@ -12,6 +13,7 @@ from msgspec import UnsetType as _UnsetType
 
 from ...runtime import scalars as _scalars
 from ...runtime.caller import Caller as _Caller
+from ...runtime.subscription import Subscription as _Subscription
 from .. import types as _types
 from ..operations import indexes as _operations
 
@@ -253,5 +255,43 @@ class Indexes:
                 "name": name,
                 "database": database,
                 "transaction_id": transaction_id,
+            },
+        )
+
+    def index_events(
+        self,
+        *,
+        tables: _Sequence[_types.ObjectName] | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.IndexesIndexEventsEvent]:
+        """Watch rebuilds of indexes, and pages of trees being split and merged.
+
+        The progress of a rebuild is told every 100 ms at most, and at its end.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param tables: Only trees and indexes of these; all when left out.
+        :param database: Only those of this database.
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.INDEX_EVENTS,
+            {
+                "tables": tables,
+                "database": database,
+                "events": events,
+                "filter": filter,
+                "fields": fields,
             },
         )

@@ -31,6 +31,18 @@ class Transactions:
     def __init__(self, caller: _Caller) -> None:
         self._caller = caller
 
+    def archive_wal(self) -> _types.ArchivedWal:
+        """Copy finished log segments to the archive.
+
+        The archive is a folder of the data directory; who needs the room moves its files
+        elsewhere. `transactions.switch_wal_segment` finishes the active segment first.
+
+        Needs permission `system:admin`.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(_operations.ARCHIVE_WAL, {})
+
     def begin(
         self,
         *,
@@ -63,6 +75,18 @@ class Transactions:
                 "database": database,
             },
         )
+
+    def checkpoint_wal(self) -> _types.WalCheckpointed:
+        """Write a checkpoint now.
+
+        Writes every page that is dirty now, so that recovery needs nothing of the log before the
+        call, and takes segments off the log that neither recovery nor subscriptions need.
+
+        Needs permission `system:admin`.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(_operations.CHECKPOINT_WAL, {})
 
     def commit(
         self,
@@ -117,6 +141,18 @@ class Transactions:
             },
         )
 
+    def flush_wal(self) -> _types.FlushedWal:
+        """Force buffered log records to disk.
+
+        Commits are durable when they are acknowledged; this is about what is being committed by
+        others at the moment.
+
+        Needs permission `system:admin`.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(_operations.FLUSH_WAL, {})
+
     def get(
         self,
         *,
@@ -132,6 +168,36 @@ class Transactions:
             _operations.GET,
             {
                 "id": id,
+            },
+        )
+
+    def get_wal_replay_status(self) -> _types.WalReplayStatus:
+        """Report what recovery did with the log when the server started.
+
+        Needs permission `system:read`.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(_operations.GET_WAL_REPLAY_STATUS, {})
+
+    def get_wal_status(
+        self,
+        *,
+        window_ms: int | _UnsetType = _UNSET,
+    ) -> _types.WalStatus:
+        """Report log positions, size and write rate.
+
+        Needs permission `system:read`.
+
+        :param window_ms: Measure for so long what is written; the answer comes at its end.
+            Without it nothing is measured.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(
+            _operations.GET_WAL_STATUS,
+            {
+                "window_ms": window_ms,
             },
         )
 
@@ -173,6 +239,45 @@ class Transactions:
             },
         )
 
+    def list_wal_segments(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.WalSegmentList:
+        """List the log segments and whether each is archived.
+
+        Needs permission `system:read`.
+
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(
+            _operations.LIST_WAL_SEGMENTS,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def list_wal_segments_items(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _Iterator[_types.WalSegment]:
+        """Items of :meth:`list_wal_segments` over all pages, each page fetched when it is needed.
+        """
+        return self._caller.items(
+            _operations.LIST_WAL_SEGMENTS,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
     def rollback(
         self,
         *,
@@ -188,6 +293,44 @@ class Transactions:
             _operations.ROLLBACK,
             {
                 "id": id,
+            },
+        )
+
+    def switch_wal_segment(self) -> _types.SwitchedWal:
+        """Close the current log segment and open the next.
+
+        What was committed is in the finished one; the next commit begins the other. A segment
+        that nothing was written to stays.
+
+        Needs permission `system:admin`.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(_operations.SWITCH_WAL_SEGMENT, {})
+
+    def truncate_wal(
+        self,
+        *,
+        before: _scalars.Lsn | _UnsetType = _UNSET,
+    ) -> _types.TruncatedWal:
+        """Drop log records older than a given position.
+
+        Takes a checkpoint, and whole segments off the log that nothing needs any more. With
+        `before` changes of earlier commits count as not needed: who resumes a subscription from
+        an older cursor is told that they are gone. Segments that somebody reads stay.
+
+        Needs permission `system:admin`.
+
+        :param before: Keep changes from this commit on. Without it all are kept that the bounds
+            of the change log keep.
+        :raises LsnNotReachedError: No commit has this position yet.
+
+        Since 0.1.0.
+        """
+        return self._caller.call(
+            _operations.TRUNCATE_WAL,
+            {
+                "before": before,
             },
         )
 
@@ -218,6 +361,39 @@ class Transactions:
             _operations.TRANSACTION_EVENTS,
             {
                 "session_filter": session_filter,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def wal_events(
+        self,
+        *,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _Subscription[_types.TransactionsWalEventsEvent]:
+        """Watch the log being written, synced, checkpointed, archived and shortened.
+
+        Each write and each sync is told, which under load are thousands a second: who is slower
+        is told how many were dropped.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _Subscription(
+            self._caller,
+            _operations.WAL_EVENTS,
+            {
+                "events": events,
                 "filter": filter,
                 "fields": fields,
             },

@@ -5,13 +5,56 @@
 from __future__ import annotations
 
 import datetime as _dt
+from typing import TypeAlias as _TypeAlias
 
 from msgspec import UNSET as _UNSET
 from msgspec import UnsetType as _UnsetType
 
 from ...runtime import objects as _objects
 from ...runtime import scalars as _scalars
+from . import core as _m_core
 from . import database as _m_database
+from . import storage as _m_storage
+
+
+class BtreeMerge(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="BtreeMerge"):
+    """Two thin neighbours of a tree were made one, with a group of changes that is durable."""
+
+    database: _m_database.ObjectName
+    table_name: _m_database.ObjectName
+    index_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Absent where it is the tree of the table's rows."""
+    node_id: _m_storage.PageNumber
+    """The page that is left."""
+    from_node_id: _m_storage.PageNumber
+    """The page whose keys it took, and that is free now."""
+    level: int
+    """Distance from the leaves."""
+    keys_before: _m_core.MeasuredCount
+    """Of the page that is left."""
+    keys_after: _m_core.MeasuredCount
+    """The same with those of the other."""
+
+
+class BtreeSplit(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="BtreeSplit"):
+    """A page of the tree of a table or an index was full, and some of its keys went to a new page,
+    with a commit that is durable.
+    """
+
+    database: _m_database.ObjectName
+    table_name: _m_database.ObjectName
+    index_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Absent where it is the tree of the table's rows."""
+    node_id: _m_storage.PageNumber
+    """The page that was full."""
+    new_node_id: _m_storage.PageNumber
+    """The new page."""
+    level: int
+    """Distance from the leaves."""
+    keys_before: _m_core.MeasuredCount
+    """Of the page that was full."""
+    keys_after: _m_core.MeasuredCount
+    """Left in it."""
 
 
 class Index(_objects.Object, kw_only=True, frozen=True):
@@ -36,6 +79,64 @@ class IndexList(_objects.Object, kw_only=True, frozen=True):
     """In the order of names."""
     next: _scalars.Cursor | _UnsetType = _UNSET
     """Absent on the last page."""
+
+
+class IndexRebuildCompleted(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="IndexRebuildCompleted",
+):
+    """The new index has taken the place of the old one."""
+
+    database: _m_database.ObjectName
+    index_name: _m_database.ObjectName
+    table_name: _m_database.ObjectName
+    entries: int
+    """Of the new index."""
+    elapsed_ms: int
+    """Since it began."""
+
+
+class IndexRebuildProgress(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="IndexRebuildProgress",
+):
+    """`IndexRebuildProgress` of module `indexes`."""
+
+    database: _m_database.ObjectName
+    index_name: _m_database.ObjectName
+    table_name: _m_database.ObjectName
+    progress_percent: _m_core.MeasuredPercent
+    rows_processed: _m_core.MeasuredCount
+    """Rows whose entries are made."""
+    total_rows: _m_core.MeasuredCount
+    """Rows of the table when it began, or those processed where they are more."""
+    elapsed_ms: int
+    """Since it began."""
+    estimated_remaining_ms: int | _UnsetType = _UNSET
+    """At the pace so far."""
+
+
+class IndexRebuildStarted(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="IndexRebuildStarted",
+):
+    """An index is being made anew. A rebuild that ends otherwise than completed is told by its job.
+    """
+
+    database: _m_database.ObjectName
+    index_name: _m_database.ObjectName
+    table_name: _m_database.ObjectName
+    total_rows: int
+    """Rows of the table then."""
 
 
 class IndexState(_objects.OpenEnum):
@@ -80,3 +181,13 @@ class RebuiltIndex(_objects.Object, kw_only=True, frozen=True):
 
     entries: int
     size_bytes: int
+
+
+IndexesIndexEventsEvent: _TypeAlias = (
+    IndexRebuildStarted
+    | IndexRebuildProgress
+    | IndexRebuildCompleted
+    | BtreeSplit
+    | BtreeMerge
+)
+"""Any event of `indexes.index_events`."""

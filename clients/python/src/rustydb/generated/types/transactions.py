@@ -16,6 +16,16 @@ from . import core as _m_core
 from . import database as _m_database
 
 
+class ArchivedWal(_objects.Object, kw_only=True, frozen=True):
+    """`ArchivedWal` of module `transactions`."""
+
+    segments: list[int]
+    """Numbers of the segments that were copied, in order; those that had been are not copied again.
+    """
+    folder: _m_core.MachinePath
+    """Where the copies are, within the data directory."""
+
+
 class CommittedTransaction(_objects.Object, kw_only=True, frozen=True):
     """`CommittedTransaction` of module `transactions`."""
 
@@ -42,6 +52,15 @@ class ExecutedOperations(_objects.Object, kw_only=True, frozen=True):
     """Position of the commit; absent while a transaction of the caller is open."""
 
 
+class FlushedWal(_objects.Object, kw_only=True, frozen=True):
+    """`FlushedWal` of module `transactions`."""
+
+    lsn: _scalars.Lsn
+    """The newest durable commit."""
+    durable_position: LogPosition
+    """The log is durable up to here."""
+
+
 class InsertOperation(_objects.Object, kw_only=True, frozen=True, tag_field="op", tag="insert"):
     """`InsertOperation` of module `transactions`."""
 
@@ -65,6 +84,15 @@ class RowOperationResult(_objects.Object, kw_only=True, frozen=True):
     rows_affected: int
     ids: list[str]
     """Ids of the rows, after the change."""
+
+
+class SwitchedWal(_objects.Object, kw_only=True, frozen=True):
+    """`SwitchedWal` of module `transactions`."""
+
+    number: int
+    """The segment that the next commit begins."""
+    first_position: LogPosition
+    """Of its first byte."""
 
 
 class TableChange(_objects.Object, kw_only=True, frozen=True):
@@ -136,6 +164,19 @@ class TransactionState(_objects.OpenEnum):
     ACTIVE = "active"
 
 
+class TruncatedWal(_objects.Object, kw_only=True, frozen=True):
+    """`TruncatedWal` of module `transactions`."""
+
+    trimmed_to: _scalars.Lsn
+    """Changes of commits up to this one can no longer be subscribed to."""
+    segments_removed: int
+    """Segments that left the log."""
+    segments_recycled: int
+    """How many of their files are kept as spares."""
+    oldest_position: LogPosition
+    """Where the oldest segment begins now."""
+
+
 class UpdateOperation(_objects.Object, kw_only=True, frozen=True, tag_field="op", tag="update"):
     """`UpdateOperation` of module `transactions`."""
 
@@ -144,4 +185,214 @@ class UpdateOperation(_objects.Object, kw_only=True, frozen=True, tag_field="op"
     values: _m_database.RowData
 
 
+class WalCheckpoint(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="WalCheckpoint",
+):
+    """A checkpoint was taken, by the server itself or because somebody asked for one."""
+
+    position: LogPosition
+    """Recovery begins here from now on."""
+    pages_written: _m_core.MeasuredCount
+    files_synced: _m_core.MeasuredCount
+    duration_ms: _m_core.MeasuredMilliseconds
+
+
+class WalCheckpointed(_objects.Object, kw_only=True, frozen=True):
+    """`WalCheckpointed` of module `transactions`."""
+
+    redo_position: LogPosition
+    """Recovery begins here from now on."""
+    pages_written: _m_core.MeasuredCount
+    """Pages that it wrote; others had been written before."""
+    files_synced: _m_core.MeasuredCount
+    """Files of tablespaces that something had been written to since their last sync."""
+    duration_ms: _m_core.MeasuredMilliseconds
+
+
+class WalFlush(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="WalFlush"):
+    """The log is durable up to a place."""
+
+    lsn: LogCommit
+    """The newest commit that is durable now."""
+    position: LogPosition
+    """Up to here."""
+    latency_us: _m_core.MeasuredCount
+    """That the sync took, in microseconds."""
+
+
+class WalReplayStatus(_objects.Object, kw_only=True, frozen=True):
+    """What the server did with the log when it started. It takes calls only once that is done."""
+
+    began_at: _dt.datetime
+    duration_ms: _m_core.MeasuredMilliseconds
+    redo_position: LogPosition
+    """Where it began to read; what is before was in the files of the tables."""
+    end_position: LogPosition
+    """Where the log ended."""
+    groups: _m_core.MeasuredCount
+    """Commits and other groups of changes that it found; 0 after a server that ended in order."""
+    pages: _m_core.MeasuredCount
+    """Changes of pages that it made again."""
+
+
+class WalSegment(_objects.Object, kw_only=True, frozen=True):
+    """`WalSegment` of module `transactions`."""
+
+    number: int
+    """From 1; no number comes twice."""
+    first_position: LogPosition
+    """Of its first byte."""
+    lsn: _scalars.Lsn
+    """The newest commit before it."""
+    bytes_used: _m_core.MeasuredBytes
+    """Up to the end of the last commit in it; all of it when finished."""
+    state: WalSegmentState
+    archived: bool
+    """Whether the archive is known to have it since the server started."""
+    created_at: _dt.datetime
+
+
+class WalSegmentArchived(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="WalSegmentArchived",
+):
+    """`WalSegmentArchived` of module `transactions`."""
+
+    segment_id: int
+    """Its number."""
+    archive_path: _m_core.MachinePath
+    """Of the copy, within the data directory."""
+
+
+class WalSegmentCreated(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="WalSegmentCreated",
+):
+    """The log goes on in another segment."""
+
+    segment_id: int
+    """Its number."""
+
+
+class WalSegmentList(_objects.Object, kw_only=True, frozen=True):
+    """`WalSegmentList` of module `transactions`."""
+
+    segments: list[WalSegment]
+    """Oldest first."""
+    next: _scalars.Cursor | _UnsetType = _UNSET
+    """Absent on the last page."""
+
+
+class WalSegmentRemovalReason(_objects.OpenEnum):
+    """`recycled`: its file is a spare now. `removed`: there are spares enough."""
+
+    RECYCLED = "recycled"
+    REMOVED = "removed"
+
+
+class WalSegmentRemoved(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="WalSegmentRemoved",
+):
+    """`WalSegmentRemoved` of module `transactions`."""
+
+    segment_id: int
+    """Its number."""
+    reason: WalSegmentRemovalReason
+
+
+class WalSegmentState(_objects.OpenEnum):
+    """`active`: commits are still written to it. `finished`: it is complete and durable."""
+
+    ACTIVE = "active"
+    FINISHED = "finished"
+
+
+class WalStatus(_objects.Object, kw_only=True, frozen=True):
+    """The write-ahead log. Every commit is in it before it is acknowledged; what is older than
+    `redo_position` is in the files of the tables too.
+    """
+
+    lsn: _scalars.Lsn
+    """The newest durable commit."""
+    oldest_position: LogPosition
+    """Where the oldest segment begins."""
+    redo_position: LogPosition
+    """Recovery would begin here."""
+    durable_position: LogPosition
+    """The log is durable up to here."""
+    end_position: LogPosition
+    """End of what was appended."""
+    checkpoint_at: _dt.datetime
+    """When the newest checkpoint was begun."""
+    segments: int
+    """Files that hold the log, without spares."""
+    size_bytes: _m_core.MeasuredBytes
+    """Room that the log's files take, spares too."""
+    spare_segments: _m_core.MeasuredCount
+    """Files that wait to become segments."""
+    bytes_written: _m_core.MeasuredBytes
+    """Since the server started."""
+    writes: _m_core.MeasuredCount
+    """Writes to the log's files since the server started."""
+    syncs: _m_core.MeasuredCount
+    """Syncs of the log's files since the server started; one makes all commits durable that wait
+    for it.
+    """
+    avg_sync_ms: _m_core.MeasuredMilliseconds
+    """That a sync took on average since the server started; 0 before the first."""
+    bytes_per_second: _m_core.MeasuredBytes | _UnsetType = _UNSET
+    """Written over the window; absent unless `window_ms` was given."""
+
+
+class WalTruncate(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="WalTruncate"):
+    """Segments left the log."""
+
+    position: LogPosition
+    """Nothing needed what is before it."""
+    first_segment: int
+    """The oldest that is left."""
+    segments_removed: int
+
+
+class WalWrite(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="WalWrite"):
+    """Commits were given to the operating system; they are not durable yet."""
+
+    position: LogPosition
+    """Of its first byte."""
+    size_bytes: _m_core.MeasuredBytes
+
+
+LogCommit: _TypeAlias = _scalars.Lsn
+"""The position of a commit."""
+
+LogPosition: _TypeAlias = int
+"""A place in the write-ahead log, in bytes since its beginning, which stays what it is when older
+segments go.
+"""
+
 RowOperation: _TypeAlias = InsertOperation | UpdateOperation | DeleteOperation
+
+TransactionsWalEventsEvent: _TypeAlias = (
+    WalWrite
+    | WalFlush
+    | WalCheckpoint
+    | WalTruncate
+    | WalSegmentCreated
+    | WalSegmentArchived
+    | WalSegmentRemoved
+)
+"""Any event of `transactions.wal_events`."""
