@@ -28,6 +28,13 @@ pub enum StoreError {
     /// Stored bytes do not decode: corruption, never a user's mistake.
     #[error("stored data is corrupt: {0}")]
     Corrupt(String),
+    /// There is no room for what a commit writes, on the device or within the limit of the tablespace. Nothing of it is kept, and
+    /// it may be repeated once there is.
+    #[error("{0}")]
+    Full(String),
+    /// More of the buffer pool is in use than a commit leaves room for. Nothing of it is kept, and it may be repeated.
+    #[error("{0}")]
+    Busy(String),
     /// The operating system or the storage library failed.
     #[error("storage failed: {0}")]
     Io(String),

@@ -4,29 +4,11 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{call, number, table};
-use crate::harness::contract::view;
+use super::{call, named, number, table, watch};
 use crate::harness::credential::Credential;
 use crate::harness::server::ADMIN_PASSWORD;
-use crate::harness::watch::{Event, Transport, Watcher};
+use crate::harness::watch::Event;
 use crate::harness::world::World;
-
-async fn watch(world: &World, id: &str, input: Value) -> Watcher {
-    let credential = world.credential("admin");
-    Watcher::open(Transport::Rpc, world.base_url(), view(id), &input, &credential)
-        .await
-        .unwrap()
-}
-
-/// The next event of that name.
-async fn named(watcher: &mut Watcher, name: &str) -> Value {
-    loop {
-        let event = watcher.event().await;
-        if event.name == name {
-            return event.data;
-        }
-    }
-}
 
 /// A statement that computes for a while: so many times ten rows, joined.
 fn long(table: &str, times: usize) -> String {

@@ -6,931 +6,476 @@ use codegen::model::{Shape, Ty};
 
 use crate::harness::contract::model;
 
-/// Path of a number, as operation and steps, to the test that moves it.
-const MOVED_BY: &[(&str, &str)] = &[
-    ("ApiMetrics.total_requests", "numeric_calls_are_counted_and_timed"),
+/// Tests, each with the paths of the numbers that it moves: operation or event, and steps.
+const MOVED_BY: &[(&str, &[&str])] = &[
     (
-        "ApiMetrics.successful_requests",
         "numeric_calls_are_counted_and_timed",
+        &[
+            "ApiMetrics.total_requests",
+            "ApiMetrics.successful_requests",
+            "ApiMetrics.failed_requests",
+            "ApiMetrics.avg_response_time_ms",
+        ],
     ),
     (
-        "ApiMetrics.failed_requests",
-        "numeric_calls_are_counted_and_timed",
-    ),
-    (
-        "ApiMetrics.avg_response_time_ms",
-        "numeric_calls_are_counted_and_timed",
-    ),
-    (
-        "ApiMetrics.active_connections",
         "numeric_samples_count_connections",
+        &[
+            "ApiMetrics.active_connections",
+            "SystemMetrics.active_connections",
+        ],
     ),
-    ("ApiMetrics.active_queries", "numeric_samples_count_statements"),
     (
-        "SystemMetrics.active_connections",
-        "numeric_samples_count_connections",
+        "numeric_samples_count_statements",
+        &["ApiMetrics.active_queries", "SystemMetrics.active_queries"],
     ),
-    ("SystemMetrics.active_queries", "numeric_samples_count_statements"),
     (
-        "SystemMetrics.cpu_usage",
         "numeric_processors_are_busy_while_something_computes",
+        &["SystemMetrics.cpu_usage"],
     ),
     (
-        "SystemMetrics.memory_usage",
         "numeric_memory_of_the_machine_is_what_the_kernel_says",
+        &[
+            "SystemMetrics.memory_usage",
+            "SystemMetrics.memory_total",
+            "SystemMetrics.memory_percent",
+        ],
     ),
     (
-        "SystemMetrics.memory_total",
-        "numeric_memory_of_the_machine_is_what_the_kernel_says",
-    ),
-    (
-        "SystemMetrics.memory_percent",
-        "numeric_memory_of_the_machine_is_what_the_kernel_says",
-    ),
-    (
-        "SystemMetrics.disk_read_bps",
         "numeric_bytes_of_disks_are_told_as_they_move",
+        &["SystemMetrics.disk_read_bps", "SystemMetrics.disk_write_bps"],
     ),
     (
-        "SystemMetrics.disk_write_bps",
-        "numeric_bytes_of_disks_are_told_as_they_move",
-    ),
-    (
-        "SystemMetrics.network_rx_bps",
         "numeric_bytes_of_networks_are_told_as_they_move",
+        &["SystemMetrics.network_rx_bps", "SystemMetrics.network_tx_bps"],
     ),
     (
-        "SystemMetrics.network_tx_bps",
-        "numeric_bytes_of_networks_are_told_as_they_move",
-    ),
-    (
-        "SYNTAX_ERROR.column",
         "numeric_positions_follow_the_text_before_them",
+        &[
+            "SYNTAX_ERROR.column",
+            "SYNTAX_ERROR.line",
+            "UNSUPPORTED.column",
+            "UNSUPPORTED.line",
+        ],
     ),
     (
-        "SYNTAX_ERROR.line",
-        "numeric_positions_follow_the_text_before_them",
-    ),
-    (
-        "UNSUPPORTED.column",
-        "numeric_positions_follow_the_text_before_them",
-    ),
-    (
-        "UNSUPPORTED.line",
-        "numeric_positions_follow_the_text_before_them",
-    ),
-    (
-        "admin.get_server_info.cpus",
         "numeric_the_process_is_told_as_the_system_knows_it",
+        &[
+            "admin.get_server_info.cpus",
+            "admin.get_server_info.memory_total_bytes",
+            "admin.get_server_info.process_id",
+        ],
     ),
     (
-        "admin.get_server_info.data_bytes",
         "numeric_memory_and_data_grow_with_what_is_held",
+        &[
+            "admin.get_server_info.data_bytes",
+            "admin.get_server_info.memory_process_bytes",
+        ],
     ),
     (
-        "admin.get_server_info.memory_process_bytes",
-        "numeric_memory_and_data_grow_with_what_is_held",
-    ),
-    (
-        "admin.get_server_info.memory_total_bytes",
-        "numeric_the_process_is_told_as_the_system_knows_it",
-    ),
-    (
-        "admin.get_server_info.process_id",
-        "numeric_the_process_is_told_as_the_system_knows_it",
-    ),
-    (
-        "admin.get_server_info.uptime_seconds",
         "numeric_uptime_is_the_time_since_the_start",
+        &[
+            "admin.get_server_info.uptime_seconds",
+            "health.check_liveness.uptime_seconds",
+            "health.get_detail.liveness.uptime_seconds",
+        ],
     ),
     (
-        "admin.get_version.data_format",
         "numeric_formats_are_those_on_disk",
+        &["admin.get_version.data_format", "admin.get_version.row_format"],
     ),
     (
-        "admin.get_version.row_format",
-        "numeric_formats_are_those_on_disk",
+        "numeric_tokens_expire_when_they_say",
+        &["auth.login.expires_in", "auth.refresh.expires_in"],
     ),
-    ("auth.login.expires_in", "numeric_tokens_expire_when_they_say"),
-    ("auth.refresh.expires_in", "numeric_tokens_expire_when_they_say"),
     (
-        "database.count_rows.count",
         "numeric_rows_and_bytes_follow_inserts_and_deletes",
+        &[
+            "database.count_rows.count",
+            "database.get.size_bytes",
+            "database.get_schema.tables[].row_count",
+            "database.get_schema.tables[].size_bytes",
+            "database.get_table.row_count",
+            "database.get_table.size_bytes",
+            "database.get_table_stats.row_count",
+            "database.get_table_stats.rows_bytes",
+            "database.list.databases[].size_bytes",
+            "database.list_tables.tables[].row_count",
+            "database.list_tables.tables[].size_bytes",
+        ],
     ),
     (
-        "database.create.size_bytes",
         "numeric_databases_count_their_tables_and_views",
+        &[
+            "database.create.size_bytes",
+            "database.create.table_count",
+            "database.create.view_count",
+            "database.list.databases[].table_count",
+            "database.list.databases[].view_count",
+        ],
     ),
     (
-        "database.create.table_count",
-        "numeric_databases_count_their_tables_and_views",
-    ),
-    (
-        "database.create.view_count",
-        "numeric_databases_count_their_tables_and_views",
-    ),
-    (
-        "database.create_table.row_count",
         "numeric_a_definition_counts_its_versions",
+        &[
+            "database.create_table.row_count",
+            "database.create_table.schema_version",
+            "database.create_table.size_bytes",
+            "database.get_schema.tables[].schema_version",
+            "database.get_table.schema_version",
+            "database.list_tables.tables[].schema_version",
+            "database.replace_table.row_count",
+            "database.replace_table.schema_version",
+            "database.replace_table.size_bytes",
+        ],
     ),
     (
-        "database.create_table.schema_version",
-        "numeric_a_definition_counts_its_versions",
-    ),
-    (
-        "database.create_table.size_bytes",
-        "numeric_a_definition_counts_its_versions",
-    ),
-    (
-        "database.delete_rows.deleted",
         "numeric_commands_tell_how_many_rows_they_changed",
+        &[
+            "database.delete_rows.deleted",
+            "database.insert_rows.inserted",
+            "database.update_rows.updated",
+            "sql.truncate_table.rows_removed",
+        ],
     ),
     (
-        "database.get.size_bytes",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.get_schema.tables[].row_count",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.get_schema.tables[].schema_version",
-        "numeric_a_definition_counts_its_versions",
-    ),
-    (
-        "database.get_schema.tables[].size_bytes",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.get_table.row_count",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.get_table.schema_version",
-        "numeric_a_definition_counts_its_versions",
-    ),
-    (
-        "database.get_table.size_bytes",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.get_table_stats.indexes_bytes",
         "numeric_bytes_of_indexes_are_those_of_unique_constraints",
+        &["database.get_table_stats.indexes_bytes"],
     ),
     (
-        "database.get_table_stats.row_count",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.get_table_stats.rows_bytes",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.insert_rows.inserted",
-        "numeric_commands_tell_how_many_rows_they_changed",
-    ),
-    (
-        "database.list.databases[].size_bytes",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.list.databases[].table_count",
-        "numeric_databases_count_their_tables_and_views",
-    ),
-    (
-        "database.list.databases[].view_count",
-        "numeric_databases_count_their_tables_and_views",
-    ),
-    (
-        "database.list_tables.tables[].row_count",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.list_tables.tables[].schema_version",
-        "numeric_a_definition_counts_its_versions",
-    ),
-    (
-        "database.list_tables.tables[].size_bytes",
-        "numeric_rows_and_bytes_follow_inserts_and_deletes",
-    ),
-    (
-        "database.replace_table.row_count",
-        "numeric_a_definition_counts_its_versions",
-    ),
-    (
-        "database.replace_table.schema_version",
-        "numeric_a_definition_counts_its_versions",
-    ),
-    (
-        "database.replace_table.size_bytes",
-        "numeric_a_definition_counts_its_versions",
-    ),
-    (
-        "database.update_rows.updated",
-        "numeric_commands_tell_how_many_rows_they_changed",
-    ),
-    (
-        "health.check_liveness.uptime_seconds",
-        "numeric_uptime_is_the_time_since_the_start",
-    ),
-    (
-        "health.check_startup.startup_ms",
         "numeric_startup_takes_as_long_as_it_took",
+        &[
+            "health.check_startup.startup_ms",
+            "health.get_detail.startup.startup_ms",
+        ],
     ),
     (
-        "health.get_detail.components[].check_us",
         "numeric_checks_take_part_of_the_time_of_the_call",
+        &[
+            "health.get_detail.components[].check_us",
+            "health.get_summary.components[].check_us",
+        ],
     ),
     (
-        "health.get_detail.liveness.uptime_seconds",
-        "numeric_uptime_is_the_time_since_the_start",
-    ),
-    (
-        "health.get_detail.startup.startup_ms",
-        "numeric_startup_takes_as_long_as_it_took",
-    ),
-    (
-        "health.get_summary.components[].check_us",
-        "numeric_checks_take_part_of_the_time_of_the_call",
-    ),
-    (
-        "HealthStatusChange.changed_components[].check_us",
         "numeric_checks_that_are_watched_take_part_of_the_time",
+        &["HealthStatusChange.changed_components[].check_us"],
     ),
     (
-        "sql.execute_batch.failed",
         "numeric_a_batch_counts_what_succeeded_and_what_failed",
+        &[
+            "sql.execute_batch.failed",
+            "sql.execute_batch.outcomes[].index",
+            "sql.execute_batch.succeeded",
+        ],
     ),
     (
-        "sql.execute_batch.outcomes[].index",
-        "numeric_a_batch_counts_what_succeeded_and_what_failed",
-    ),
-    (
-        "sql.execute_batch.outcomes[].result.execution_time_ms",
         "numeric_execution_times_grow_with_the_work",
+        &[
+            "sql.execute_batch.outcomes[].result.execution_time_ms",
+            "sql.execute_query.execution_time_ms",
+            "sql.execute_union.execution_time_ms",
+        ],
     ),
     (
-        "sql.execute_batch.outcomes[].result.row_count",
         "numeric_results_count_their_rows",
+        &[
+            "sql.execute_batch.outcomes[].result.row_count",
+            "sql.execute_batch.outcomes[].result.rows_affected",
+            "sql.execute_query.row_count",
+            "sql.execute_query.rows_affected",
+            "sql.execute_union.row_count",
+            "sql.execute_union.rows_affected",
+        ],
     ),
     (
-        "sql.execute_batch.outcomes[].result.rows_affected",
-        "numeric_results_count_their_rows",
-    ),
-    (
-        "sql.execute_batch.succeeded",
-        "numeric_a_batch_counts_what_succeeded_and_what_failed",
-    ),
-    (
-        "sql.execute_query.execution_time_ms",
-        "numeric_execution_times_grow_with_the_work",
-    ),
-    ("sql.execute_query.row_count", "numeric_results_count_their_rows"),
-    (
-        "sql.execute_query.rows_affected",
-        "numeric_results_count_their_rows",
-    ),
-    (
-        "sql.execute_union.execution_time_ms",
-        "numeric_execution_times_grow_with_the_work",
-    ),
-    ("sql.execute_union.row_count", "numeric_results_count_their_rows"),
-    (
-        "sql.execute_union.rows_affected",
-        "numeric_results_count_their_rows",
-    ),
-    (
-        "sql.truncate_table.rows_removed",
-        "numeric_commands_tell_how_many_rows_they_changed",
-    ),
-    (
-        "transactions.begin.changes[].deleted",
         "numeric_a_transaction_counts_its_changes",
+        &[
+            "transactions.begin.changes[].deleted",
+            "transactions.begin.changes[].inserted",
+            "transactions.begin.changes[].updated",
+            "transactions.commit.rows_changed",
+            "transactions.get.changes[].deleted",
+            "transactions.get.changes[].inserted",
+            "transactions.get.changes[].updated",
+            "transactions.list_active.transactions[].changes[].deleted",
+            "transactions.list_active.transactions[].changes[].inserted",
+            "transactions.list_active.transactions[].changes[].updated",
+        ],
     ),
     (
-        "transactions.begin.changes[].inserted",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.begin.changes[].updated",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.begin.idle_timeout_ms",
         "numeric_idle_timeouts_are_those_asked_for",
+        &[
+            "transactions.begin.idle_timeout_ms",
+            "transactions.get.idle_timeout_ms",
+            "transactions.list_active.transactions[].idle_timeout_ms",
+        ],
     ),
     (
-        "transactions.commit.rows_changed",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.execute.results[].rows_affected",
         "numeric_a_list_of_operations_tells_what_each_did",
+        &[
+            "transactions.execute.results[].rows_affected",
+            "transactions.execute.rows_changed",
+        ],
     ),
     (
-        "transactions.execute.rows_changed",
-        "numeric_a_list_of_operations_tells_what_each_did",
-    ),
-    (
-        "transactions.get.changes[].deleted",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.get.changes[].inserted",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.get.changes[].updated",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.get.idle_timeout_ms",
-        "numeric_idle_timeouts_are_those_asked_for",
-    ),
-    (
-        "transactions.list_active.transactions[].changes[].deleted",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.list_active.transactions[].changes[].inserted",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.list_active.transactions[].changes[].updated",
-        "numeric_a_transaction_counts_its_changes",
-    ),
-    (
-        "transactions.list_active.transactions[].idle_timeout_ms",
-        "numeric_idle_timeouts_are_those_asked_for",
-    ),
-    (
-        "websocket.get_connection.bytes_received",
         "numeric_connections_count_what_they_carry",
+        &[
+            "websocket.get_connection.bytes_received",
+            "websocket.list_connections.connections[].bytes_received",
+            "websocket.get_connection.bytes_sent",
+            "websocket.list_connections.connections[].bytes_sent",
+            "websocket.get_connection.messages_received",
+            "websocket.list_connections.connections[].messages_received",
+            "websocket.get_connection.messages_sent",
+            "websocket.list_connections.connections[].messages_sent",
+            "websocket.get_connection.subscriptions",
+            "websocket.list_connections.connections[].subscriptions",
+            "websocket.list_connections.total",
+        ],
     ),
     (
-        "websocket.list_connections.connections[].bytes_received",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.get_connection.bytes_sent",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.list_connections.connections[].bytes_sent",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.get_connection.messages_received",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.list_connections.connections[].messages_received",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.get_connection.messages_sent",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.list_connections.connections[].messages_sent",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.get_connection.subscriptions",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.list_connections.connections[].subscriptions",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.list_connections.total",
-        "numeric_connections_count_what_they_carry",
-    ),
-    (
-        "websocket.get_status.active_connections",
         "numeric_the_status_counts_connections_and_their_messages",
+        &[
+            "websocket.get_status.active_connections",
+            "websocket.get_status.messages_received",
+            "websocket.get_status.messages_sent",
+            "websocket.get_status.timestamp",
+            "websocket.get_status.total_connections",
+            "websocket.get_status.total_subscriptions",
+            "websocket.get_status.uptime_seconds",
+        ],
     ),
     (
-        "websocket.get_status.messages_received",
-        "numeric_the_status_counts_connections_and_their_messages",
-    ),
-    (
-        "websocket.get_status.messages_sent",
-        "numeric_the_status_counts_connections_and_their_messages",
-    ),
-    (
-        "websocket.get_status.timestamp",
-        "numeric_the_status_counts_connections_and_their_messages",
-    ),
-    (
-        "websocket.get_status.total_connections",
-        "numeric_the_status_counts_connections_and_their_messages",
-    ),
-    (
-        "websocket.get_status.total_subscriptions",
-        "numeric_the_status_counts_connections_and_their_messages",
-    ),
-    (
-        "websocket.get_status.uptime_seconds",
-        "numeric_the_status_counts_connections_and_their_messages",
-    ),
-    (
-        "websocket.create_subscription.events_sent",
         "numeric_subscriptions_count_their_events",
+        &[
+            "websocket.create_subscription.events_sent",
+            "websocket.get_subscription.events_sent",
+            "websocket.list_subscriptions.subscriptions[].events_sent",
+            "websocket.list_subscriptions.total",
+        ],
     ),
     (
-        "websocket.get_subscription.events_sent",
-        "numeric_subscriptions_count_their_events",
-    ),
-    (
-        "websocket.list_subscriptions.subscriptions[].events_sent",
-        "numeric_subscriptions_count_their_events",
-    ),
-    (
-        "websocket.list_subscriptions.total",
-        "numeric_subscriptions_count_their_events",
-    ),
-    (
-        "websocket.broadcast.recipients",
         "numeric_broadcasts_count_who_receives_them",
+        &["websocket.broadcast.recipients"],
     ),
-    ("Heartbeat.sequence", "numeric_heartbeats_count_from_one"),
+    ("numeric_heartbeats_count_from_one", &["Heartbeat.sequence"]),
     (
-        "TransactionEvent.duration_ms",
         "numeric_transactions_tell_their_rows_and_time",
+        &["TransactionEvent.duration_ms", "TransactionEvent.modified_rows"],
     ),
     (
-        "TransactionEvent.modified_rows",
-        "numeric_transactions_tell_their_rows_and_time",
-    ),
-    (
-        "MutationResult.duration_ms",
         "numeric_commands_tell_how_long_they_took",
+        &["MutationResult.duration_ms"],
     ),
     (
-        "QueryChange.total_count",
         "numeric_live_results_count_the_rows_that_match",
+        &["QueryChange.total_count"],
     ),
     (
-        "JobProgressed.progress.done",
         "numeric_jobs_count_what_is_done_of_how_much",
+        &[
+            "JobProgressed.progress.done",
+            "JobProgressed.progress.total",
+            "jobs.cancel.progress.done",
+            "jobs.cancel.progress.total",
+            "jobs.get.progress.done",
+            "jobs.get.progress.total",
+            "jobs.list.jobs[].progress.done",
+            "jobs.list.jobs[].progress.total",
+            "jobs.wait.progress.done",
+            "jobs.wait.progress.total",
+        ],
     ),
     (
-        "JobProgressed.progress.total",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "jobs.cancel.progress.done",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "jobs.cancel.progress.total",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "jobs.get.progress.done",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "jobs.get.progress.total",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "jobs.list.jobs[].progress.done",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "jobs.list.jobs[].progress.total",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "jobs.wait.progress.done",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "jobs.wait.progress.total",
-        "numeric_jobs_count_what_is_done_of_how_much",
-    ),
-    (
-        "query.get_status.elapsed_ms",
         "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
+        &[
+            "query.get_status.elapsed_ms",
+            "query.get_status.rows_scanned",
+            "query.get_status.rows_returned",
+            "query.get_status.percentage_complete",
+            "query.list_active.queries[].duration_ms",
+            "query.list_active.queries[].rows_processed",
+        ],
     ),
     (
-        "query.get_status.rows_scanned",
-        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
-    ),
-    (
-        "query.get_status.rows_returned",
-        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
-    ),
-    (
-        "query.get_status.percentage_complete",
-        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
-    ),
-    (
-        "query.list_active.queries[].duration_ms",
-        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
-    ),
-    (
-        "query.list_active.queries[].rows_processed",
-        "numeric_the_status_of_a_query_tells_its_scans_and_its_time",
-    ),
-    (
-        "database.bulk_load_rows.result.rows_loaded",
         "numeric_results_of_jobs_are_what_they_did",
+        &[
+            "database.bulk_load_rows.result.rows_loaded",
+            "database.bulk_load_rows.result.rows_failed",
+            "database.bulk_load_rows.result.batches",
+            "database.bulk_load_rows.result.errors[].row",
+            "query.submit.result.row_count",
+            "query.submit.result.rows_affected",
+            "query.submit.result.execution_time_ms",
+        ],
     ),
     (
-        "database.bulk_load_rows.result.rows_failed",
-        "numeric_results_of_jobs_are_what_they_did",
-    ),
-    (
-        "database.bulk_load_rows.result.batches",
-        "numeric_results_of_jobs_are_what_they_did",
-    ),
-    (
-        "database.bulk_load_rows.result.errors[].row",
-        "numeric_results_of_jobs_are_what_they_did",
-    ),
-    (
-        "query.submit.result.row_count",
-        "numeric_results_of_jobs_are_what_they_did",
-    ),
-    (
-        "query.submit.result.rows_affected",
-        "numeric_results_of_jobs_are_what_they_did",
-    ),
-    (
-        "query.submit.result.execution_time_ms",
-        "numeric_results_of_jobs_are_what_they_did",
-    ),
-    ("QueryRow.row_index", "numeric_a_run_counts_its_rows_and_its_time"),
-    (
-        "QueryRows.row_index",
         "numeric_a_run_counts_its_rows_and_its_time",
+        &[
+            "QueryRow.row_index",
+            "QueryRows.row_index",
+            "QueryCompleted.rows_returned",
+            "QueryCompleted.rows_affected",
+            "QueryCompleted.elapsed_ms",
+        ],
     ),
     (
-        "QueryCompleted.rows_returned",
-        "numeric_a_run_counts_its_rows_and_its_time",
-    ),
-    (
-        "QueryCompleted.rows_affected",
-        "numeric_a_run_counts_its_rows_and_its_time",
-    ),
-    (
-        "QueryCompleted.elapsed_ms",
-        "numeric_a_run_counts_its_rows_and_its_time",
-    ),
-    (
-        "QueryProgress.rows_scanned",
         "numeric_progress_is_that_of_the_scans",
+        &[
+            "QueryProgress.rows_scanned",
+            "QueryProgress.rows_returned",
+            "QueryProgress.percentage_complete",
+            "QueryProgress.elapsed_ms",
+            "QueryProgress.estimated_remaining_ms",
+        ],
     ),
     (
-        "QueryProgress.rows_returned",
-        "numeric_progress_is_that_of_the_scans",
-    ),
-    (
-        "QueryProgress.percentage_complete",
-        "numeric_progress_is_that_of_the_scans",
-    ),
-    (
-        "QueryProgress.elapsed_ms",
-        "numeric_progress_is_that_of_the_scans",
-    ),
-    (
-        "QueryProgress.estimated_remaining_ms",
-        "numeric_progress_is_that_of_the_scans",
-    ),
-    (
-        "QueryExecution.progress_percent",
         "numeric_runs_are_watched_with_their_time",
+        &[
+            "QueryExecution.progress_percent",
+            "QueryExecution.rows_affected",
+            "QueryExecution.elapsed_ms",
+            "ActiveQuerySnapshot.duration_ms",
+            "ActiveQuerySnapshot.rows_processed",
+            "SlowQueryDetected.execution_time_ms",
+            "SlowQueryDetected.rows_returned",
+        ],
     ),
     (
-        "QueryExecution.rows_affected",
-        "numeric_runs_are_watched_with_their_time",
-    ),
-    (
-        "QueryExecution.elapsed_ms",
-        "numeric_runs_are_watched_with_their_time",
-    ),
-    (
-        "ActiveQuerySnapshot.duration_ms",
-        "numeric_runs_are_watched_with_their_time",
-    ),
-    (
-        "ActiveQuerySnapshot.rows_processed",
-        "numeric_runs_are_watched_with_their_time",
-    ),
-    (
-        "SlowQueryDetected.execution_time_ms",
-        "numeric_runs_are_watched_with_their_time",
-    ),
-    (
-        "SlowQueryDetected.rows_returned",
-        "numeric_runs_are_watched_with_their_time",
-    ),
-    (
-        "SessionEvent.duration_seconds",
         "numeric_sessions_tell_how_long_they_lasted",
+        &["SessionEvent.duration_seconds"],
     ),
     (
-        "indexes.get_stats.entries",
         "numeric_indexes_are_measured_and_their_use_is_counted",
+        &[
+            "indexes.get_stats.entries",
+            "indexes.get_stats.size_bytes",
+            "indexes.get_stats.scans",
+            "indexes.get_stats.rows_read",
+            "indexes.rebuild.result.entries",
+            "indexes.rebuild.result.size_bytes",
+        ],
     ),
     (
-        "indexes.get_stats.size_bytes",
-        "numeric_indexes_are_measured_and_their_use_is_counted",
-    ),
-    (
-        "indexes.get_stats.scans",
-        "numeric_indexes_are_measured_and_their_use_is_counted",
-    ),
-    (
-        "indexes.get_stats.rows_read",
-        "numeric_indexes_are_measured_and_their_use_is_counted",
-    ),
-    (
-        "indexes.rebuild.result.entries",
-        "numeric_indexes_are_measured_and_their_use_is_counted",
-    ),
-    (
-        "indexes.rebuild.result.size_bytes",
-        "numeric_indexes_are_measured_and_their_use_is_counted",
-    ),
-    (
-        "indexes.verify.rows",
         "numeric_what_is_wrong_with_an_index_is_counted",
+        &[
+            "indexes.verify.rows",
+            "indexes.verify.entries",
+            "indexes.verify.missing",
+            "indexes.verify.extra",
+            "indexes.verify.duplicates",
+        ],
     ),
+    ("numeric_controls_count_what_they_tell", &["StreamControl.count"]),
     (
-        "indexes.verify.entries",
-        "numeric_what_is_wrong_with_an_index_is_counted",
-    ),
-    (
-        "indexes.verify.missing",
-        "numeric_what_is_wrong_with_an_index_is_counted",
-    ),
-    (
-        "indexes.verify.extra",
-        "numeric_what_is_wrong_with_an_index_is_counted",
-    ),
-    (
-        "indexes.verify.duplicates",
-        "numeric_what_is_wrong_with_an_index_is_counted",
-    ),
-    ("StreamControl.count", "numeric_controls_count_what_they_tell"),
-    (
-        "transactions.get_wal_status.durable_position",
         "numeric_the_log_grows_by_what_is_written",
+        &[
+            "transactions.get_wal_status.durable_position",
+            "transactions.get_wal_status.end_position",
+            "transactions.get_wal_status.bytes_written",
+            "transactions.get_wal_status.writes",
+            "transactions.get_wal_status.syncs",
+            "transactions.get_wal_status.avg_sync_ms",
+            "transactions.flush_wal.durable_position",
+        ],
     ),
     (
-        "transactions.get_wal_status.end_position",
-        "numeric_the_log_grows_by_what_is_written",
-    ),
-    (
-        "transactions.get_wal_status.bytes_written",
-        "numeric_the_log_grows_by_what_is_written",
-    ),
-    (
-        "transactions.get_wal_status.writes",
-        "numeric_the_log_grows_by_what_is_written",
-    ),
-    (
-        "transactions.get_wal_status.syncs",
-        "numeric_the_log_grows_by_what_is_written",
-    ),
-    (
-        "transactions.get_wal_status.avg_sync_ms",
-        "numeric_the_log_grows_by_what_is_written",
-    ),
-    (
-        "transactions.flush_wal.durable_position",
-        "numeric_the_log_grows_by_what_is_written",
-    ),
-    (
-        "transactions.get_wal_status.bytes_per_second",
         "numeric_the_rate_of_the_log_is_what_is_written_in_the_window",
+        &["transactions.get_wal_status.bytes_per_second"],
     ),
     (
-        "transactions.get_wal_status.redo_position",
         "numeric_a_checkpoint_moves_where_recovery_begins",
+        &[
+            "transactions.get_wal_status.redo_position",
+            "transactions.checkpoint_wal.redo_position",
+            "transactions.checkpoint_wal.files_synced",
+            "transactions.checkpoint_wal.duration_ms",
+            "WalCheckpoint.position",
+            "WalCheckpoint.pages_written",
+            "WalCheckpoint.files_synced",
+            "WalCheckpoint.duration_ms",
+        ],
     ),
     (
-        "transactions.checkpoint_wal.redo_position",
-        "numeric_a_checkpoint_moves_where_recovery_begins",
-    ),
-    (
-        "transactions.checkpoint_wal.files_synced",
-        "numeric_a_checkpoint_moves_where_recovery_begins",
-    ),
-    (
-        "transactions.checkpoint_wal.duration_ms",
-        "numeric_a_checkpoint_moves_where_recovery_begins",
-    ),
-    (
-        "WalCheckpoint.position",
-        "numeric_a_checkpoint_moves_where_recovery_begins",
-    ),
-    (
-        "WalCheckpoint.pages_written",
-        "numeric_a_checkpoint_moves_where_recovery_begins",
-    ),
-    (
-        "WalCheckpoint.files_synced",
-        "numeric_a_checkpoint_moves_where_recovery_begins",
-    ),
-    (
-        "WalCheckpoint.duration_ms",
-        "numeric_a_checkpoint_moves_where_recovery_begins",
-    ),
-    (
-        "transactions.checkpoint_wal.pages_written",
         "numeric_a_checkpoint_counts_the_pages_it_writes",
+        &["transactions.checkpoint_wal.pages_written"],
     ),
     (
-        "transactions.get_wal_status.oldest_position",
         "numeric_segments_are_counted_archived_and_taken_off_the_log",
+        &[
+            "transactions.get_wal_status.oldest_position",
+            "transactions.get_wal_status.segments",
+            "transactions.get_wal_status.size_bytes",
+            "transactions.get_wal_status.spare_segments",
+            "transactions.list_wal_segments.segments[].number",
+            "transactions.list_wal_segments.segments[].first_position",
+            "transactions.list_wal_segments.segments[].bytes_used",
+            "transactions.archive_wal.segments[]",
+            "transactions.truncate_wal.segments_removed",
+            "transactions.truncate_wal.segments_recycled",
+            "transactions.truncate_wal.oldest_position",
+            "transactions.switch_wal_segment.number",
+            "transactions.switch_wal_segment.first_position",
+            "WalTruncate.position",
+            "WalTruncate.first_segment",
+            "WalTruncate.segments_removed",
+            "WalSegmentCreated.segment_id",
+            "WalSegmentArchived.segment_id",
+            "WalSegmentRemoved.segment_id",
+        ],
     ),
     (
-        "transactions.get_wal_status.segments",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.get_wal_status.size_bytes",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.get_wal_status.spare_segments",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.list_wal_segments.segments[].number",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.list_wal_segments.segments[].first_position",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.list_wal_segments.segments[].bytes_used",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.archive_wal.segments[]",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.truncate_wal.segments_removed",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.truncate_wal.segments_recycled",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.truncate_wal.oldest_position",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.switch_wal_segment.number",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "transactions.switch_wal_segment.first_position",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "WalTruncate.position",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "WalTruncate.first_segment",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "WalTruncate.segments_removed",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "WalSegmentCreated.segment_id",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "WalSegmentArchived.segment_id",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "WalSegmentRemoved.segment_id",
-        "numeric_segments_are_counted_archived_and_taken_off_the_log",
-    ),
-    (
-        "WalWrite.position",
         "numeric_writes_and_syncs_of_the_log_are_told_with_their_places",
+        &[
+            "WalWrite.position",
+            "WalWrite.size_bytes",
+            "WalFlush.position",
+            "WalFlush.latency_us",
+        ],
     ),
     (
-        "WalWrite.size_bytes",
-        "numeric_writes_and_syncs_of_the_log_are_told_with_their_places",
-    ),
-    (
-        "WalFlush.position",
-        "numeric_writes_and_syncs_of_the_log_are_told_with_their_places",
-    ),
-    (
-        "WalFlush.latency_us",
-        "numeric_writes_and_syncs_of_the_log_are_told_with_their_places",
-    ),
-    (
-        "transactions.get_wal_replay_status.duration_ms",
         "numeric_recovery_counts_what_a_killed_server_left",
+        &[
+            "transactions.get_wal_replay_status.duration_ms",
+            "transactions.get_wal_replay_status.redo_position",
+            "transactions.get_wal_replay_status.end_position",
+            "transactions.get_wal_replay_status.groups",
+            "transactions.get_wal_replay_status.pages",
+        ],
     ),
     (
-        "transactions.get_wal_replay_status.redo_position",
-        "numeric_recovery_counts_what_a_killed_server_left",
-    ),
-    (
-        "transactions.get_wal_replay_status.end_position",
-        "numeric_recovery_counts_what_a_killed_server_left",
-    ),
-    (
-        "transactions.get_wal_replay_status.groups",
-        "numeric_recovery_counts_what_a_killed_server_left",
-    ),
-    (
-        "transactions.get_wal_replay_status.pages",
-        "numeric_recovery_counts_what_a_killed_server_left",
-    ),
-    (
-        "BtreeMerge.from_node_id",
         "numeric_trees_tell_how_they_grow_and_shrink",
+        &[
+            "BtreeMerge.from_node_id",
+            "BtreeMerge.keys_after",
+            "BtreeMerge.keys_before",
+            "BtreeMerge.level",
+            "BtreeMerge.node_id",
+            "BtreeSplit.keys_after",
+            "BtreeSplit.keys_before",
+            "BtreeSplit.level",
+            "BtreeSplit.new_node_id",
+            "BtreeSplit.node_id",
+        ],
     ),
     (
-        "BtreeMerge.keys_after",
-        "numeric_trees_tell_how_they_grow_and_shrink",
-    ),
-    (
-        "BtreeMerge.keys_before",
-        "numeric_trees_tell_how_they_grow_and_shrink",
-    ),
-    ("BtreeMerge.level", "numeric_trees_tell_how_they_grow_and_shrink"),
-    (
-        "BtreeMerge.node_id",
-        "numeric_trees_tell_how_they_grow_and_shrink",
-    ),
-    (
-        "BtreeSplit.keys_after",
-        "numeric_trees_tell_how_they_grow_and_shrink",
-    ),
-    (
-        "BtreeSplit.keys_before",
-        "numeric_trees_tell_how_they_grow_and_shrink",
-    ),
-    ("BtreeSplit.level", "numeric_trees_tell_how_they_grow_and_shrink"),
-    (
-        "BtreeSplit.new_node_id",
-        "numeric_trees_tell_how_they_grow_and_shrink",
-    ),
-    (
-        "BtreeSplit.node_id",
-        "numeric_trees_tell_how_they_grow_and_shrink",
-    ),
-    (
-        "IndexRebuildCompleted.elapsed_ms",
         "numeric_a_rebuild_tells_how_far_it_is",
-    ),
-    (
-        "IndexRebuildCompleted.entries",
-        "numeric_a_rebuild_tells_how_far_it_is",
-    ),
-    (
-        "IndexRebuildProgress.elapsed_ms",
-        "numeric_a_rebuild_tells_how_far_it_is",
-    ),
-    (
-        "IndexRebuildProgress.estimated_remaining_ms",
-        "numeric_a_rebuild_tells_how_far_it_is",
-    ),
-    (
-        "IndexRebuildProgress.progress_percent",
-        "numeric_a_rebuild_tells_how_far_it_is",
-    ),
-    (
-        "IndexRebuildProgress.rows_processed",
-        "numeric_a_rebuild_tells_how_far_it_is",
-    ),
-    (
-        "IndexRebuildProgress.total_rows",
-        "numeric_a_rebuild_tells_how_far_it_is",
-    ),
-    (
-        "IndexRebuildStarted.total_rows",
-        "numeric_a_rebuild_tells_how_far_it_is",
+        &[
+            "IndexRebuildCompleted.elapsed_ms",
+            "IndexRebuildCompleted.entries",
+            "IndexRebuildProgress.elapsed_ms",
+            "IndexRebuildProgress.estimated_remaining_ms",
+            "IndexRebuildProgress.progress_percent",
+            "IndexRebuildProgress.rows_processed",
+            "IndexRebuildProgress.total_rows",
+            "IndexRebuildStarted.total_rows",
+        ],
     ),
 ];
 
 /// Each number with its test.
 fn moved_by() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let of_storage = super::storage::fields::MOVED_BY.iter();
-    let of_storage = of_storage.flat_map(|(test, paths)| paths.iter().map(|path| (*path, *test)));
-    MOVED_BY.iter().copied().chain(of_storage)
+    let tables = MOVED_BY.iter().chain(super::storage::fields::MOVED_BY);
+    tables.flat_map(|(test, paths)| paths.iter().map(|path| (*path, *test)))
 }
 
 /// Paths of the numbers below a type; `[]` stands for the items of a list.

@@ -10,10 +10,8 @@ use rustydb_store::kernel_store::{KernelOptions, KernelStore};
 use rustydb_store::seam::{SpaceId, TableStore, Write, WriteBatch};
 use serde_json::{Value, json};
 
-use super::{call, number, table};
-use crate::harness::contract::view;
+use super::{call, number, table, watch};
 use crate::harness::server::{Server, data_dir};
-use crate::harness::watch::{Transport, Watcher};
 use crate::harness::world::World;
 
 async fn indexed(world: &World, unique: bool) {
@@ -170,19 +168,17 @@ async fn numeric_what_is_wrong_with_an_index_is_counted() {
     }
 }
 
-async fn watch(world: &World, input: Value) -> Watcher {
-    let (view, credential) = (view("indexes.index_events"), world.credential("admin"));
-    Watcher::open(Transport::Rpc, world.base_url(), view, &input, &credential)
-        .await
-        .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numeric_a_rebuild_tells_how_far_it_is() {
     const ROWS: u64 = 60_000;
     let world = World::new().await;
     table(&world, "t", 1).await;
-    let mut watcher = watch(&world, json!({"tables": ["t"], "database": "main"})).await;
+    let mut watcher = watch(
+        &world,
+        "indexes.index_events",
+        json!({"tables": ["t"], "database": "main"}),
+    )
+    .await;
     call(
         &world,
         "indexes.create",
@@ -244,7 +240,7 @@ async fn numeric_trees_tell_how_they_grow_and_shrink() {
         let input = json!({"name": name, "columns": columns, "primary_key": ["id"]});
         call(&world, "database.create_table", input).await;
     }
-    let mut watcher = watch(&world, json!({"tables": ["t"]})).await;
+    let mut watcher = watch(&world, "indexes.index_events", json!({"tables": ["t"]})).await;
     for table in ["other", "t"] {
         let sql =
             format!("INSERT INTO {table} SELECT repeat('x', 1000) || value FROM generate_series(1000, 1200)");

@@ -9,22 +9,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{call, number, table};
-use crate::harness::contract::view;
-use crate::harness::watch::{Transport, Watcher, socket};
+use super::{call, number, table, watch};
+use crate::harness::watch::{Watcher, socket};
 use crate::harness::world::World;
 
 const MIB: usize = 1 << 20;
 
 /// Far longer than any number here takes to move.
 const WITHIN: Duration = Duration::from_secs(60);
-
-async fn watch(world: &World, id: &str, input: Value) -> Watcher {
-    let credential = world.credential("admin");
-    Watcher::open(Transport::Rpc, world.base_url(), view(id), &input, &credential)
-        .await
-        .unwrap()
-}
 
 async fn machine(world: &World, metric: &str) -> Watcher {
     let input = json!({"interval_ms": 200, "metric_types": [metric]});

@@ -4,10 +4,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{call, number, table};
-use crate::harness::contract::view;
+use super::{call, named, number, table, watch};
 use crate::harness::server::Server;
-use crate::harness::watch::{Transport, Watcher};
+use crate::harness::watch::Watcher;
 use crate::harness::world::World;
 
 const POSITIONS: [&str; 4] = [
@@ -122,7 +121,7 @@ async fn numeric_a_checkpoint_moves_where_recovery_begins() {
         (number(&idle, "/pages_written"), number(&idle, "/files_synced")),
         (0.0, 0.0)
     );
-    let mut watcher = watch(&world).await;
+    let mut watcher = events(&world).await;
     write(&world, 10_000).await;
     let done = call(&world, "transactions.checkpoint_wal", json!({})).await;
     assert_eq!(number(&done, "/files_synced"), 1.0);
@@ -160,7 +159,7 @@ async fn numeric_segments_are_counted_archived_and_taken_off_the_log() {
     let world = World::new().await;
     table(&world, "t", 0).await;
     let before = status(&world).await;
-    let mut watcher = watch(&world).await;
+    let mut watcher = events(&world).await;
     let listed = async || call(&world, "transactions.list_wal_segments", json!({})).await["segments"].clone();
     assert_eq!(listed().await.as_array().unwrap().len(), 1);
     let mut numbers = Vec::new();
@@ -248,7 +247,7 @@ async fn numeric_segments_are_counted_archived_and_taken_off_the_log() {
 async fn numeric_writes_and_syncs_of_the_log_are_told_with_their_places() {
     let world = World::new().await;
     table(&world, "t", 0).await;
-    let mut watcher = watch(&world).await;
+    let mut watcher = events(&world).await;
     let mut end = number(&status(&world).await, "/end_position");
     for bytes in [1_000, 50_000] {
         write(&world, bytes).await;
@@ -301,20 +300,6 @@ async fn numeric_recovery_counts_what_a_killed_server_left() {
     assert!(number(&found, "/redo_position") > number(&left, "/durable_position"));
 }
 
-async fn watch(world: &World) -> Watcher {
-    let credential = world.credential("admin");
-    let view = view("transactions.wal_events");
-    Watcher::open(Transport::Rpc, world.base_url(), view, &json!({}), &credential)
-        .await
-        .unwrap()
-}
-
-/// The next event of that name.
-async fn named(watcher: &mut Watcher, name: &str) -> Value {
-    loop {
-        let event = watcher.event().await;
-        if event.name == name {
-            return event.data;
-        }
-    }
+async fn events(world: &World) -> Watcher {
+    watch(world, "transactions.wal_events", json!({})).await
 }

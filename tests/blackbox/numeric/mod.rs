@@ -15,6 +15,8 @@ mod work;
 
 use serde_json::{Value, json};
 
+use crate::harness::contract::view;
+use crate::harness::watch::{Transport, Watcher};
 use crate::harness::world::World;
 
 /// The number at a pointer of an answer.
@@ -27,6 +29,24 @@ fn number(answer: &Value, pointer: &str) -> f64 {
 
 async fn call(world: &World, id: &str, input: Value) -> Value {
     world.must(id, &input, "admin").await
+}
+
+/// Subscribes as the administrator.
+async fn watch(world: &World, id: &str, input: Value) -> Watcher {
+    let credential = world.credential("admin");
+    Watcher::open(Transport::Rpc, world.base_url(), view(id), &input, &credential)
+        .await
+        .unwrap()
+}
+
+/// The next event of that name.
+async fn named(watcher: &mut Watcher, name: &str) -> Value {
+    loop {
+        let event = watcher.event().await;
+        if event.name == name {
+            return event.data;
+        }
+    }
 }
 
 /// A table of `id` and `name` with that many rows, ids from 1.

@@ -7,8 +7,8 @@
 use rustydb_contract::descriptor::OperationDesc;
 use rustydb_contract::{CallContext, ErrorDesc, ServiceError};
 use rustydb_contract_core::errors::{
-    DATABASE_NOT_FOUND, INTERNAL, STORAGE_FAILURE, TRANSACTION_NOT_ACTIVE, TRANSACTION_NOT_FOUND,
-    TRANSACTION_READ_ONLY, UNAVAILABLE, WRITE_CONFLICT,
+    DATABASE_NOT_FOUND, DISK_FULL, INTERNAL, POOL_EXHAUSTED, STORAGE_FAILURE, TRANSACTION_NOT_ACTIVE,
+    TRANSACTION_NOT_FOUND, TRANSACTION_READ_ONLY, UNAVAILABLE, WRITE_CONFLICT,
 };
 use rustydb_contract_database::errors::{
     COLUMN_NOT_FOUND, DATABASE_EXISTS, DATABASE_PROTECTED, DEPENDENT_OBJECTS, INVALID_DEFINITION,
@@ -81,6 +81,8 @@ fn store_error(error: &StoreError) -> ServiceError {
         StoreError::Poisoned { .. } | StoreError::Io(_) | StoreError::TooLarge { .. } => {
             ServiceError::new(&STORAGE_FAILURE, error.to_string())
         }
+        StoreError::Full(_) => ServiceError::new(&DISK_FULL, error.to_string()),
+        StoreError::Busy(_) => ServiceError::new(&POOL_EXHAUSTED, error.to_string()),
         _ => internal(error),
     }
 }

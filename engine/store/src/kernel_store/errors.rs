@@ -18,7 +18,11 @@ pub(super) fn failed(error: KernelError) -> StoreError {
         KernelError::CorruptPage { .. }
         | KernelError::CorruptLog { .. }
         | KernelError::CorruptFile { .. } => StoreError::Corrupt(error.to_string()),
-        // A full disk, a full tablespace and a full pool leave the store as it was, as do failed reads; the text says so.
+        KernelError::DiskFull { .. } | KernelError::TablespaceFull { .. } => {
+            StoreError::Full(error.to_string())
+        }
+        KernelError::PoolExhausted { .. } => StoreError::Busy(error.to_string()),
+        // A failed read leaves the store as it was.
         other => StoreError::Io(other.to_string()),
     }
 }

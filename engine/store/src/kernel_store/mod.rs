@@ -148,7 +148,7 @@ impl TableStore for KernelStore {
         self.kernel.check_writable().map_err(failed)?;
         match self.kernel.cramped() {
             None => Ok(()),
-            Some(why) => Err(StoreError::Io(why)),
+            Some(why) => Err(StoreError::Full(why)),
         }
     }
 }

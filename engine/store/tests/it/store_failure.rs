@@ -97,7 +97,7 @@ fn a_full_disk_refuses_commits_until_there_is_room() {
     disk.set_capacity(Some(disk.used_bytes()));
     let refused = store.commit(insert(20, 8 << 20)).unwrap_err();
     assert!(
-        matches!(&refused, StoreError::Io(what) if what.contains("no space is left")),
+        matches!(&refused, StoreError::Full(what) if what.contains("no space is left")),
         "{refused}"
     );
     assert!(

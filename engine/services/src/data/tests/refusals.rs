@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustydb_contract::host::StatementClassifier;
 use rustydb_contract_core::access::{DATABASE_ADMIN, DATABASE_READ, DATABASE_WRITE};
 use rustydb_runtime::ManualClock;
+use rustydb_runtime::disk::simulated::SimDisk;
 use rustydb_store::error::StoreError;
 use rustydb_store::kernel_store::KernelStore;
 use rustydb_store::seam::{CommitSeq, LogEntry, LogExtent, StoreSnapshot, TableStore, WriteBatch};
-use rustydb_store::testing::kernel_store;
+use rustydb_store::testing::{kernel_store, kernel_store_on};
 use serde_json::{Value, json};
 
 use super::support::{START_US, World};
@@ -583,4 +584,24 @@ async fn a_failed_disk_is_a_storage_failure_and_reads_go_on() {
         .must("database.insert_rows", json!({"name": "t", "rows": [{"id": 4}]}))
         .await;
     assert_eq!(world.rows("SELECT id FROM t").await, "[[4]]");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_what_needs_room_until_there_is_some() {
+    let clock = Arc::new(ManualClock::new(START_US));
+    let disk = SimDisk::new(1);
+    let store = Arc::new(kernel_store_on(&disk, clock.clone()).unwrap());
+    let world = World::on(Arc::clone(&store), clock);
+    world
+        .sql("CREATE TABLE t (id bigint PRIMARY KEY, name text)")
+        .await;
+    disk.set_capacity(Some(disk.used_bytes()));
+    let insert = |id: u64| json!({"name": "t", "rows": [{"id": id, "name": "x".repeat(2 << 20)}]});
+    let refused = world.fails("database.insert_rows", insert(1), "DISK_FULL").await;
+    assert!(refused.message().contains("no space is left"), "{refused}");
+    assert_eq!(world.rows("SELECT count(*) FROM t").await, "[[0]]");
+    disk.set_capacity(None);
+    store.kernel().step().unwrap();
+    world.must("database.insert_rows", insert(1)).await;
+    assert_eq!(world.rows("SELECT count(*) FROM t").await, "[[1]]");
 }
