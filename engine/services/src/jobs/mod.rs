@@ -249,9 +249,7 @@ impl Jobs {
                 }
             }
         };
-        // Its place is free once it is known to have ended.
-        self.finish(&id, &live, outcome).await;
-        drop(place);
+        self.finish(&id, &live, outcome, place).await;
     }
 
     async fn work(&self, id: &str, live: &Live, work: Work) -> Outcome {
@@ -319,7 +317,7 @@ impl Jobs {
         }
     }
 
-    async fn finish(&self, id: &str, live: &Live, outcome: Outcome) {
+    async fn finish(&self, id: &str, live: &Live, outcome: Outcome, place: Place) {
         let Some(mut record) = self
             .inner
             .entries
@@ -355,6 +353,8 @@ impl Jobs {
                 tracing::error!(job = id, %error, "that a job failed could not be kept");
             }
         }
+        // Free by the time that anybody knows of the end: who waits for it may begin another.
+        drop(place);
         if let Some(entry) = self.inner.entries.lock().get_mut(id) {
             *entry = Entry { record, live: None };
         }
