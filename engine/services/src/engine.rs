@@ -142,7 +142,7 @@ impl Engine {
         let data = DataEngine::new(
             tables.clone(),
             Arc::clone(&kernel),
-            taps,
+            taps.clone(),
             sql,
             Arc::clone(&clock),
             log_retention,
@@ -150,6 +150,7 @@ impl Engine {
         );
         let storage = Storage::new(
             kernel,
+            taps,
             tables.clone(),
             Arc::clone(&clock),
             &data_dir,

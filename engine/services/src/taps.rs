@@ -8,12 +8,15 @@ use std::sync::Arc;
 use rustydb_contract::Lsn;
 use rustydb_contract::topic::Topic;
 use rustydb_contract_indexes::IndexesIndexEventsEvent;
+use rustydb_contract_storage::StoragePageEventsEvent;
 use rustydb_contract_transactions::{
     TransactionsWalEventsEvent, WalCheckpoint, WalFlush, WalSegmentArchived, WalSegmentCreated,
     WalSegmentRemovalReason, WalSegmentRemoved, WalTruncate, WalWrite,
 };
 use rustydb_kernel::kernel::{Kernel, KernelEvent, KernelEvents, TreeEvent};
 use rustydb_kernel::wal::{WalEvent, WalEvents};
+
+use crate::storage::page_events;
 
 /// What is told of indexes.
 pub(crate) enum IndexFact {
@@ -27,6 +30,7 @@ pub(crate) enum IndexFact {
 pub(crate) struct Taps {
     pub wal: Arc<Topic<TransactionsWalEventsEvent>>,
     pub indexes: Arc<Topic<IndexFact>>,
+    pub pages: Arc<Topic<StoragePageEventsEvent>>,
 }
 
 impl Taps {
@@ -35,6 +39,7 @@ impl Taps {
         let taps = Taps {
             wal: Topic::new(),
             indexes: Topic::new(),
+            pages: Topic::new(),
         };
         let listener = Arc::new(taps.clone());
         kernel.wal().set_events(Some(listener.clone()));
@@ -92,6 +97,9 @@ impl WalEvents for Taps {
 
 impl KernelEvents for Taps {
     fn event(&self, event: KernelEvent) {
+        if let Some(told) = page_events::told(&event) {
+            self.pages.publish(|| told);
+        }
         match event {
             KernelEvent::Tree(event) => self.indexes.publish(|| IndexFact::Tree(event)),
             KernelEvent::Checkpoint {

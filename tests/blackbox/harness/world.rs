@@ -167,18 +167,23 @@ impl World {
 
     /// Runs the calls an example needs before it and answers its input with their answers put in.
     pub async fn prepare(&self, operation: &Operation, example: &Example) -> Value {
-        let saved = self.steps(operation, example, &example.given).await;
-        fill(&example.input, &saved)
+        self.prepare_saving(operation, example).await.0
     }
 
-    /// Makes calls of an example; answers what they saved.
+    /// The same with what those calls saved.
+    pub async fn prepare_saving(&self, operation: &Operation, example: &Example) -> (Value, Saved) {
+        let saved = self.steps(operation, example, &example.given, Saved::new()).await;
+        (fill(&example.input, &saved), saved)
+    }
+
+    /// Makes calls of an example; answers what they saved, with what was saved before.
     pub async fn steps(
         &self,
         operation: &Operation,
         example: &Example,
         steps: &[Step],
-    ) -> BTreeMap<String, Value> {
-        let mut saved = BTreeMap::new();
+        mut saved: Saved,
+    ) -> Saved {
         for step in steps {
             let input = fill(&step.input, &saved);
             for _ in 0..step.repeat {
@@ -217,8 +222,11 @@ fn user_of(role: &str) -> String {
     }
 }
 
+/// Answers of calls, by the names that an example gave them.
+pub type Saved = BTreeMap<String, Value>;
+
 /// Puts saved answers in the place of `${name.field}`.
-fn fill(value: &Value, saved: &BTreeMap<String, Value>) -> Value {
+fn fill(value: &Value, saved: &Saved) -> Value {
     match value {
         Value::String(text) => match text.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')) {
             None => value.clone(),

@@ -575,6 +575,7 @@ fn numeric_the_tests_of_the_table_exist() {
         include_str!("storage/disk.rs"),
         include_str!("storage/pages.rs"),
         include_str!("storage/pool.rs"),
+        include_str!("storage/streams.rs"),
         include_str!("tables.rs"),
         include_str!("work.rs"),
     ];

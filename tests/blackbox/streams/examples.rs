@@ -14,7 +14,7 @@ use crate::harness::contract::model;
 use crate::harness::error::WireError;
 use crate::harness::fixtures::Recorder;
 use crate::harness::watch::{Event, TRANSPORTS, Transport, Watcher};
-use crate::harness::world::World;
+use crate::harness::world::{Saved, World};
 use crate::parity::{Masked, not_within, schemas};
 
 /// What came of an example: its events, or why there are none.
@@ -75,12 +75,18 @@ impl Way {
 
     /// The input that was sent and what came of it.
     async fn run(&mut self, view: &'static View, example: &Example) -> (Value, Outcome) {
-        let input = self.world.prepare(&view.open, example).await;
-        let outcome = self.watch(view, example, &input).await;
+        let (input, saved) = self.world.prepare_saving(&view.open, example).await;
+        let outcome = self.watch(view, example, &input, saved).await;
         (input, outcome)
     }
 
-    async fn watch(&mut self, view: &'static View, example: &Example, input: &Value) -> Outcome {
+    async fn watch(
+        &mut self,
+        view: &'static View,
+        example: &Example,
+        input: &Value,
+        saved: Saved,
+    ) -> Outcome {
         let Way { world, watcher, .. } = self;
         let credential = world.credential(&example.role);
         let take = example.events.len();
@@ -95,7 +101,7 @@ impl Way {
                 let mut watcher =
                     Watcher::open(*transport, world.base_url(), view, input, &credential).await?;
                 acknowledged(watcher.cursor.is_some());
-                world.steps(&view.open, example, &example.then).await;
+                world.steps(&view.open, example, &example.then, saved).await;
                 let mut events = Vec::new();
                 while events.len() < take {
                     events.push(watcher.event().await);
@@ -105,7 +111,7 @@ impl Way {
             Means::Client(driver) => {
                 let told = driver.watch(&view.open.id, input, &credential, take).await?;
                 acknowledged(!told["cursor"].is_null());
-                world.steps(&view.open, example, &example.then).await;
+                world.steps(&view.open, example, &example.then, saved).await;
                 Ok(items(&driver.events().await?))
             }
             Means::Rust(client) => {
@@ -116,7 +122,7 @@ impl Way {
                 let mut answers = rustydb_client::driver::answers(client, &line);
                 let told = parse(&answers.next().await.unwrap())?;
                 acknowledged(!told["cursor"].is_null());
-                world.steps(&view.open, example, &example.then).await;
+                world.steps(&view.open, example, &example.then, saved).await;
                 Ok(items(&parse(&answers.next().await.unwrap())?))
             }
         }

@@ -2,9 +2,10 @@
 
 //! Registration with the server.
 use ::std::sync::Arc;
-use ::rustydb_contract_storage::{operations, StorageService};
+use ::rustydb_contract_storage::{operations, views, StorageService};
 use ::rustydb_api::ModuleApi;
 use ::rustydb_api::Registered;
+use ::rustydb_api::RegisteredView;
 use ::utoipa_axum::router::OpenApiRouter;
 use ::utoipa_axum::routes;
 use crate::rest;
@@ -65,7 +66,14 @@ pub fn module(service: Arc<dyn StorageService>) -> ModuleApi {
             Registered::new::<operations::WritePageCoalesced>(Arc::clone(&service)),
             Registered::new::<operations::WritePages>(Arc::clone(&service)),
         ]),
-        views: Vec::from([]),
+        views: Vec::from([
+            RegisteredView::new::<views::BufferPoolEvents>(Arc::clone(&service)),
+            RegisteredView::new::<views::BufferPoolMetrics>(Arc::clone(&service)),
+            RegisteredView::new::<views::IoEvents>(Arc::clone(&service)),
+            RegisteredView::new::<views::IoStatisticsStream>(Arc::clone(&service)),
+            RegisteredView::new::<views::PageEvents>(Arc::clone(&service)),
+            RegisteredView::new::<views::StorageStatusChanges>(Arc::clone(&service)),
+        ]),
         rest: OpenApiRouter::new()
             .routes(routes!(rest::allocate_page))
             .routes(routes!(rest::check_page_merge))
@@ -117,7 +125,13 @@ pub fn module(service: Arc<dyn StorageService>) -> ModuleApi {
             .routes(routes!(rest::verify_page))
             .routes(routes!(rest::write_page))
             .routes(routes!(rest::write_page_coalesced))
-            .routes(routes!(rest::write_pages)),
+            .routes(routes!(rest::write_pages))
+            .routes(routes!(rest::buffer_pool_events))
+            .routes(routes!(rest::buffer_pool_metrics))
+            .routes(routes!(rest::io_events))
+            .routes(routes!(rest::io_statistics_stream))
+            .routes(routes!(rest::page_events))
+            .routes(routes!(rest::storage_status_changes)),
         rpc: Vec::from([
             &operations::ALLOCATE_PAGE,
             &operations::CHECK_PAGE_MERGE,

@@ -1110,6 +1110,63 @@ class StorageWritePagesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_pages: list[_types.PageWrite] = _field(name="pages")
 
 
+class StorageBufferPoolEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.buffer_pool_events`."""
+
+    in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
+    in_tablespace: _types.TablespaceNumber | _UnsetType = _field(default=_UNSET, name="tablespace")
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class StorageBufferPoolMetricsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.buffer_pool_metrics`."""
+
+    in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class StorageIoEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.io_events`."""
+
+    in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
+    in_tablespace: _types.TablespaceNumber | _UnsetType = _field(default=_UNSET, name="tablespace")
+    in_latency_threshold_us: int | _UnsetType = _field(default=_UNSET, name="latency_threshold_us")
+    in_iops_threshold: int | _UnsetType = _field(default=_UNSET, name="iops_threshold")
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class StorageIoStatisticsStreamInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.io_statistics_stream`."""
+
+    in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class StoragePageEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.page_events`."""
+
+    in_tablespace: _types.TablespaceNumber | _UnsetType = _field(default=_UNSET, name="tablespace")
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class StorageStorageStatusChangesInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `storage.storage_status_changes`."""
+
+    in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class TransactionsArchiveWalInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.archive_wal`."""
 
@@ -2130,6 +2187,36 @@ VIEWS: dict[str, ViewEntry] = {
         input=SessionSessionEventsInput,
         watch=lambda client: client.session.session_events,
         watch_async=lambda client: client.session.session_events,
+    ),
+    "storage.buffer_pool_events": ViewEntry(
+        input=StorageBufferPoolEventsInput,
+        watch=lambda client: client.storage.buffer_pool_events,
+        watch_async=lambda client: client.storage.buffer_pool_events,
+    ),
+    "storage.buffer_pool_metrics": ViewEntry(
+        input=StorageBufferPoolMetricsInput,
+        watch=lambda client: client.storage.buffer_pool_metrics,
+        watch_async=lambda client: client.storage.buffer_pool_metrics,
+    ),
+    "storage.io_events": ViewEntry(
+        input=StorageIoEventsInput,
+        watch=lambda client: client.storage.io_events,
+        watch_async=lambda client: client.storage.io_events,
+    ),
+    "storage.io_statistics_stream": ViewEntry(
+        input=StorageIoStatisticsStreamInput,
+        watch=lambda client: client.storage.io_statistics_stream,
+        watch_async=lambda client: client.storage.io_statistics_stream,
+    ),
+    "storage.page_events": ViewEntry(
+        input=StoragePageEventsInput,
+        watch=lambda client: client.storage.page_events,
+        watch_async=lambda client: client.storage.page_events,
+    ),
+    "storage.storage_status_changes": ViewEntry(
+        input=StorageStorageStatusChangesInput,
+        watch=lambda client: client.storage.storage_status_changes,
+        watch_async=lambda client: client.storage.storage_status_changes,
     ),
     "transactions.transaction_events": ViewEntry(
         input=TransactionsTransactionEventsInput,

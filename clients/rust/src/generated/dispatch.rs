@@ -1689,6 +1689,78 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "storage.buffer_pool_events" => {
+            watched(
+                client
+                    .storage()
+                    .buffer_pool_events(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageBufferPoolEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "storage.buffer_pool_metrics" => {
+            watched(
+                client
+                    .storage()
+                    .buffer_pool_metrics(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageBufferPoolMetricsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "storage.io_events" => {
+            watched(
+                client
+                    .storage()
+                    .io_events(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageIoEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "storage.io_statistics_stream" => {
+            watched(
+                client
+                    .storage()
+                    .io_statistics_stream(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageIoStatisticsStreamInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "storage.page_events" => {
+            watched(
+                client
+                    .storage()
+                    .page_events(
+                        &typed::<
+                            ::rustydb_contract_storage::StoragePageEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "storage.storage_status_changes" => {
+            watched(
+                client
+                    .storage()
+                    .storage_status_changes(
+                        &typed::<
+                            ::rustydb_contract_storage::StorageStorageStatusChangesInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "transactions.transaction_events" => {
             watched(
                 client

@@ -2,7 +2,7 @@
 
 //! Tablespaces, pages, the buffer pool and the disk.
 pub use ::rustydb_contract_storage::types::*;
-/// Operations of the `storage` module.
+/// Operations and views of the `storage` module.
 #[derive(Debug, Clone, Copy)]
 pub struct StorageApi<'a> {
     pub(super) client: &'a crate::Client,
@@ -908,6 +908,108 @@ impl StorageApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_storage::operations::WRITE_PAGES,
+            input,
+        )
+    }
+    /// Watch pages come into the buffer pool, leave it and be written.
+    ///
+    /// Hits and misses are told together, once in an interval when there were any; so is the state of the pool, in each. The others are told one by one. All who ask for the same interval get the same.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn buffer_pool_events(
+        &self,
+        input: &::rustydb_contract_storage::StorageBufferPoolEventsInput,
+    ) -> crate::ViewCall<::rustydb_contract_storage::StorageBufferPoolEventsEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_storage::views::BUFFER_POOL_EVENTS,
+            input,
+        )
+    }
+    /// Watch the numbers of the buffer pool.
+    ///
+    /// The first comes after the first interval. All who ask for the same interval get the same.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn buffer_pool_metrics(
+        &self,
+        input: &::rustydb_contract_storage::StorageBufferPoolMetricsInput,
+    ) -> crate::ViewCall<::rustydb_contract_storage::BufferPoolMetrics> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_storage::views::BUFFER_POOL_METRICS,
+            input,
+        )
+    }
+    /// Watch requests to the disk begin and end, and the queue.
+    ///
+    /// Requests for pages; those for the log are told by `transactions.wal_events`. Numbers are told once in each interval, to all who ask for the same. Each request is told, which under load are thousands a second: who is slower is told how many were dropped.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn io_events(
+        &self,
+        input: &::rustydb_contract_storage::StorageIoEventsInput,
+    ) -> crate::ViewCall<::rustydb_contract_storage::StorageIoEventsEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_storage::views::IO_EVENTS,
+            input,
+        )
+    }
+    /// Watch the numbers of requests to the disk.
+    ///
+    /// The first comes after the first interval. All who ask for the same interval get the same.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn io_statistics_stream(
+        &self,
+        input: &::rustydb_contract_storage::StorageIoStatisticsStreamInput,
+    ) -> crate::ViewCall<::rustydb_contract_storage::IoStatistics> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_storage::views::IO_STATISTICS_STREAM,
+            input,
+        )
+    }
+    /// Watch pages being taken into use, changed, compacted, split and merged.
+    ///
+    /// Each is told once the change is durable. Changes inside of pages of tables and indexes are not told.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn page_events(
+        &self,
+        input: &::rustydb_contract_storage::StoragePageEventsInput,
+    ) -> crate::ViewCall<::rustydb_contract_storage::StoragePageEventsEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_storage::views::PAGE_EVENTS,
+            input,
+        )
+    }
+    /// Watch what the data takes and the room that is left.
+    ///
+    /// The first event comes at once and tells the numbers as they are; another comes whenever a look finds others. All who ask for the same interval share the looks.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn storage_status_changes(
+        &self,
+        input: &::rustydb_contract_storage::StorageStorageStatusChangesInput,
+    ) -> crate::ViewCall<::rustydb_contract_storage::StorageStatusChange> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_storage::views::STORAGE_STATUS_CHANGES,
             input,
         )
     }

@@ -6,10 +6,16 @@
 
 mod errors;
 mod io;
+mod io_events;
+mod listeners;
+pub(crate) mod page_events;
 mod pages;
 mod pool;
+mod pool_events;
 mod records;
+mod samples;
 mod status;
+mod status_changes;
 mod tablespaces;
 #[cfg(test)]
 mod tests;
@@ -19,24 +25,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustydb_contract::stream::Subscription;
 use rustydb_contract::{Bytes, CallContext, Cursor, Empty, ServiceError, ServiceResult, async_trait};
 use rustydb_contract_storage::errors::INVALID_PAGE_IMAGE;
 use rustydb_contract_storage::{
-    AllocatedPage, BufferConfig, BufferPoolStats, CoalescedWrites, CompactedPage, Crc32c, DiskList,
-    EvictionStats, FetchedPage, FlushedPage, FlushedPool, InsertedRecord, IoRates, IoStats, LoadedPage,
-    MergeCheck, MergedPages, PageCount, PageData, PageDataList, PageDetail, PageList, PagePins, PageRecord,
-    PageSpace, PageVerdict, PrefetchConfig, PrefetchedPages, ProcessedIo, QueuedIo, SealedPage, SplitCheck,
-    SplitPage, StagedPages, StorageAllocatePageInput, StorageCheckPageMergeInput, StorageCheckPageSplitInput,
-    StorageCompactPageInput, StorageComputeChecksumInput, StorageCountPagesInput,
+    AllocatedPage, BufferConfig, BufferPoolMetrics, BufferPoolStats, CoalescedWrites, CompactedPage, Crc32c,
+    DiskList, EvictionStats, FetchedPage, FlushedPage, FlushedPool, InsertedRecord, IoRates, IoStatistics,
+    IoStats, LoadedPage, MergeCheck, MergedPages, PageCount, PageData, PageDataList, PageDetail, PageList,
+    PagePins, PageRecord, PageSpace, PageVerdict, PrefetchConfig, PrefetchedPages, ProcessedIo, QueuedIo,
+    SealedPage, SplitCheck, SplitPage, StagedPages, StorageAllocatePageInput, StorageBufferPoolEventsEvent,
+    StorageBufferPoolEventsInput, StorageBufferPoolMetricsInput, StorageCheckPageMergeInput,
+    StorageCheckPageSplitInput, StorageCompactPageInput, StorageComputeChecksumInput, StorageCountPagesInput,
     StorageCreateTablespaceInput, StorageDeleteRecordInput, StorageDeleteTablespaceInput,
     StorageFetchPageInput, StorageFlushBufferPoolInput, StorageFlushCoalescedWritesInput,
     StorageFlushPageInput, StorageGetBufferConfigInput, StorageGetBufferPoolStatsInput,
     StorageGetEvictionStatsInput, StorageGetIoStatsInput, StorageGetIopsInput, StorageGetPageFreeSpaceInput,
     StorageGetPageInput, StorageGetPrefetchConfigInput, StorageGetRecordInput, StorageGetStatusInput,
-    StorageInsertRecordInput, StorageListDisksInput, StorageListPagesInput, StorageListTablespacesInput,
-    StorageLoadPageInput, StorageMarkPageDirtyInput, StorageMergePagesInput, StoragePinPageInput,
-    StoragePrefetchPagesInput, StorageProcessIoQueueInput, StorageReadPageInput, StorageReadPagesInput,
-    StorageResetIoStatsInput, StorageResetPageInput, StorageService, StorageSplitPageInput, StorageStatus,
+    StorageInsertRecordInput, StorageIoEventsEvent, StorageIoEventsInput, StorageIoStatisticsStreamInput,
+    StorageListDisksInput, StorageListPagesInput, StorageListTablespacesInput, StorageLoadPageInput,
+    StorageMarkPageDirtyInput, StorageMergePagesInput, StoragePageEventsEvent, StoragePageEventsInput,
+    StoragePinPageInput, StoragePrefetchPagesInput, StorageProcessIoQueueInput, StorageReadPageInput,
+    StorageReadPagesInput, StorageResetIoStatsInput, StorageResetPageInput, StorageService,
+    StorageSplitPageInput, StorageStatus, StorageStatusChange, StorageStorageStatusChangesInput,
     StorageSubmitAsyncReadInput, StorageSubmitAsyncWriteInput, StorageSyncDiskInput, StorageUnpinPageInput,
     StorageUpdateBufferConfigInput, StorageUpdatePageChecksumInput, StorageUpdatePrefetchConfigInput,
     StorageUpdateRecordInput, StorageUpdateTablespaceInput, StorageVerifyPageInput,
@@ -50,13 +60,20 @@ use rustydb_runtime::Clock;
 use rustydb_store::tables::Tables;
 
 use self::errors::{declared, refused};
+use self::io_events::IoWatch;
+use self::pool_events::PoolWatch;
+use self::samples::Samples;
 use self::status::Place;
+use self::status_changes::Looked;
 use crate::identity::blocking::blocking;
 use crate::identity::error::invalid_argument;
 use crate::identity::paging;
+use crate::taps::Taps;
 
 /// Folder of the log in that of the store.
 const WAL_FOLDER: &str = "wal";
+/// Lower bits of a page's number, which tell its place in the tablespace.
+const PAGE_NUMBER_BITS: u32 = 32;
 /// How long requests are counted unless the caller says.
 const WINDOW_MS_DEFAULT: u32 = 1_000;
 
@@ -67,6 +84,10 @@ pub struct Storage {
     tables: Tables,
     clock: Arc<dyn Clock>,
     place: Arc<Place>,
+    taps: Taps,
+    pool_watch: Arc<PoolWatch>,
+    io_watch: Arc<IoWatch>,
+    status_samples: Arc<Samples<StorageStatusChange>>,
     /// Held while a page is pinned for a client: they have a bound together.
     one_pinner: Arc<Mutex<()>>,
     /// Held while a request is queued: the queue has a bound.
@@ -76,9 +97,10 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Of the store that lies in the folder `store` of the data directory.
-    pub fn new(
+    /// Of the store that lies in the folder `store` of the data directory; `taps` listens to its kernel.
+    pub(crate) fn new(
         kernel: Arc<Kernel>,
+        taps: Taps,
         tables: Tables,
         clock: Arc<dyn Clock>,
         data_dir: &Path,
@@ -88,10 +110,14 @@ impl Storage {
         let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         let wal = data_dir.join(store).join(WAL_FOLDER);
         Storage {
+            pool_watch: Arc::new(PoolWatch::new(Arc::clone(&kernel))),
+            io_watch: Arc::new(IoWatch::new(Arc::clone(&kernel), Arc::clone(&clock))),
+            status_samples: Arc::default(),
             kernel,
             tables,
             clock,
             place: Arc::new(Place { data_dir, wal }),
+            taps,
             one_pinner: Arc::default(),
             one_submitter: Arc::default(),
             one_setter: Arc::default(),
@@ -126,15 +152,36 @@ impl StorageService for Storage {
         context: &CallContext,
         input: StorageAllocatePageInput,
     ) -> ServiceResult<AllocatedPage> {
-        let one = Arc::clone(&self.one_pinner);
+        let (one, watch) = (Arc::clone(&self.one_pinner), Arc::clone(&self.pool_watch));
         self.on_kernel(context, move |kernel| {
-            let _one = input.pinned.unwrap_or(false).then(|| one.lock());
-            if input.pinned.unwrap_or(false) {
+            let pinned = input.pinned.unwrap_or(false);
+            let _one = pinned.then(|| one.lock());
+            if pinned {
                 pool::check_pins(kernel, None)?;
             }
-            pages::allocate(kernel, &input)
+            let allocated = pages::allocate(kernel, &input)?;
+            if pinned {
+                watch.pinned(allocated.id, 1);
+            }
+            Ok(allocated)
         })
         .await
+    }
+
+    async fn buffer_pool_events(
+        &self,
+        _: &CallContext,
+        input: StorageBufferPoolEventsInput,
+    ) -> ServiceResult<Subscription<StorageBufferPoolEventsEvent>> {
+        Ok(self.pool_watch.events(input))
+    }
+
+    async fn buffer_pool_metrics(
+        &self,
+        _: &CallContext,
+        input: StorageBufferPoolMetricsInput,
+    ) -> ServiceResult<Subscription<BufferPoolMetrics>> {
+        Ok(self.pool_watch.metrics(input))
     }
 
     async fn check_page_merge(
@@ -335,6 +382,22 @@ impl StorageService for Storage {
             .await
     }
 
+    async fn io_events(
+        &self,
+        _: &CallContext,
+        input: StorageIoEventsInput,
+    ) -> ServiceResult<Subscription<StorageIoEventsEvent>> {
+        Ok(self.io_watch.events(input))
+    }
+
+    async fn io_statistics_stream(
+        &self,
+        _: &CallContext,
+        input: StorageIoStatisticsStreamInput,
+    ) -> ServiceResult<Subscription<IoStatistics>> {
+        Ok(self.io_watch.statistics(input))
+    }
+
     async fn list_disks(&self, context: &CallContext, _: StorageListDisksInput) -> ServiceResult<DiskList> {
         let place = Arc::clone(&self.place);
         self.on_kernel(context, move |kernel| status::disks(kernel, &place))
@@ -390,11 +453,24 @@ impl StorageService for Storage {
         .await
     }
 
+    async fn page_events(
+        &self,
+        _: &CallContext,
+        input: StoragePageEventsInput,
+    ) -> ServiceResult<Subscription<StoragePageEventsEvent>> {
+        Ok(self.taps.pages.subscribe(move |event| {
+            let wanted = lies_in(page_events::page(event), input.tablespace);
+            wanted.then(|| event.clone())
+        }))
+    }
+
     async fn pin_page(&self, context: &CallContext, input: StoragePinPageInput) -> ServiceResult<PagePins> {
-        let one = Arc::clone(&self.one_pinner);
+        let (one, watch) = (Arc::clone(&self.one_pinner), Arc::clone(&self.pool_watch));
         self.on_kernel(context, move |kernel| {
             let _one = one.lock();
-            pool::pin(kernel, input.page_id)
+            let pinned = pool::pin(kernel, input.page_id)?;
+            watch.pinned(input.page_id, pinned.pins);
+            Ok(pinned)
         })
         .await
     }
@@ -452,6 +528,21 @@ impl StorageService for Storage {
             .await
     }
 
+    async fn storage_status_changes(
+        &self,
+        context: &CallContext,
+        input: StorageStorageStatusChangesInput,
+    ) -> ServiceResult<Subscription<StorageStatusChange>> {
+        let looked = Looked {
+            kernel: Arc::clone(&self.kernel),
+            tables: self.tables.clone(),
+            place: Arc::clone(&self.place),
+        };
+        status_changes::subscribe(&self.status_samples, looked, input.interval_seconds)
+            .await
+            .map_err(|error| declared(context.operation, error))
+    }
+
     async fn submit_async_read(
         &self,
         context: &CallContext,
@@ -487,8 +578,13 @@ impl StorageService for Storage {
         context: &CallContext,
         input: StorageUnpinPageInput,
     ) -> ServiceResult<PagePins> {
-        self.on_kernel(context, move |kernel| pool::unpin(kernel, &input))
-            .await
+        let watch = Arc::clone(&self.pool_watch);
+        self.on_kernel(context, move |kernel| {
+            let unpinned = pool::unpin(kernel, &input)?;
+            watch.unpinned(input.page_id, unpinned.pins);
+            Ok(unpinned)
+        })
+        .await
     }
 
     async fn update_buffer_config(
@@ -575,6 +671,11 @@ impl StorageService for Storage {
         self.done(context, move |kernel| io::write_pages(kernel, &input.pages))
             .await
     }
+}
+
+/// Whether the page lies in the tablespace, if one is asked for.
+fn lies_in(page: u64, tablespace: Option<u32>) -> bool {
+    tablespace.is_none_or(|wanted| page >> PAGE_NUMBER_BITS == u64::from(wanted))
 }
 
 /// The page of a number that a client gave.

@@ -61,7 +61,7 @@ pub(super) fn stats(kernel: &Kernel) -> BufferPoolStats {
 }
 
 /// Pages that left, for whatever reason.
-fn evictions(counts: &PoolCounts) -> u64 {
+pub(super) fn evictions(counts: &PoolCounts) -> u64 {
     counts.evicted_not_reused + counts.evicted_aged + counts.evicted_resized + counts.evicted_discarded
 }
 

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use rustydb_contract::descriptor::OperationDesc;
 use rustydb_contract::{Bytes, CallContext, Interface, ServiceError};
 use rustydb_contract_storage::{
-    BufferConfig, StorageAllocatePageInput, StorageComputeChecksumInput, StorageCreateTablespaceInput,
-    StorageFlushPageInput, StorageGetBufferConfigInput, StorageInsertRecordInput, StorageListPagesInput,
-    StoragePinPageInput, StorageProcessIoQueueInput, StorageService, StorageSubmitAsyncReadInput,
-    StorageUnpinPageInput, StorageUpdateBufferConfigInput, StorageUpdatePageChecksumInput, operations,
+    BufferConfig, StorageAllocatePageInput, StorageBufferPoolEventsInput, StorageComputeChecksumInput,
+    StorageCreateTablespaceInput, StorageFlushPageInput, StorageGetBufferConfigInput,
+    StorageInsertRecordInput, StorageIoEventsInput, StorageListPagesInput, StoragePinPageInput,
+    StorageProcessIoQueueInput, StorageService, StorageSubmitAsyncReadInput, StorageUnpinPageInput,
+    StorageUpdateBufferConfigInput, StorageUpdatePageChecksumInput, operations,
 };
 use rustydb_kernel::space::SpaceStats;
 use rustydb_runtime::{ManualClock, SystemRng};
@@ -19,6 +20,7 @@ use rustydb_store::kernel_store::{KernelOptions, KernelStore};
 use rustydb_store::tables::Tables;
 
 use super::{Storage, io};
+use crate::taps::Taps;
 
 const STORE: &str = "store";
 
@@ -32,7 +34,8 @@ fn storage(folder: &Path, frames: u64) -> Storage {
     let store = KernelStore::open(folder, STORE, clock.clone(), &SystemRng, options).unwrap();
     let kernel = Arc::clone(store.kernel());
     let tables = Tables::open(Arc::new(store), clock.clone()).unwrap();
-    Storage::new(kernel, tables, clock, folder, STORE)
+    let taps = Taps::new(&kernel);
+    Storage::new(kernel, taps, tables, clock, folder, STORE)
 }
 
 fn context(operation: &'static OperationDesc) -> CallContext {
@@ -309,4 +312,27 @@ async fn checksums_are_those_of_the_standard() {
             .await;
         assert_eq!(told.unwrap().crc32c, expected);
     }
+}
+
+#[tokio::test]
+async fn pool_and_disk_are_listened_to_only_while_somebody_watches() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = storage(folder.path(), 64);
+    let watch = &storage.pool_watch;
+    let input = |interval_ms| StorageBufferPoolEventsInput {
+        interval_ms: Some(interval_ms),
+        ..Default::default()
+    };
+    assert!(watch.is_idle());
+    let (one, other) = (watch.events(input(20)), watch.events(input(50)));
+    drop(one);
+    assert!(!watch.is_idle());
+    drop(other);
+    assert!(watch.is_idle());
+    let watch = &storage.io_watch;
+    assert!(watch.is_idle());
+    let one = watch.events(StorageIoEventsInput::default());
+    assert!(!watch.is_idle());
+    drop(one);
+    assert!(watch.is_idle());
 }

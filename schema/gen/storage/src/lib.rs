@@ -16,6 +16,8 @@ mod openapi;
 pub mod operations;
 #[rustfmt::skip]
 pub mod types;
+#[rustfmt::skip]
+pub mod views;
 pub use module::MODULE;
 pub use operations::StorageService;
 pub use types::*;

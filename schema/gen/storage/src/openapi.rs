@@ -114,3 +114,13 @@ body!(
     ::operations::WRITE_PAGE_COALESCED
 );
 body!(crate ::operations::WritePagesBody, & crate ::operations::WRITE_PAGES);
+operation!(crate ::views::BufferPoolEvents, & crate ::views::BUFFER_POOL_EVENTS.open);
+operation!(crate ::views::BufferPoolMetrics, & crate ::views::BUFFER_POOL_METRICS.open);
+operation!(crate ::views::IoEvents, & crate ::views::IO_EVENTS.open);
+operation!(
+    crate ::views::IoStatisticsStream, & crate ::views::IO_STATISTICS_STREAM.open
+);
+operation!(crate ::views::PageEvents, & crate ::views::PAGE_EVENTS.open);
+operation!(
+    crate ::views::StorageStatusChanges, & crate ::views::STORAGE_STATUS_CHANGES.open
+);

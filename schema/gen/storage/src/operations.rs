@@ -355,6 +355,70 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::StorageWritePagesInput,
         ) -> ::rustydb_contract::ServiceResult<::rustydb_contract::Empty>;
+        /// Watch pages come into the buffer pool, leave it and be written.
+        ///
+        /// Hits and misses are told together, once in an interval when there were any; so is the state of the pool, in each. The others are told one by one. All who ask for the same interval get the same.
+        async fn buffer_pool_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::StorageBufferPoolEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<
+                crate::types::StorageBufferPoolEventsEvent,
+            >,
+        >;
+        /// Watch the numbers of the buffer pool.
+        ///
+        /// The first comes after the first interval. All who ask for the same interval get the same.
+        async fn buffer_pool_metrics(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::StorageBufferPoolMetricsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::BufferPoolMetrics>,
+        >;
+        /// Watch requests to the disk begin and end, and the queue.
+        ///
+        /// Requests for pages; those for the log are told by `transactions.wal_events`. Numbers are told once in each interval, to all who ask for the same. Each request is told, which under load are thousands a second: who is slower is told how many were dropped.
+        async fn io_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::StorageIoEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::StorageIoEventsEvent>,
+        >;
+        /// Watch the numbers of requests to the disk.
+        ///
+        /// The first comes after the first interval. All who ask for the same interval get the same.
+        async fn io_statistics_stream(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::StorageIoStatisticsStreamInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::IoStatistics>,
+        >;
+        /// Watch pages being taken into use, changed, compacted, split and merged.
+        ///
+        /// Each is told once the change is durable. Changes inside of pages of tables and indexes are not told.
+        async fn page_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::StoragePageEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<
+                crate::types::StoragePageEventsEvent,
+            >,
+        >;
+        /// Watch what the data takes and the room that is left.
+        ///
+        /// The first event comes at once and tells the numbers as they are; another comes whenever a look finds others. All who ask for the same interval share the looks.
+        async fn storage_status_changes(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::StorageStorageStatusChangesInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::StorageStatusChange>,
+        >;
     }
 }
 mod table {

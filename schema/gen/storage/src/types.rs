@@ -21,6 +21,28 @@ pub struct BufferConfig {
     /// Share of the frames above which the background writes without a pause.
     pub dirty_percent_max: f64,
 }
+/// The buffer pool at the moment, and what it did since the server started.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct BufferPoolMetrics {
+    /// Of all frames.
+    pub size_bytes: ::rustydb_contract_core::MeasuredBytes,
+    /// Frames for pages.
+    pub total_pages: ::rustydb_contract_core::MeasuredCount,
+    /// Frames that hold none.
+    pub free_pages: ::rustydb_contract_core::MeasuredCount,
+    /// Pages of which the disk has an older state.
+    pub dirty_pages: ::rustydb_contract_core::MeasuredCount,
+    /// Of hits to all reads; absent before the first read.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub hit_ratio: ::std::option::Option<::rustydb_contract_core::MeasuredRatio>,
+    /// Reads that found their page in the pool.
+    pub cache_hits: ::rustydb_contract_core::MeasuredCount,
+    /// Reads that did not.
+    pub cache_misses: ::rustydb_contract_core::MeasuredCount,
+    /// Pages that left.
+    pub evictions: ::rustydb_contract_core::MeasuredCount,
+}
 /// The pool at the moment, and what it did since the server started.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -299,6 +321,37 @@ pub struct IoRequests {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub latency: ::std::option::Option<crate::types::IoLatency>,
 }
+/// Requests to the disk in the last interval, and since counting began.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct IoStatistics {
+    /// In the interval.
+    pub reads_per_sec: ::rustydb_contract_core::MeasuredRate,
+    /// In the interval.
+    pub writes_per_sec: ::rustydb_contract_core::MeasuredRate,
+    /// In the interval.
+    pub read_bytes_per_sec: ::rustydb_contract_core::MeasuredRate,
+    /// In the interval.
+    pub write_bytes_per_sec: ::rustydb_contract_core::MeasuredRate,
+    /// Since counting began, in microseconds; absent before the first read.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub avg_read_latency_us: ::std::option::Option<
+        ::rustydb_contract_core::MeasuredCount,
+    >,
+    /// Since counting began, in microseconds; absent before the first write.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub avg_write_latency_us: ::std::option::Option<
+        ::rustydb_contract_core::MeasuredCount,
+    >,
+    /// Since counting began; one carries neighbouring pages.
+    pub reads: ::rustydb_contract_core::MeasuredCount,
+    /// Since counting began; one carries neighbouring pages.
+    pub writes: ::rustydb_contract_core::MeasuredCount,
+    /// Since counting began.
+    pub bytes_read: ::rustydb_contract_core::MeasuredBytes,
+    /// Since counting began.
+    pub bytes_written: ::rustydb_contract_core::MeasuredBytes,
+}
 /// What the files of the tablespaces were asked to do. The log is not counted here.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -320,6 +373,27 @@ pub struct IoSyncs {
     /// Absent before the first request.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub latency: ::std::option::Option<crate::types::IoLatency>,
+}
+/// In the last interval there were as many requests a second as `iops_threshold`, or more.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct IopsThresholdBreached {
+    /// Reads and writes.
+    pub iops: ::rustydb_contract_core::MeasuredRate,
+    /// As the subscriber gave it.
+    pub threshold: u32,
+}
+/// A request took as long as `latency_threshold_us` or longer.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LatencySpike {
+    /// The first of the request.
+    pub page_id: crate::types::PageNumber,
+    pub direction: crate::types::IoDirection,
+    /// In microseconds, rounded up.
+    pub latency_us: ::rustydb_contract_core::MeasuredCount,
+    /// As the subscriber gave it.
+    pub threshold_us: u32,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -344,8 +418,22 @@ pub struct MergedPages {
     pub first_slot: crate::types::SlotNumber,
     pub records_moved: u32,
 }
+/// A page was taken into use, by a client or by a table or index.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageAllocated {
+    pub page_id: crate::types::PageNumber,
+}
 /// CRC32C of a page behind its first four bytes, which hold it, in hexadecimal.
 pub type PageChecksum = ::std::string::String;
+/// The gaps between the records of a page were closed.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageCompacted {
+    pub page_id: crate::types::PageNumber,
+    /// Of the gaps.
+    pub bytes_reclaimed: u32,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct PageCount {
@@ -403,6 +491,56 @@ pub struct PageEntry {
     /// How often clients have pinned it.
     pub pins: u32,
 }
+/// A page left the buffer pool.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageEvicted {
+    pub page_id: crate::types::PageNumber,
+    pub reason: crate::types::PageEvictionReason,
+}
+/// As `storage.get_eviction_stats` counts them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum PageEvictionReason {
+    #[serde(rename = "not_reused")]
+    NotReused,
+    #[serde(rename = "aged")]
+    Aged,
+    #[serde(rename = "resized")]
+    Resized,
+    #[serde(rename = "discarded")]
+    Discarded,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl PageEvictionReason {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            PageEvictionReason::NotReused => "not_reused",
+            PageEvictionReason::Aged => "aged",
+            PageEvictionReason::Resized => "resized",
+            PageEvictionReason::Discarded => "discarded",
+            PageEvictionReason::Unrecognized(text) => text,
+        }
+    }
+}
+/// A page of the buffer pool was written to the disk.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageFlushed {
+    pub page_id: crate::types::PageNumber,
+}
+/// Reads found their pages in the buffer pool.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageHit {
+    /// One of the pages.
+    pub page_id: crate::types::PageNumber,
+    /// Of such reads, since the last such event.
+    pub count: ::rustydb_contract_core::MeasuredCount,
+}
 /// All 8192 bytes of a page; docs/format/kernel.md tells them.
 pub type PageImage = ::rustydb_contract::Bytes;
 /// `header` is the first page of a tablespace, and `map` tells which pages are in use; pages of trees and `overflow` belong to tables and indexes; `raw` ones hold records of clients.
@@ -453,8 +591,90 @@ pub struct PageList {
 }
 /// Position in the log of the change that a page had last.
 pub type PageLsn = ::rustydb_contract::Lsn;
+/// What two pages held is in one.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageMerged {
+    /// The one that is left.
+    pub page_id: crate::types::PageNumber,
+    /// The one that was given back.
+    pub from_page_id: crate::types::PageNumber,
+}
+/// Pages were not in the buffer pool and had to be read from the disk.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageMiss {
+    /// One of the pages.
+    pub page_id: crate::types::PageNumber,
+    /// Of such reads, since the last such event.
+    pub count: ::rustydb_contract_core::MeasuredCount,
+}
+/// A client has changed a page.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageModified {
+    pub page_id: crate::types::PageNumber,
+    pub operation: crate::types::PageOperation,
+}
 /// Of a page: the number of its tablespace times 4294967296, plus its place there from 0.
 pub type PageNumber = u64;
+/// What a client did to a page: `reset`, `write`, `load`, `compact`, `split` and `merge` are the operations of that name, `touch` is `mark_page_dirty`, and `checksum` is `update_page_checksum`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum PageOperation {
+    #[serde(rename = "insert_record")]
+    InsertRecord,
+    #[serde(rename = "update_record")]
+    UpdateRecord,
+    #[serde(rename = "delete_record")]
+    DeleteRecord,
+    #[serde(rename = "reset")]
+    Reset,
+    #[serde(rename = "write")]
+    Write,
+    #[serde(rename = "load")]
+    Load,
+    #[serde(rename = "touch")]
+    Touch,
+    #[serde(rename = "compact")]
+    Compact,
+    #[serde(rename = "split")]
+    Split,
+    #[serde(rename = "merge")]
+    Merge,
+    #[serde(rename = "checksum")]
+    Checksum,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl PageOperation {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            PageOperation::InsertRecord => "insert_record",
+            PageOperation::UpdateRecord => "update_record",
+            PageOperation::DeleteRecord => "delete_record",
+            PageOperation::Reset => "reset",
+            PageOperation::Write => "write",
+            PageOperation::Load => "load",
+            PageOperation::Touch => "touch",
+            PageOperation::Compact => "compact",
+            PageOperation::Split => "split",
+            PageOperation::Merge => "merge",
+            PageOperation::Checksum => "checksum",
+            PageOperation::Unrecognized(text) => text,
+        }
+    }
+}
+/// A client has pinned a page.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PagePinned {
+    pub page_id: crate::types::PageNumber,
+    /// How often clients have pinned it now.
+    pub pin_count: u32,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct PagePins {
@@ -474,6 +694,48 @@ pub struct PageSpace {
     /// Of them, those that can be had without closing gaps.
     pub contiguous_bytes: u32,
 }
+/// A part of what a page held went to another.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageSplit {
+    pub original_page_id: crate::types::PageNumber,
+    /// Of the same tablespace.
+    pub new_page_id: crate::types::PageNumber,
+    pub reason: crate::types::PageSplitReason,
+}
+/// `raw`: a client asked for it. `leaf_full` and `inner_full`: a page of a tree had no room.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum PageSplitReason {
+    #[serde(rename = "raw")]
+    Raw,
+    #[serde(rename = "leaf_full")]
+    LeafFull,
+    #[serde(rename = "inner_full")]
+    InnerFull,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl PageSplitReason {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            PageSplitReason::Raw => "raw",
+            PageSplitReason::LeafFull => "leaf_full",
+            PageSplitReason::InnerFull => "inner_full",
+            PageSplitReason::Unrecognized(text) => text,
+        }
+    }
+}
+/// A client has taken a pin of a page back.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PageUnpinned {
+    pub page_id: crate::types::PageNumber,
+    /// How often clients have pinned it now.
+    pub pin_count: u32,
+}
 /// What the page on the disk is worth.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -490,6 +752,30 @@ pub struct PageVerdict {
 pub struct PageWrite {
     pub id: crate::types::PageNumber,
     pub data: crate::types::PageImage,
+}
+/// The buffer pool at the moment, and what it did since the server started.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct PoolStats {
+    /// Of hits to all reads; absent before the first read.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub hit_rate: ::std::option::Option<::rustydb_contract_core::MeasuredRatio>,
+    /// Frames for pages.
+    pub total_pages: ::rustydb_contract_core::MeasuredCount,
+    /// Frames that hold a page.
+    pub used_pages: ::rustydb_contract_core::MeasuredCount,
+    /// Pages of which the disk has an older state.
+    pub dirty_pages: ::rustydb_contract_core::MeasuredCount,
+    /// Frames that hold none.
+    pub free_pages: ::rustydb_contract_core::MeasuredCount,
+    /// Of all frames.
+    pub size_bytes: ::rustydb_contract_core::MeasuredBytes,
+    /// Reads that found their page in the pool.
+    pub cache_hits: ::rustydb_contract_core::MeasuredCount,
+    /// Reads that did not.
+    pub cache_misses: ::rustydb_contract_core::MeasuredCount,
+    /// Pages that left.
+    pub evictions: ::rustydb_contract_core::MeasuredCount,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -516,11 +802,40 @@ pub struct ProcessedIo {
     /// Requests that are left.
     pub waiting: u32,
 }
+/// Requests came into the queue of `storage.process_io_queue` or left it.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct QueueDepthChanged {
+    /// Reads that wait or are carried out.
+    pub reads: u32,
+    /// Writes that wait or are carried out.
+    pub writes: u32,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct QueuedIo {
     /// As `storage.process_io_queue` names it.
     pub request_id: ::rustydb_contract::Id64,
+}
+/// A page was read from the disk.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct ReadCompleted {
+    pub page_id: crate::types::PageNumber,
+    /// In microseconds, rounded up.
+    pub latency_us: ::rustydb_contract_core::MeasuredCount,
+    pub bytes: u64,
+}
+/// Pages are asked of the disk.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct ReadStarted {
+    /// The first.
+    pub page_id: crate::types::PageNumber,
+    /// In the file of the page.
+    pub offset: ::rustydb_contract_core::MeasuredBytes,
+    /// Bytes of all its pages.
+    pub size: u64,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -563,6 +878,66 @@ pub struct StorageAllocatePageInput {
     /// Default: `false`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub pinned: ::std::option::Option<bool>,
+}
+/// Any event of `storage.buffer_pool_events`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde", tag = "event")]
+pub enum StorageBufferPoolEventsEvent {
+    #[serde(rename = "PageHit")]
+    PageHit(crate::types::PageHit),
+    #[serde(rename = "PageMiss")]
+    PageMiss(crate::types::PageMiss),
+    #[serde(rename = "PageEvicted")]
+    PageEvicted(crate::types::PageEvicted),
+    #[serde(rename = "PageFlushed")]
+    PageFlushed(crate::types::PageFlushed),
+    #[serde(rename = "PagePinned")]
+    PagePinned(crate::types::PagePinned),
+    #[serde(rename = "PageUnpinned")]
+    PageUnpinned(crate::types::PageUnpinned),
+    #[serde(rename = "PoolStats")]
+    PoolStats(crate::types::PoolStats),
+}
+/// Input of `storage.buffer_pool_events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StorageBufferPoolEventsInput {
+    /// Time between two looks.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_ms: ::std::option::Option<u32>,
+    /// Of what is told one by one, only pages of this one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub tablespace: ::std::option::Option<crate::types::TablespaceNumber>,
+    /// Names of the events to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub events: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `storage.buffer_pool_metrics`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StorageBufferPoolMetricsInput {
+    /// Time between two looks.
+    ///
+    /// Default: `1`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_seconds: ::std::option::Option<u32>,
+    /// The same in milliseconds; goes before `interval_seconds`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_ms: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `storage.check_page_merge`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -709,6 +1084,78 @@ pub struct StorageInsertRecordInput {
     pub id: crate::types::PageNumber,
     pub data: ::rustydb_contract::Bytes,
 }
+/// Any event of `storage.io_events`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde", tag = "event")]
+pub enum StorageIoEventsEvent {
+    #[serde(rename = "ReadStarted")]
+    ReadStarted(crate::types::ReadStarted),
+    #[serde(rename = "WriteStarted")]
+    WriteStarted(crate::types::WriteStarted),
+    #[serde(rename = "ReadCompleted")]
+    ReadCompleted(crate::types::ReadCompleted),
+    #[serde(rename = "WriteCompleted")]
+    WriteCompleted(crate::types::WriteCompleted),
+    #[serde(rename = "VectoredRead")]
+    VectoredRead(crate::types::VectoredRead),
+    #[serde(rename = "VectoredWrite")]
+    VectoredWrite(crate::types::VectoredWrite),
+    #[serde(rename = "QueueDepthChanged")]
+    QueueDepthChanged(crate::types::QueueDepthChanged),
+    #[serde(rename = "LatencySpike")]
+    LatencySpike(crate::types::LatencySpike),
+    #[serde(rename = "IopsThresholdBreached")]
+    IopsThresholdBreached(crate::types::IopsThresholdBreached),
+    #[serde(rename = "IoStatistics")]
+    IoStatistics(crate::types::IoStatistics),
+}
+/// Input of `storage.io_events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StorageIoEventsInput {
+    /// Time between two looks at the numbers.
+    ///
+    /// Default: `1000`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_ms: ::std::option::Option<u32>,
+    /// Of requests, only those for pages of this one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub tablespace: ::std::option::Option<crate::types::TablespaceNumber>,
+    /// Tell of requests that took so long. Without it none are.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub latency_threshold_us: ::std::option::Option<u32>,
+    /// Tell of intervals with so many requests a second. Without it none are.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub iops_threshold: ::std::option::Option<u32>,
+    /// Names of the events to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub events: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `storage.io_statistics_stream`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StorageIoStatisticsStreamInput {
+    /// Time between two looks.
+    ///
+    /// Default: `1`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_seconds: ::std::option::Option<u32>,
+    /// The same in milliseconds; goes before `interval_seconds`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_ms: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
 /// Input of `storage.list_disks`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -760,6 +1207,38 @@ pub struct StorageMarkPageDirtyInput {
 pub struct StorageMergePagesInput {
     pub into: crate::types::PageNumber,
     pub from: crate::types::PageNumber,
+}
+/// Any event of `storage.page_events`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde", tag = "event")]
+pub enum StoragePageEventsEvent {
+    #[serde(rename = "PageAllocated")]
+    PageAllocated(crate::types::PageAllocated),
+    #[serde(rename = "PageModified")]
+    PageModified(crate::types::PageModified),
+    #[serde(rename = "PageCompacted")]
+    PageCompacted(crate::types::PageCompacted),
+    #[serde(rename = "PageSplit")]
+    PageSplit(crate::types::PageSplit),
+    #[serde(rename = "PageMerged")]
+    PageMerged(crate::types::PageMerged),
+}
+/// Input of `storage.page_events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StoragePageEventsInput {
+    /// Only pages of this one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub tablespace: ::std::option::Option<crate::types::TablespaceNumber>,
+    /// Names of the events to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub events: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `storage.pin_page`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -828,6 +1307,41 @@ pub struct StorageStatus {
     pub indexes_bytes: ::rustydb_contract_core::MeasuredBytes,
     /// Of the files of the log, those that are kept ready included.
     pub wal_bytes: ::rustydb_contract_core::MeasuredBytes,
+}
+/// What the data takes, and the room that is left.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StorageStatusChange {
+    /// Of the device that holds the data directory.
+    pub total_bytes: ::rustydb_contract_core::MeasuredBytes,
+    /// Of the device, all that the server can not use.
+    pub used_bytes: ::rustydb_contract_core::MeasuredBytes,
+    /// Of the device, what the server can use.
+    pub available_bytes: ::rustydb_contract_core::MeasuredBytes,
+    /// The used part of the device.
+    pub usage_percent: ::rustydb_contract_core::MeasuredPercent,
+    /// Of the rows of all tables, without what the store adds.
+    pub data_size: ::rustydb_contract_core::MeasuredBytes,
+    /// Of the entries of all indexes and unique constraints, without what the store adds.
+    pub index_size: ::rustydb_contract_core::MeasuredBytes,
+    /// Of the files of the log, those that are kept ready included.
+    pub wal_size: ::rustydb_contract_core::MeasuredBytes,
+}
+/// Input of `storage.storage_status_changes`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StorageStorageStatusChangesInput {
+    /// Time between two looks.
+    ///
+    /// Default: `10`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_seconds: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `storage.submit_async_read`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -1034,4 +1548,46 @@ impl TablespaceState {
             TablespaceState::Unrecognized(text) => text,
         }
     }
+}
+/// Neighbouring pages were read with one request.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct VectoredRead {
+    /// The first.
+    pub page_id: crate::types::PageNumber,
+    pub page_count: u32,
+    pub total_bytes: u64,
+    /// In microseconds, rounded up.
+    pub latency_us: ::rustydb_contract_core::MeasuredCount,
+}
+/// Neighbouring pages were written with one request.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct VectoredWrite {
+    /// The first.
+    pub page_id: crate::types::PageNumber,
+    pub page_count: u32,
+    pub total_bytes: u64,
+    /// In microseconds, rounded up.
+    pub latency_us: ::rustydb_contract_core::MeasuredCount,
+}
+/// A page was given to the operating system; `storage.sync_disk` tells when the device has it.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WriteCompleted {
+    pub page_id: crate::types::PageNumber,
+    /// In microseconds, rounded up.
+    pub latency_us: ::rustydb_contract_core::MeasuredCount,
+    pub bytes: u64,
+}
+/// Pages are given to the disk.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WriteStarted {
+    /// The first.
+    pub page_id: crate::types::PageNumber,
+    /// In the file of the page.
+    pub offset: ::rustydb_contract_core::MeasuredBytes,
+    /// Bytes of all its pages.
+    pub size: u64,
 }

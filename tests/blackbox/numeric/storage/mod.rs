@@ -1,9 +1,10 @@
-//! Numbers of the module `storage`: tablespaces and pages, the buffer pool, and the disk.
+//! Numbers of the module `storage`: tablespaces and pages, the buffer pool, the disk, and what is told of them.
 
 mod disk;
 pub mod fields;
 mod pages;
 mod pool;
+mod streams;
 
 use std::time::Duration;
 

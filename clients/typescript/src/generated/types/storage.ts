@@ -29,6 +29,26 @@ export interface BufferConfig {
   dirty_percent_max: number;
 }
 
+/** The buffer pool at the moment, and what it did since the server started. */
+export interface BufferPoolMetrics {
+  /** Of all frames. */
+  size_bytes: coreTypes.MeasuredBytes;
+  /** Frames for pages. */
+  total_pages: coreTypes.MeasuredCount;
+  /** Frames that hold none. */
+  free_pages: coreTypes.MeasuredCount;
+  /** Pages of which the disk has an older state. */
+  dirty_pages: coreTypes.MeasuredCount;
+  /** Of hits to all reads; absent before the first read. */
+  hit_ratio?: coreTypes.MeasuredRatio;
+  /** Reads that found their page in the pool. */
+  cache_hits: coreTypes.MeasuredCount;
+  /** Reads that did not. */
+  cache_misses: coreTypes.MeasuredCount;
+  /** Pages that left. */
+  evictions: coreTypes.MeasuredCount;
+}
+
 /** The pool at the moment, and what it did since the server started. */
 export interface BufferPoolStats {
   /** Of all its frames. */
@@ -226,6 +246,30 @@ export interface IoRequests {
   latency?: IoLatency;
 }
 
+/** Requests to the disk in the last interval, and since counting began. */
+export interface IoStatistics {
+  /** In the interval. */
+  reads_per_sec: coreTypes.MeasuredRate;
+  /** In the interval. */
+  writes_per_sec: coreTypes.MeasuredRate;
+  /** In the interval. */
+  read_bytes_per_sec: coreTypes.MeasuredRate;
+  /** In the interval. */
+  write_bytes_per_sec: coreTypes.MeasuredRate;
+  /** Since counting began, in microseconds; absent before the first read. */
+  avg_read_latency_us?: coreTypes.MeasuredCount;
+  /** Since counting began, in microseconds; absent before the first write. */
+  avg_write_latency_us?: coreTypes.MeasuredCount;
+  /** Since counting began; one carries neighbouring pages. */
+  reads: coreTypes.MeasuredCount;
+  /** Since counting began; one carries neighbouring pages. */
+  writes: coreTypes.MeasuredCount;
+  /** Since counting began. */
+  bytes_read: coreTypes.MeasuredBytes;
+  /** Since counting began. */
+  bytes_written: coreTypes.MeasuredBytes;
+}
+
 /** What the files of the tablespaces were asked to do. The log is not counted here. */
 export interface IoStats {
   reads: IoRequests;
@@ -243,6 +287,25 @@ export interface IoSyncs {
   requests: coreTypes.MeasuredCount;
   /** Absent before the first request. */
   latency?: IoLatency;
+}
+
+/** In the last interval there were as many requests a second as `iops_threshold`, or more. */
+export interface IopsThresholdBreached {
+  /** Reads and writes. */
+  iops: coreTypes.MeasuredRate;
+  /** As the subscriber gave it. */
+  threshold: number;
+}
+
+/** A request took as long as `latency_threshold_us` or longer. */
+export interface LatencySpike {
+  /** The first of the request. */
+  page_id: PageNumber;
+  direction: wire.Open<IoDirection>;
+  /** In microseconds, rounded up. */
+  latency_us: coreTypes.MeasuredCount;
+  /** As the subscriber gave it. */
+  threshold_us: number;
 }
 
 export interface LoadedPage {
@@ -265,12 +328,24 @@ export interface MergedPages {
   records_moved: number;
 }
 
+/** A page was taken into use, by a client or by a table or index. */
+export interface PageAllocated {
+  page_id: PageNumber;
+}
+
 /**
  * CRC32C of a page behind its first four bytes, which hold it, in hexadecimal.
  *
  * Pattern `[0-9a-f]{8}`.
  */
 export type PageChecksum = string;
+
+/** The gaps between the records of a page were closed. */
+export interface PageCompacted {
+  page_id: PageNumber;
+  /** Of the gaps. */
+  bytes_reclaimed: number;
+}
 
 export interface PageCount {
   /** Pages that the files have room for. */
@@ -327,6 +402,36 @@ export interface PageEntry {
   pins: number;
 }
 
+/** A page left the buffer pool. */
+export interface PageEvicted {
+  page_id: PageNumber;
+  reason: wire.Open<PageEvictionReason>;
+}
+
+/** Values of {@link PageEvictionReason}. */
+export const PageEvictionReasonValues = [
+  "not_reused",
+  "aged",
+  "resized",
+  "discarded",
+] as const;
+
+/** As `storage.get_eviction_stats` counts them. */
+export type PageEvictionReason = (typeof PageEvictionReasonValues)[number];
+
+/** A page of the buffer pool was written to the disk. */
+export interface PageFlushed {
+  page_id: PageNumber;
+}
+
+/** Reads found their pages in the buffer pool. */
+export interface PageHit {
+  /** One of the pages. */
+  page_id: PageNumber;
+  /** Of such reads, since the last such event. */
+  count: coreTypes.MeasuredCount;
+}
+
 /**
  * All 8192 bytes of a page; docs/format/kernel.md tells them.
  *
@@ -361,12 +466,62 @@ export interface PageList {
 /** Position in the log of the change that a page had last. */
 export type PageLsn = wire.Lsn;
 
+/** What two pages held is in one. */
+export interface PageMerged {
+  /** The one that is left. */
+  page_id: PageNumber;
+  /** The one that was given back. */
+  from_page_id: PageNumber;
+}
+
+/** Pages were not in the buffer pool and had to be read from the disk. */
+export interface PageMiss {
+  /** One of the pages. */
+  page_id: PageNumber;
+  /** Of such reads, since the last such event. */
+  count: coreTypes.MeasuredCount;
+}
+
+/** A client has changed a page. */
+export interface PageModified {
+  page_id: PageNumber;
+  operation: wire.Open<PageOperation>;
+}
+
 /**
  * Of a page: the number of its tablespace times 4294967296, plus its place there from 0.
  *
  * 0 to 281474976710655.
  */
 export type PageNumber = number;
+
+/** Values of {@link PageOperation}. */
+export const PageOperationValues = [
+  "insert_record",
+  "update_record",
+  "delete_record",
+  "reset",
+  "write",
+  "load",
+  "touch",
+  "compact",
+  "split",
+  "merge",
+  "checksum",
+] as const;
+
+/**
+ * What a client did to a page: `reset`, `write`, `load`, `compact`, `split` and `merge` are the operations of
+ * that name, `touch` is `mark_page_dirty`, and `checksum` is `update_page_checksum`.
+ */
+export type PageOperation = (typeof PageOperationValues)[number];
+
+/** A client has pinned a page. */
+export interface PagePinned {
+  page_id: PageNumber;
+  /** How often clients have pinned it now. */
+  pin_count: number;
+}
 
 export interface PagePins {
   /** Pins of clients that the page has now. */
@@ -384,6 +539,31 @@ export interface PageSpace {
   contiguous_bytes: number;
 }
 
+/** A part of what a page held went to another. */
+export interface PageSplit {
+  original_page_id: PageNumber;
+  /** Of the same tablespace. */
+  new_page_id: PageNumber;
+  reason: wire.Open<PageSplitReason>;
+}
+
+/** Values of {@link PageSplitReason}. */
+export const PageSplitReasonValues = [
+  "raw",
+  "leaf_full",
+  "inner_full",
+] as const;
+
+/** `raw`: a client asked for it. `leaf_full` and `inner_full`: a page of a tree had no room. */
+export type PageSplitReason = (typeof PageSplitReasonValues)[number];
+
+/** A client has taken a pin of a page back. */
+export interface PageUnpinned {
+  page_id: PageNumber;
+  /** How often clients have pinned it now. */
+  pin_count: number;
+}
+
 /** What the page on the disk is worth. */
 export interface PageVerdict {
   sound: boolean;
@@ -396,6 +576,28 @@ export interface PageVerdict {
 export interface PageWrite {
   id: PageNumber;
   data: PageImage;
+}
+
+/** The buffer pool at the moment, and what it did since the server started. */
+export interface PoolStats {
+  /** Of hits to all reads; absent before the first read. */
+  hit_rate?: coreTypes.MeasuredRatio;
+  /** Frames for pages. */
+  total_pages: coreTypes.MeasuredCount;
+  /** Frames that hold a page. */
+  used_pages: coreTypes.MeasuredCount;
+  /** Pages of which the disk has an older state. */
+  dirty_pages: coreTypes.MeasuredCount;
+  /** Frames that hold none. */
+  free_pages: coreTypes.MeasuredCount;
+  /** Of all frames. */
+  size_bytes: coreTypes.MeasuredBytes;
+  /** Reads that found their page in the pool. */
+  cache_hits: coreTypes.MeasuredCount;
+  /** Reads that did not. */
+  cache_misses: coreTypes.MeasuredCount;
+  /** Pages that left. */
+  evictions: coreTypes.MeasuredCount;
 }
 
 export interface PrefetchConfig {
@@ -420,9 +622,35 @@ export interface ProcessedIo {
   waiting: number;
 }
 
+/** Requests came into the queue of `storage.process_io_queue` or left it. */
+export interface QueueDepthChanged {
+  /** Reads that wait or are carried out. */
+  reads: number;
+  /** Writes that wait or are carried out. */
+  writes: number;
+}
+
 export interface QueuedIo {
   /** As `storage.process_io_queue` names it. */
   request_id: wire.Id64;
+}
+
+/** A page was read from the disk. */
+export interface ReadCompleted {
+  page_id: PageNumber;
+  /** In microseconds, rounded up. */
+  latency_us: coreTypes.MeasuredCount;
+  bytes: number;
+}
+
+/** Pages are asked of the disk. */
+export interface ReadStarted {
+  /** The first. */
+  page_id: PageNumber;
+  /** In the file of the page. */
+  offset: coreTypes.MeasuredBytes;
+  /** Bytes of all its pages. */
+  size: number;
 }
 
 export interface SealedPage {
@@ -470,6 +698,66 @@ export interface StorageAllocatePageInput {
    * Default `false`.
    */
   pinned?: boolean;
+}
+
+/** Any event of `storage.buffer_pool_events`. */
+export type StorageBufferPoolEventsEvent =
+  | wire.StreamEvent<"PageHit", PageHit>
+  | wire.StreamEvent<"PageMiss", PageMiss>
+  | wire.StreamEvent<"PageEvicted", PageEvicted>
+  | wire.StreamEvent<"PageFlushed", PageFlushed>
+  | wire.StreamEvent<"PagePinned", PagePinned>
+  | wire.StreamEvent<"PageUnpinned", PageUnpinned>
+  | wire.StreamEvent<"PoolStats", PoolStats>;
+
+/** Input of `storage.buffer_pool_events`. */
+export interface StorageBufferPoolEventsInput {
+  /**
+   * Time between two looks.
+   *
+   * 20 to 60000. Default `100`.
+   */
+  interval_ms?: number;
+  /** Of what is told one by one, only pages of this one. */
+  tablespace?: TablespaceNumber;
+  /**
+   * Names of the events to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  events?: readonly string[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `storage.buffer_pool_metrics`. */
+export interface StorageBufferPoolMetricsInput {
+  /**
+   * Time between two looks.
+   *
+   * 1 to 3600. Default `1`.
+   */
+  interval_seconds?: number;
+  /**
+   * The same in milliseconds; goes before `interval_seconds`.
+   *
+   * 20 to 60000.
+   */
+  interval_ms?: number;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
 }
 
 /** Input of `storage.check_page_merge`. */
@@ -599,6 +887,81 @@ export interface StorageInsertRecordInput {
   data: wire.Bytes;
 }
 
+/** Any event of `storage.io_events`. */
+export type StorageIoEventsEvent =
+  | wire.StreamEvent<"ReadStarted", ReadStarted>
+  | wire.StreamEvent<"WriteStarted", WriteStarted>
+  | wire.StreamEvent<"ReadCompleted", ReadCompleted>
+  | wire.StreamEvent<"WriteCompleted", WriteCompleted>
+  | wire.StreamEvent<"VectoredRead", VectoredRead>
+  | wire.StreamEvent<"VectoredWrite", VectoredWrite>
+  | wire.StreamEvent<"QueueDepthChanged", QueueDepthChanged>
+  | wire.StreamEvent<"LatencySpike", LatencySpike>
+  | wire.StreamEvent<"IopsThresholdBreached", IopsThresholdBreached>
+  | wire.StreamEvent<"IoStatistics", IoStatistics>;
+
+/** Input of `storage.io_events`. */
+export interface StorageIoEventsInput {
+  /**
+   * Time between two looks at the numbers.
+   *
+   * 20 to 60000. Default `1000`.
+   */
+  interval_ms?: number;
+  /** Of requests, only those for pages of this one. */
+  tablespace?: TablespaceNumber;
+  /**
+   * Tell of requests that took so long. Without it none are.
+   *
+   * At least 1.
+   */
+  latency_threshold_us?: number;
+  /**
+   * Tell of intervals with so many requests a second. Without it none are.
+   *
+   * At least 1.
+   */
+  iops_threshold?: number;
+  /**
+   * Names of the events to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  events?: readonly string[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `storage.io_statistics_stream`. */
+export interface StorageIoStatisticsStreamInput {
+  /**
+   * Time between two looks.
+   *
+   * 1 to 3600. Default `1`.
+   */
+  interval_seconds?: number;
+  /**
+   * The same in milliseconds; goes before `interval_seconds`.
+   *
+   * 20 to 60000.
+   */
+  interval_ms?: number;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
 /** Input of `storage.list_disks`. */
 export type StorageListDisksInput = { [key: string]: never };
 
@@ -642,6 +1005,34 @@ export interface StorageMarkPageDirtyInput {
 export interface StorageMergePagesInput {
   into: PageNumber;
   from: PageNumber;
+}
+
+/** Any event of `storage.page_events`. */
+export type StoragePageEventsEvent =
+  | wire.StreamEvent<"PageAllocated", PageAllocated>
+  | wire.StreamEvent<"PageModified", PageModified>
+  | wire.StreamEvent<"PageCompacted", PageCompacted>
+  | wire.StreamEvent<"PageSplit", PageSplit>
+  | wire.StreamEvent<"PageMerged", PageMerged>;
+
+/** Input of `storage.page_events`. */
+export interface StoragePageEventsInput {
+  /** Only pages of this one. */
+  tablespace?: TablespaceNumber;
+  /**
+   * Names of the events to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  events?: readonly string[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
 }
 
 /** Input of `storage.pin_page`. */
@@ -702,6 +1093,42 @@ export interface StorageStatus {
   indexes_bytes: coreTypes.MeasuredBytes;
   /** Of the files of the log, those that are kept ready included. */
   wal_bytes: coreTypes.MeasuredBytes;
+}
+
+/** What the data takes, and the room that is left. */
+export interface StorageStatusChange {
+  /** Of the device that holds the data directory. */
+  total_bytes: coreTypes.MeasuredBytes;
+  /** Of the device, all that the server can not use. */
+  used_bytes: coreTypes.MeasuredBytes;
+  /** Of the device, what the server can use. */
+  available_bytes: coreTypes.MeasuredBytes;
+  /** The used part of the device. */
+  usage_percent: coreTypes.MeasuredPercent;
+  /** Of the rows of all tables, without what the store adds. */
+  data_size: coreTypes.MeasuredBytes;
+  /** Of the entries of all indexes and unique constraints, without what the store adds. */
+  index_size: coreTypes.MeasuredBytes;
+  /** Of the files of the log, those that are kept ready included. */
+  wal_size: coreTypes.MeasuredBytes;
+}
+
+/** Input of `storage.storage_status_changes`. */
+export interface StorageStorageStatusChangesInput {
+  /**
+   * Time between two looks.
+   *
+   * 1 to 3600. Default `10`.
+   */
+  interval_seconds?: number;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
 }
 
 /** Input of `storage.submit_async_read`. */
@@ -878,3 +1305,41 @@ export const TablespaceStateValues = [
 
 /** `read_only`: changes of its pages are refused. */
 export type TablespaceState = (typeof TablespaceStateValues)[number];
+
+/** Neighbouring pages were read with one request. */
+export interface VectoredRead {
+  /** The first. */
+  page_id: PageNumber;
+  page_count: number;
+  total_bytes: number;
+  /** In microseconds, rounded up. */
+  latency_us: coreTypes.MeasuredCount;
+}
+
+/** Neighbouring pages were written with one request. */
+export interface VectoredWrite {
+  /** The first. */
+  page_id: PageNumber;
+  page_count: number;
+  total_bytes: number;
+  /** In microseconds, rounded up. */
+  latency_us: coreTypes.MeasuredCount;
+}
+
+/** A page was given to the operating system; `storage.sync_disk` tells when the device has it. */
+export interface WriteCompleted {
+  page_id: PageNumber;
+  /** In microseconds, rounded up. */
+  latency_us: coreTypes.MeasuredCount;
+  bytes: number;
+}
+
+/** Pages are given to the disk. */
+export interface WriteStarted {
+  /** The first. */
+  page_id: PageNumber;
+  /** In the file of the page. */
+  offset: coreTypes.MeasuredBytes;
+  /** Bytes of all its pages. */
+  size: number;
+}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator as _AsyncIterator
+from collections.abc import Mapping as _Mapping
 from collections.abc import Sequence as _Sequence
 
 from msgspec import UNSET as _UNSET
@@ -12,6 +13,7 @@ from msgspec import UnsetType as _UnsetType
 
 from ...runtime import scalars as _scalars
 from ...runtime.caller import AsyncCaller as _AsyncCaller
+from ...runtime.subscription import AsyncSubscription as _AsyncSubscription
 from .. import types as _types
 from ..operations import storage as _operations
 
@@ -1159,5 +1161,231 @@ class Storage:
             _operations.WRITE_PAGES,
             {
                 "pages": pages,
+            },
+        )
+
+    def buffer_pool_events(
+        self,
+        *,
+        interval_ms: int | _UnsetType = _UNSET,
+        tablespace: _types.TablespaceNumber | _UnsetType = _UNSET,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.StorageBufferPoolEventsEvent]:
+        """Watch pages come into the buffer pool, leave it and be written.
+
+        Hits and misses are told together, once in an interval when there were any; so is the
+        state of the pool, in each. The others are told one by one. All who ask for the same
+        interval get the same.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param interval_ms: Time between two looks. Left out, it is `100`.
+        :param tablespace: Of what is told one by one, only pages of this one.
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.BUFFER_POOL_EVENTS,
+            {
+                "interval_ms": interval_ms,
+                "tablespace": tablespace,
+                "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def buffer_pool_metrics(
+        self,
+        *,
+        interval_seconds: int | _UnsetType = _UNSET,
+        interval_ms: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.BufferPoolMetrics]:
+        """Watch the numbers of the buffer pool.
+
+        The first comes after the first interval. All who ask for the same interval get the same.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param interval_seconds: Time between two looks. Left out, it is `1`.
+        :param interval_ms: The same in milliseconds; goes before `interval_seconds`.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.BUFFER_POOL_METRICS,
+            {
+                "interval_seconds": interval_seconds,
+                "interval_ms": interval_ms,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def io_events(
+        self,
+        *,
+        interval_ms: int | _UnsetType = _UNSET,
+        tablespace: _types.TablespaceNumber | _UnsetType = _UNSET,
+        latency_threshold_us: int | _UnsetType = _UNSET,
+        iops_threshold: int | _UnsetType = _UNSET,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.StorageIoEventsEvent]:
+        """Watch requests to the disk begin and end, and the queue.
+
+        Requests for pages; those for the log are told by `transactions.wal_events`. Numbers are
+        told once in each interval, to all who ask for the same. Each request is told, which
+        under load are thousands a second: who is slower is told how many were dropped.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param interval_ms: Time between two looks at the numbers. Left out, it is `1000`.
+        :param tablespace: Of requests, only those for pages of this one.
+        :param latency_threshold_us: Tell of requests that took so long. Without it none are.
+        :param iops_threshold: Tell of intervals with so many requests a second. Without it none
+            are.
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.IO_EVENTS,
+            {
+                "interval_ms": interval_ms,
+                "tablespace": tablespace,
+                "latency_threshold_us": latency_threshold_us,
+                "iops_threshold": iops_threshold,
+                "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def io_statistics_stream(
+        self,
+        *,
+        interval_seconds: int | _UnsetType = _UNSET,
+        interval_ms: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.IoStatistics]:
+        """Watch the numbers of requests to the disk.
+
+        The first comes after the first interval. All who ask for the same interval get the same.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param interval_seconds: Time between two looks. Left out, it is `1`.
+        :param interval_ms: The same in milliseconds; goes before `interval_seconds`.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.IO_STATISTICS_STREAM,
+            {
+                "interval_seconds": interval_seconds,
+                "interval_ms": interval_ms,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def page_events(
+        self,
+        *,
+        tablespace: _types.TablespaceNumber | _UnsetType = _UNSET,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.StoragePageEventsEvent]:
+        """Watch pages being taken into use, changed, compacted, split and merged.
+
+        Each is told once the change is durable. Changes inside of pages of tables and indexes
+        are not told.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param tablespace: Only pages of this one.
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.PAGE_EVENTS,
+            {
+                "tablespace": tablespace,
+                "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def storage_status_changes(
+        self,
+        *,
+        interval_seconds: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.StorageStatusChange]:
+        """Watch what the data takes and the room that is left.
+
+        The first event comes at once and tells the numbers as they are; another comes whenever a
+        look finds others. All who ask for the same interval share the looks.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param interval_seconds: Time between two looks. Left out, it is `10`.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.STORAGE_STATUS_CHANGES,
+            {
+                "interval_seconds": interval_seconds,
+                "filter": filter,
+                "fields": fields,
             },
         )

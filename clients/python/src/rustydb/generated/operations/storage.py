@@ -425,3 +425,108 @@ WRITE_PAGES: _operation.Operation[None] = _operation.Operation(
     output=None,
     body=("pages",),
 )
+
+BUFFER_POOL_EVENTS: _operation.View[_types.StorageBufferPoolEventsEvent] = _operation.View(
+    id="storage.buffer_pool_events",
+    method="GET",
+    path="/api/v1/sse/storage/buffer-pool",
+    output=None,
+    query={
+        "interval_ms": "text",
+        "tablespace": "text",
+        "events": "list",
+        "filter": "json",
+        "fields": "list",
+    },
+    retry_safe=True,
+    events={
+        "PageHit": _types.PageHit,
+        "PageMiss": _types.PageMiss,
+        "PageEvicted": _types.PageEvicted,
+        "PageFlushed": _types.PageFlushed,
+        "PagePinned": _types.PagePinned,
+        "PageUnpinned": _types.PageUnpinned,
+        "PoolStats": _types.PoolStats,
+    },
+)
+
+BUFFER_POOL_METRICS: _operation.View[_types.BufferPoolMetrics] = _operation.View(
+    id="storage.buffer_pool_metrics",
+    method="GET",
+    path="/api/v1/sse/storage/buffer-pool-metrics",
+    output=None,
+    query={"interval_seconds": "text", "interval_ms": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "BufferPoolMetrics": _types.BufferPoolMetrics,
+    },
+)
+
+IO_EVENTS: _operation.View[_types.StorageIoEventsEvent] = _operation.View(
+    id="storage.io_events",
+    method="GET",
+    path="/api/v1/sse/storage/io",
+    output=None,
+    query={
+        "interval_ms": "text",
+        "tablespace": "text",
+        "latency_threshold_us": "text",
+        "iops_threshold": "text",
+        "events": "list",
+        "filter": "json",
+        "fields": "list",
+    },
+    retry_safe=True,
+    events={
+        "ReadStarted": _types.ReadStarted,
+        "WriteStarted": _types.WriteStarted,
+        "ReadCompleted": _types.ReadCompleted,
+        "WriteCompleted": _types.WriteCompleted,
+        "VectoredRead": _types.VectoredRead,
+        "VectoredWrite": _types.VectoredWrite,
+        "QueueDepthChanged": _types.QueueDepthChanged,
+        "LatencySpike": _types.LatencySpike,
+        "IopsThresholdBreached": _types.IopsThresholdBreached,
+        "IoStatistics": _types.IoStatistics,
+    },
+)
+
+IO_STATISTICS_STREAM: _operation.View[_types.IoStatistics] = _operation.View(
+    id="storage.io_statistics_stream",
+    method="GET",
+    path="/api/v1/sse/storage/io-statistics-stream",
+    output=None,
+    query={"interval_seconds": "text", "interval_ms": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "IoStatistics": _types.IoStatistics,
+    },
+)
+
+PAGE_EVENTS: _operation.View[_types.StoragePageEventsEvent] = _operation.View(
+    id="storage.page_events",
+    method="GET",
+    path="/api/v1/sse/storage/pages",
+    output=None,
+    query={"tablespace": "text", "events": "list", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "PageAllocated": _types.PageAllocated,
+        "PageModified": _types.PageModified,
+        "PageCompacted": _types.PageCompacted,
+        "PageSplit": _types.PageSplit,
+        "PageMerged": _types.PageMerged,
+    },
+)
+
+STORAGE_STATUS_CHANGES: _operation.View[_types.StorageStatusChange] = _operation.View(
+    id="storage.storage_status_changes",
+    method="GET",
+    path="/api/v1/sse/storage/storage-status-changes",
+    output=None,
+    query={"interval_seconds": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "StorageStatusChange": _types.StorageStatusChange,
+    },
+)

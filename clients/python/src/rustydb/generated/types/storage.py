@@ -38,6 +38,27 @@ class BufferConfig(_objects.Object, kw_only=True, frozen=True):
     """Share of the frames above which the background writes without a pause."""
 
 
+class BufferPoolMetrics(_objects.Object, kw_only=True, frozen=True):
+    """The buffer pool at the moment, and what it did since the server started."""
+
+    size_bytes: _m_core.MeasuredBytes
+    """Of all frames."""
+    total_pages: _m_core.MeasuredCount
+    """Frames for pages."""
+    free_pages: _m_core.MeasuredCount
+    """Frames that hold none."""
+    dirty_pages: _m_core.MeasuredCount
+    """Pages of which the disk has an older state."""
+    hit_ratio: _m_core.MeasuredRatio | _UnsetType = _UNSET
+    """Of hits to all reads; absent before the first read."""
+    cache_hits: _m_core.MeasuredCount
+    """Reads that found their page in the pool."""
+    cache_misses: _m_core.MeasuredCount
+    """Reads that did not."""
+    evictions: _m_core.MeasuredCount
+    """Pages that left."""
+
+
 class BufferPoolStats(_objects.Object, kw_only=True, frozen=True):
     """The pool at the moment, and what it did since the server started."""
 
@@ -249,6 +270,37 @@ class IoRequests(_objects.Object, kw_only=True, frozen=True):
     """Absent before the first request."""
 
 
+class IoStatistics(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="IoStatistics",
+):
+    """Requests to the disk in the last interval, and since counting began."""
+
+    reads_per_sec: _m_core.MeasuredRate
+    """In the interval."""
+    writes_per_sec: _m_core.MeasuredRate
+    """In the interval."""
+    read_bytes_per_sec: _m_core.MeasuredRate
+    """In the interval."""
+    write_bytes_per_sec: _m_core.MeasuredRate
+    """In the interval."""
+    avg_read_latency_us: _m_core.MeasuredCount | _UnsetType = _UNSET
+    """Since counting began, in microseconds; absent before the first read."""
+    avg_write_latency_us: _m_core.MeasuredCount | _UnsetType = _UNSET
+    """Since counting began, in microseconds; absent before the first write."""
+    reads: _m_core.MeasuredCount
+    """Since counting began; one carries neighbouring pages."""
+    writes: _m_core.MeasuredCount
+    """Since counting began; one carries neighbouring pages."""
+    bytes_read: _m_core.MeasuredBytes
+    """Since counting began."""
+    bytes_written: _m_core.MeasuredBytes
+    """Since counting began."""
+
+
 class IoStats(_objects.Object, kw_only=True, frozen=True):
     """What the files of the tablespaces were asked to do. The log is not counted here."""
 
@@ -269,6 +321,39 @@ class IoSyncs(_objects.Object, kw_only=True, frozen=True):
     requests: _m_core.MeasuredCount
     latency: IoLatency | _UnsetType = _UNSET
     """Absent before the first request."""
+
+
+class IopsThresholdBreached(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="IopsThresholdBreached",
+):
+    """In the last interval there were as many requests a second as `iops_threshold`, or more."""
+
+    iops: _m_core.MeasuredRate
+    """Reads and writes."""
+    threshold: int
+    """As the subscriber gave it."""
+
+
+class LatencySpike(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="LatencySpike",
+):
+    """A request took as long as `latency_threshold_us` or longer."""
+
+    page_id: PageNumber
+    """The first of the request."""
+    direction: IoDirection
+    latency_us: _m_core.MeasuredCount
+    """In microseconds, rounded up."""
+    threshold_us: int
+    """As the subscriber gave it."""
 
 
 class LoadedPage(_objects.Object, kw_only=True, frozen=True):
@@ -295,6 +380,32 @@ class MergedPages(_objects.Object, kw_only=True, frozen=True):
     first_slot: SlotNumber
     """The slot that slot 0 of the page that is gone became; the others follow in order."""
     records_moved: int
+
+
+class PageAllocated(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="PageAllocated",
+):
+    """A page was taken into use, by a client or by a table or index."""
+
+    page_id: PageNumber
+
+
+class PageCompacted(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="PageCompacted",
+):
+    """The gaps between the records of a page were closed."""
+
+    page_id: PageNumber
+    bytes_reclaimed: int
+    """Of the gaps."""
 
 
 class PageCount(_objects.Object, kw_only=True, frozen=True):
@@ -361,6 +472,37 @@ class PageEntry(_objects.Object, kw_only=True, frozen=True):
     """How often clients have pinned it."""
 
 
+class PageEvicted(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="PageEvicted"):
+    """A page left the buffer pool."""
+
+    page_id: PageNumber
+    reason: PageEvictionReason
+
+
+class PageEvictionReason(_objects.OpenEnum):
+    """As `storage.get_eviction_stats` counts them."""
+
+    NOT_REUSED = "not_reused"
+    AGED = "aged"
+    RESIZED = "resized"
+    DISCARDED = "discarded"
+
+
+class PageFlushed(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="PageFlushed"):
+    """A page of the buffer pool was written to the disk."""
+
+    page_id: PageNumber
+
+
+class PageHit(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="PageHit"):
+    """Reads found their pages in the buffer pool."""
+
+    page_id: PageNumber
+    """One of the pages."""
+    count: _m_core.MeasuredCount
+    """Of such reads, since the last such event."""
+
+
 class PageKind(_objects.OpenEnum):
     """`header` is the first page of a tablespace, and `map` tells which pages are in use; pages of
     trees and `overflow` belong to tables and indexes; `raw` ones hold records of clients.
@@ -382,6 +524,64 @@ class PageList(_objects.Object, kw_only=True, frozen=True):
     """In the order of their numbers, free ones too."""
     next: _scalars.Cursor | _UnsetType = _UNSET
     """Absent on the last page."""
+
+
+class PageMerged(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="PageMerged"):
+    """What two pages held is in one."""
+
+    page_id: PageNumber
+    """The one that is left."""
+    from_page_id: PageNumber
+    """The one that was given back."""
+
+
+class PageMiss(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="PageMiss"):
+    """Pages were not in the buffer pool and had to be read from the disk."""
+
+    page_id: PageNumber
+    """One of the pages."""
+    count: _m_core.MeasuredCount
+    """Of such reads, since the last such event."""
+
+
+class PageModified(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="PageModified",
+):
+    """A client has changed a page."""
+
+    page_id: PageNumber
+    operation: PageOperation
+
+
+class PageOperation(_objects.OpenEnum):
+    """What a client did to a page: `reset`, `write`, `load`, `compact`, `split` and `merge` are the
+    operations of that name, `touch` is `mark_page_dirty`, and `checksum` is
+    `update_page_checksum`.
+    """
+
+    INSERT_RECORD = "insert_record"
+    UPDATE_RECORD = "update_record"
+    DELETE_RECORD = "delete_record"
+    RESET = "reset"
+    WRITE = "write"
+    LOAD = "load"
+    TOUCH = "touch"
+    COMPACT = "compact"
+    SPLIT = "split"
+    MERGE = "merge"
+    CHECKSUM = "checksum"
+
+
+class PagePinned(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="PagePinned"):
+    """A client has pinned a page."""
+
+    page_id: PageNumber
+    pin_count: int
+    """How often clients have pinned it now."""
 
 
 class PagePins(_objects.Object, kw_only=True, frozen=True):
@@ -406,6 +606,37 @@ class PageSpace(_objects.Object, kw_only=True, frozen=True):
     """Of them, those that can be had without closing gaps."""
 
 
+class PageSplit(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="PageSplit"):
+    """A part of what a page held went to another."""
+
+    original_page_id: PageNumber
+    new_page_id: PageNumber
+    """Of the same tablespace."""
+    reason: PageSplitReason
+
+
+class PageSplitReason(_objects.OpenEnum):
+    """`raw`: a client asked for it. `leaf_full` and `inner_full`: a page of a tree had no room."""
+
+    RAW = "raw"
+    LEAF_FULL = "leaf_full"
+    INNER_FULL = "inner_full"
+
+
+class PageUnpinned(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="PageUnpinned",
+):
+    """A client has taken a pin of a page back."""
+
+    page_id: PageNumber
+    pin_count: int
+    """How often clients have pinned it now."""
+
+
 class PageVerdict(_objects.Object, kw_only=True, frozen=True):
     """What the page on the disk is worth."""
 
@@ -421,6 +652,29 @@ class PageWrite(_objects.Object, kw_only=True, frozen=True):
 
     id: PageNumber
     data: PageImage
+
+
+class PoolStats(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="PoolStats"):
+    """The buffer pool at the moment, and what it did since the server started."""
+
+    hit_rate: _m_core.MeasuredRatio | _UnsetType = _UNSET
+    """Of hits to all reads; absent before the first read."""
+    total_pages: _m_core.MeasuredCount
+    """Frames for pages."""
+    used_pages: _m_core.MeasuredCount
+    """Frames that hold a page."""
+    dirty_pages: _m_core.MeasuredCount
+    """Pages of which the disk has an older state."""
+    free_pages: _m_core.MeasuredCount
+    """Frames that hold none."""
+    size_bytes: _m_core.MeasuredBytes
+    """Of all frames."""
+    cache_hits: _m_core.MeasuredCount
+    """Reads that found their page in the pool."""
+    cache_misses: _m_core.MeasuredCount
+    """Reads that did not."""
+    evictions: _m_core.MeasuredCount
+    """Pages that left."""
 
 
 class PrefetchConfig(_objects.Object, kw_only=True, frozen=True):
@@ -451,11 +705,52 @@ class ProcessedIo(_objects.Object, kw_only=True, frozen=True):
     """Requests that are left."""
 
 
+class QueueDepthChanged(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="QueueDepthChanged",
+):
+    """Requests came into the queue of `storage.process_io_queue` or left it."""
+
+    reads: int
+    """Reads that wait or are carried out."""
+    writes: int
+    """Writes that wait or are carried out."""
+
+
 class QueuedIo(_objects.Object, kw_only=True, frozen=True):
     """`QueuedIo` of module `storage`."""
 
     request_id: _scalars.Id64
     """As `storage.process_io_queue` names it."""
+
+
+class ReadCompleted(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="ReadCompleted",
+):
+    """A page was read from the disk."""
+
+    page_id: PageNumber
+    latency_us: _m_core.MeasuredCount
+    """In microseconds, rounded up."""
+    bytes_: int = _field(name="bytes")
+
+
+class ReadStarted(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="ReadStarted"):
+    """Pages are asked of the disk."""
+
+    page_id: PageNumber
+    """The first."""
+    offset: _m_core.MeasuredBytes
+    """In the file of the page."""
+    size: int
+    """Bytes of all its pages."""
 
 
 class SealedPage(_objects.Object, kw_only=True, frozen=True):
@@ -510,6 +805,25 @@ class StorageStatus(_objects.Object, kw_only=True, frozen=True):
     indexes_bytes: _m_core.MeasuredBytes
     """Of the entries of all indexes and unique constraints, without what the store adds."""
     wal_bytes: _m_core.MeasuredBytes
+    """Of the files of the log, those that are kept ready included."""
+
+
+class StorageStatusChange(_objects.Object, kw_only=True, frozen=True):
+    """What the data takes, and the room that is left."""
+
+    total_bytes: _m_core.MeasuredBytes
+    """Of the device that holds the data directory."""
+    used_bytes: _m_core.MeasuredBytes
+    """Of the device, all that the server can not use."""
+    available_bytes: _m_core.MeasuredBytes
+    """Of the device, what the server can use."""
+    usage_percent: _m_core.MeasuredPercent
+    """The used part of the device."""
+    data_size: _m_core.MeasuredBytes
+    """Of the rows of all tables, without what the store adds."""
+    index_size: _m_core.MeasuredBytes
+    """Of the entries of all indexes and unique constraints, without what the store adds."""
+    wal_size: _m_core.MeasuredBytes
     """Of the files of the log, those that are kept ready included."""
 
 
@@ -574,6 +888,73 @@ class TablespaceState(_objects.OpenEnum):
     READ_ONLY = "read_only"
 
 
+class VectoredRead(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="VectoredRead",
+):
+    """Neighbouring pages were read with one request."""
+
+    page_id: PageNumber
+    """The first."""
+    page_count: int
+    total_bytes: int
+    latency_us: _m_core.MeasuredCount
+    """In microseconds, rounded up."""
+
+
+class VectoredWrite(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="VectoredWrite",
+):
+    """Neighbouring pages were written with one request."""
+
+    page_id: PageNumber
+    """The first."""
+    page_count: int
+    total_bytes: int
+    latency_us: _m_core.MeasuredCount
+    """In microseconds, rounded up."""
+
+
+class WriteCompleted(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="WriteCompleted",
+):
+    """A page was given to the operating system; `storage.sync_disk` tells when the device has it.
+    """
+
+    page_id: PageNumber
+    latency_us: _m_core.MeasuredCount
+    """In microseconds, rounded up."""
+    bytes_: int = _field(name="bytes")
+
+
+class WriteStarted(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="WriteStarted",
+):
+    """Pages are given to the disk."""
+
+    page_id: PageNumber
+    """The first."""
+    offset: _m_core.MeasuredBytes
+    """In the file of the page."""
+    size: int
+    """Bytes of all its pages."""
+
+
 PageChecksum: _TypeAlias = str
 """CRC32C of a page behind its first four bytes, which hold it, in hexadecimal."""
 
@@ -588,6 +969,40 @@ PageNumber: _TypeAlias = int
 
 SlotNumber: _TypeAlias = int
 """Number of a record in its page, from 0; it keeps it until it is deleted."""
+
+StorageBufferPoolEventsEvent: _TypeAlias = (
+    PageHit
+    | PageMiss
+    | PageEvicted
+    | PageFlushed
+    | PagePinned
+    | PageUnpinned
+    | PoolStats
+)
+"""Any event of `storage.buffer_pool_events`."""
+
+StorageIoEventsEvent: _TypeAlias = (
+    ReadStarted
+    | WriteStarted
+    | ReadCompleted
+    | WriteCompleted
+    | VectoredRead
+    | VectoredWrite
+    | QueueDepthChanged
+    | LatencySpike
+    | IopsThresholdBreached
+    | IoStatistics
+)
+"""Any event of `storage.io_events`."""
+
+StoragePageEventsEvent: _TypeAlias = (
+    PageAllocated
+    | PageModified
+    | PageCompacted
+    | PageSplit
+    | PageMerged
+)
+"""Any event of `storage.page_events`."""
 
 TablespaceNumber: _TypeAlias = int
 """Number of a tablespace; 0 is `main`."""
