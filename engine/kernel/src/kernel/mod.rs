@@ -7,7 +7,7 @@
 //! | read | [`read`] |
 //! | read what commits told | [`log`] |
 //! | verify a whole store | [`check`] |
-//! | bound recovery, take room back | [`upkeep`] |
+//! | bound recovery, take room back | [`upkeep`], [`emptied`] |
 //! | make tablespaces for pages of clients | [`tablespaces`] |
 //! | look at pages, and change those of clients | [`raw`], [`raw_pages`], [`raw_records`], [`raw_io`] |
 //!

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustydb_runtime::disk::simulated::SimDisk;
+use rustydb_runtime::disk::simulated::{Fault, SimDisk};
 use rustydb_runtime::{ManualClock, SeededRng};
 
 use super::{Kernel, KernelEvents, KernelOptions};
@@ -15,6 +15,10 @@ use crate::tree::{Tree, verify};
 const OWNER: u64 = 7;
 
 fn kernel() -> Kernel {
+    kernel_on(&SimDisk::new(1))
+}
+
+fn kernel_on(disk: &SimDisk) -> Kernel {
     let options = KernelOptions {
         pool_bytes: 4096 * 8192,
         background: false,
@@ -22,7 +26,7 @@ fn kernel() -> Kernel {
     };
     let clock = Arc::new(ManualClock::new(0));
     Kernel::open(
-        Arc::new(SimDisk::new(1)),
+        Arc::new(disk.clone()),
         "kernel",
         clock,
         &SeededRng::new(1),
@@ -226,4 +230,21 @@ fn removed_keys_give_their_pages_back_by_steps() {
             );
         }
     }
+}
+
+/// Nobody knows then what of the pages is on the disk, whoever asked for the sync.
+#[test]
+fn a_failed_sync_of_pages_that_a_client_asked_for_is_final() {
+    let disk = SimDisk::new(1);
+    let kernel = kernel_on(&disk);
+    let made = kernel.commit(0, |commit| commit.write(5, b"key", Some(b"value")));
+    let ((), ticket) = made.expect("a commit");
+    kernel.wait(ticket).expect("durable");
+    kernel.pool().flush_all().expect("written");
+    disk.inject(Fault::fail_sync(0).forever());
+    kernel.sync_files().expect_err("the disk fails");
+    disk.clear_faults();
+    kernel.check_writable().expect_err("it is final");
+    let refused = kernel.commit(0, |commit| commit.write(5, b"key", None));
+    refused.expect_err("nothing is accepted any more");
 }

@@ -50,6 +50,16 @@ impl Kernel {
         self.inner.step()
     }
 
+    /// Makes what was written of pages durable. Gives how many files needed it.
+    ///
+    /// # Errors
+    /// `Io` and `Poisoned` are final: nobody knows what is on the disk.
+    pub fn sync_files(&self) -> Result<u64> {
+        self.inner
+            .note(self.inner.files.sync_all())
+            .map(|files| files as u64)
+    }
+
     /// Gives the pool as many frames as `bytes` hold; the bytes that it has then, more when too many frames are pinned.
     pub fn set_pool_bytes(&self, bytes: u64) -> Result<u64> {
         let frames = usize::try_from(bytes / PAGE_BYTES as u64).unwrap_or(usize::MAX);

@@ -185,8 +185,8 @@ pub(super) fn process(kernel: &Kernel, requests_max: Option<u32>) -> ServiceResu
 }
 
 pub(super) fn sync(kernel: &Kernel) -> ServiceResult<SyncedFiles> {
-    let files = kernel.files().sync_all().map_err(|error| failed(&error))?;
-    Ok(SyncedFiles { files: files as u64 })
+    let files = kernel.sync_files().map_err(|error| failed(&error))?;
+    Ok(SyncedFiles { files })
 }
 
 pub(super) fn crc32c(data: &Bytes) -> Crc32c {
