@@ -22,6 +22,7 @@ fn setup(folder: &str, name: &str) -> WalSetup {
         epoch: 1,
         options: WalOptions::default(),
         events: None,
+        progress: Default::default(),
     }
 }
 

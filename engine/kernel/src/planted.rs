@@ -20,6 +20,12 @@
 //! | `dropped-tablespace-redone` | redoes changes of pages whose tablespace was dropped later |
 //! | `orphan-folder-kept` | keeps the folder of a tablespace whose making or dropping a crash cut |
 //! | `files-removed-before-record` | removes the files of a tablespace before it is durable that it was dropped |
+//! | `lock-mode-cell-wrong` | lets one owner read a table while another one writes rows of it |
+//! | `lock-overtakes` | grants what goes with the holders, whoever is ahead in the queue |
+//! | `lock-wakeup-lost` | releases a lock and grants nobody who waited for it |
+//! | `lock-edge-missed` | looks for deadlocks among holders only, not among those ahead in the queue |
+//! | `lock-leaked` | keeps one of the locks of an owner that ends |
+//! | `lock-ticket-kept` | leaves the request of a dropped ticket in its queue |
 //!
 //! These are after defects that others have published:
 //!

@@ -14,7 +14,8 @@ use crate::page::header::{self, PageKind};
 use crate::page::{PageBuf, bitmap, raw};
 use crate::tree::Tree;
 use crate::tree::read::Scan;
-use crate::tree::verify::{self, Shape};
+use crate::tree::verify::{self, Shape, Size};
+use crate::wal::Verified;
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub struct Report {
     pub raw_pages_in_use: u64,
     /// Versions of all keys.
     pub versions: u64,
+    /// Finished segments of the log that were read.
+    pub log_segments: u64,
+    /// Copies of segments that were read.
+    pub archived_segments: u64,
 }
 
 impl Kernel {
@@ -56,6 +61,32 @@ impl Kernel {
         Ok(check.report)
     }
 
+    /// Reads the finished segments of the log and their copies in the folder `archive`, and adds what it found to the report.
+    pub fn check_log(&self, archive: &str, report: &mut Report) -> Result<()> {
+        let log = self.inner.wal.verify()?;
+        report.log_segments += log.segments;
+        let copies = self.inner.wal.verify_archive(archive)?;
+        report.archived_segments += copies.segments;
+        report.note_segments(log);
+        report.note_segments(copies);
+        Ok(())
+    }
+
+    /// Counts the pages of the tree of a space; `None` when it has none. Reads no leaf. A tree that
+    /// changes meanwhile may be counted with a part of the change; where that can't be, commits wait until it is counted.
+    pub fn tree_size(&self, space: u64) -> Result<Option<Size>> {
+        let tree = || self.inner.trees.read().get(&space).map(|(tree, _)| *tree);
+        if let Some(tree) = tree()
+            && let Ok(size) = verify::measure(&self.inner.pool, tree)
+        {
+            return Ok(Some(size));
+        }
+        let _committer = self.inner.committer.lock();
+        tree()
+            .map(|tree| verify::measure(&self.inner.pool, tree))
+            .transpose()
+    }
+
     /// Walks the tree of a space; `None` when it has none. Commits wait meanwhile.
     pub fn check_space(&self, space: u64) -> Result<Option<Shape>> {
         let _committer = self.inner.committer.lock();
@@ -63,6 +94,19 @@ impl Kernel {
             return Ok(None);
         };
         verify::walk(&self.inner.pool, tree, &mut |_| {}).map(Some)
+    }
+}
+
+impl Report {
+    fn note_segments(&mut self, verified: Verified) {
+        self.findings
+            .extend(verified.damages.into_iter().map(|damage| Finding {
+                space: None,
+                what: format!(
+                    "{} is damaged at byte {}: {}",
+                    damage.file, damage.offset, damage.what
+                ),
+            }));
     }
 }
 

@@ -370,7 +370,8 @@ impl Inner {
 
     /// Makes the log durable up to `end` and publishes what is durable then.
     pub(super) fn make_visible(&self, end: Lsn) -> Result<()> {
-        self.note(self.wal.sync_to(end))?;
+        self.note(self.wal.sync_to(end))
+            .inspect_err(|error| self.unwaited.fail(error))?;
         // The thread that synced may have come between a group's way into the log and its way into `pending`.
         self.publish(self.wal.durable());
         Ok(())

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | open a store, and what recovery does | [`open`] |
 //! | make a commit | [`commit`] |
+//! | make one that is answered before it is durable | [`unwaited`] |
 //! | read | [`read`] |
 //! | read what commits told | [`log`] |
 //! | verify a whole store | [`check`] |
@@ -35,7 +36,8 @@
 //! # Order of locks
 //!
 //! The registry of tablespaces, the checkpoint's, the commit latch, then the log's, then one frame's latch at a time.
-//! `pending` and `published` are taken under any of them and held over nothing but calls of those who listen.
+//! `pending`, `published` and who is to be told ([`unwaited`]) are taken under any of them and held over nothing but calls of
+//! those who listen.
 
 mod changes;
 mod check;
@@ -44,6 +46,7 @@ mod control;
 mod emptied;
 mod log;
 mod open;
+mod progress;
 mod raw;
 mod raw_io;
 mod raw_pages;
@@ -53,6 +56,7 @@ mod snapshots;
 mod tablespaces;
 #[cfg(test)]
 mod tests;
+mod unwaited;
 mod upkeep;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -66,12 +70,14 @@ pub use self::commit::{Commit, SpaceStats, Ticket};
 pub use self::control::FORMAT_VERSION;
 pub use self::log::{LogExtent, LogGroup};
 pub use self::open::{KernelOptions, RecoveryInfo};
+pub use self::progress::{OpenNow, OpenPhase, OpenProgress};
 pub use self::raw::{PageCounts, PageFacts, PageListed, RawError, Verdict};
 pub use self::raw_io::IoOutcome;
 pub use self::raw_pages::Staged;
 pub use self::raw_records::{RawMerge, RawSplit};
 pub use self::read::Snapshot;
 pub use self::tablespaces::{TablespaceDef, TablespaceKind, TablespaceState};
+pub use self::unwaited::SYNC_SOON_MAX;
 pub use self::upkeep::Checkpoint;
 pub use crate::group::{KernelEvent, TreeEvent};
 
@@ -111,6 +117,7 @@ const GRAVEYARD: Tree = Tree {
 pub struct Kernel {
     inner: Arc<Inner>,
     keeper: Option<upkeep::Keeper>,
+    syncer: Option<unwaited::Syncer>,
     /// Requests of clients that nobody waits for.
     queue: IoQueue,
     /// Locked while the store is open.
@@ -140,6 +147,7 @@ struct Inner {
     checkpointing: Mutex<()>,
     /// What becomes visible once the log is durable up to an LSN, in order.
     pending: Mutex<VecDeque<Pending>>,
+    unwaited: unwaited::Unwaited,
     published: RwLock<Published>,
     on_publish: RwLock<Option<OnPublish>>,
     snapshots: Snapshots,
@@ -222,10 +230,14 @@ impl Kernel {
             .background
             .then(|| upkeep::Keeper::start(&inner))
             .transpose()?;
+        let syncer = (inner.options.background && inner.options.async_commits)
+            .then(|| unwaited::Syncer::start(&inner))
+            .transpose()?;
         Ok(Kernel {
             queue: raw_io::queue(&inner),
             inner,
             keeper,
+            syncer,
             _lock: lock,
         })
     }
@@ -289,11 +301,15 @@ impl Drop for Kernel {
         if let Some(keeper) = self.keeper.take() {
             keeper.stop();
         }
+        if let Some(syncer) = self.syncer.take() {
+            syncer.stop();
+        }
         // So that the next opening has nothing to redo. A store that can't write any more recovers from its log.
         let _ = self.inner.checkpoint();
         self.inner.closed.store(true, Ordering::Release);
         // A store that can't write any more was told so to those who wrote.
         let _ = self.inner.wal.seal();
+        self.inner.unwaited.fail(&KernelError::Closed);
     }
 }
 
@@ -317,6 +333,8 @@ impl Inner {
         {
             told(newest.ts);
         }
+        drop(pending);
+        self.unwaited.tell(newest.ts);
     }
 
     fn check_poison(&self) -> Result<()> {

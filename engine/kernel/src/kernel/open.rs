@@ -14,6 +14,7 @@ use rustydb_runtime::{Clock, Rng};
 use super::changes::{Changes, LogTotals, Trim};
 use super::commit::Space;
 use super::control::{Control, ControlFile};
+use super::progress::{OpenPhase, OpenProgress};
 use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Published, log};
 use crate::error::{KernelError, Result};
 use crate::group::{Allocator, Group};
@@ -39,6 +40,11 @@ pub struct KernelOptions {
     /// Whether a thread of the store's own takes checkpoints, writes dirty pages and takes room back. Without it,
     /// that is the caller's ([`super::Kernel::step`]).
     pub background: bool,
+    /// Whether a commit may be answered before it is durable, by who asks for that. A thread of the store's own then syncs what
+    /// nobody waits for ([`super::Kernel::sync_soon`]).
+    pub async_commits: bool,
+    /// Says how far the opening is.
+    pub progress: OpenProgress,
 }
 
 /// What a recovery found and did.
@@ -65,6 +71,8 @@ impl Default for KernelOptions {
             files: PageFilesOptions::default(),
             checkpoint_bytes: 256 << 20,
             background: true,
+            async_commits: false,
+            progress: OpenProgress::default(),
         }
     }
 }
@@ -117,10 +125,13 @@ pub(super) fn open(
     let listed = disk
         .list(folder)
         .map_err(|error| KernelError::io(format!("listing {folder}"), &error))?;
-    if listed.iter().any(|entry| entry.name == CONTROL) {
-        return Ok((recover(disk, folder, clock, options)?, lock));
-    }
-    Ok((create(disk, folder, clock, rng, options)?, lock))
+    let progress = options.progress.clone();
+    let inner = match listed.iter().any(|entry| entry.name == CONTROL) {
+        true => recover(disk, folder, clock, options)?,
+        false => create(disk, folder, clock, rng, options)?,
+    };
+    progress.reach(OpenPhase::Open);
+    Ok((inner, lock))
 }
 
 /// Keeps other processes out for as long as the file is open.
@@ -157,6 +168,7 @@ fn setup(
         epoch,
         options: options.wal,
         events: None,
+        progress: options.progress.replay(),
     }
 }
 
@@ -300,7 +312,9 @@ fn recover(
         pages: 0,
     };
     let setup = setup(&disk, folder, &clock, control.epoch, &options);
+    options.progress.reach(OpenPhase::Replaying);
     let wal = Wal::open(setup, control.redo, &mut |group| redo.group(group))?;
+    options.progress.reach(OpenPhase::Writing);
     let (state, groups, pages) = (redo.state, redo.groups, redo.pages);
     *gate.wal.write() = Some(wal.clone());
     let mut inner = assemble(options, clock, pool, files, wal, file, control);
@@ -353,6 +367,7 @@ fn assemble(
         }),
         checkpointing: Mutex::new(()),
         pending: Mutex::new(VecDeque::new()),
+        unwaited: Default::default(),
         published: RwLock::new(published),
         on_publish: RwLock::new(None),
         snapshots: Default::default(),

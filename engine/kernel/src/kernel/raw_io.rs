@@ -111,8 +111,8 @@ impl PageIo for Requests {
         if let (Some(inner), Some(first)) = (self.inner.upgrade(), ids.first()) {
             let registry = inner.registry.read();
             if inner.must_be_in_use(&registry, *first).is_ok() {
-                // Neighbours with one request. Where that fails, each is read and judged by itself.
-                let _ = inner.pool.prefetch(&ids);
+                // Neighbours with one request; each is judged by itself.
+                inner.pool.prefetch_whole(&ids);
             }
         }
         pages.iter_mut().try_for_each(|(id, page)| self.read(*id, page))

@@ -48,6 +48,13 @@ impl Kernel {
         Ok(page)
     }
 
+    /// Pins a page in use once more for clients; how many such pins it has. They end with its tablespace.
+    pub fn pin_page(&self, id: PageId) -> RawResult<u32> {
+        let registry = self.inner.registry.read();
+        self.inner.must_be_in_use(&registry, id)?;
+        Ok(self.inner.pool.pin_for_client(id)?)
+    }
+
     /// Gives pages other content, all or none, and puts them on disk.
     ///
     /// # Errors

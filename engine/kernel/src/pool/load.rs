@@ -98,8 +98,7 @@ impl Inner {
         Ok(read)
     }
 
-    /// Reads ahead of a reader that goes on in order, after the miss of a page. Pages that can't be had are no error: whoever
-    /// wants one is told.
+    /// Reads ahead of a reader that goes on in order, after the miss of a page.
     pub(super) fn read_on(&self, id: PageId) {
         if !self.read_ahead.options().is_on {
             return;
@@ -113,6 +112,11 @@ impl Inner {
         let ids: Vec<PageId> = (1..=ahead)
             .map(|distance| PageId::new(id.tablespace(), id.number() + distance))
             .collect();
+        self.prefetch_whole(&ids);
+    }
+
+    /// [`Inner::prefetch`] of pages in order, of which those that can't be had are no error: whoever wants one is told.
+    pub(super) fn prefetch_whole(&self, ids: &[PageId]) {
         for batch in ids.chunks(PREFETCH_BATCH_PAGES) {
             if self
                 .prefetch_batch(batch, |pages| self.io.read_some(pages))

@@ -197,6 +197,11 @@ impl Pool {
         self.inner.prefetch(ids)
     }
 
+    /// The same of pages in order; those that are damaged are left to who reads them.
+    pub fn prefetch_whole(&self, ids: &[PageId]) {
+        self.inner.prefetch_whole(ids);
+    }
+
     /// Who reads in order, and how much is read ahead for them.
     pub fn read_ahead(&self) -> &ReadAhead {
         &self.inner.read_ahead

@@ -397,6 +397,8 @@ impl Shared {
         let are_alone = pages.len() == 1;
         let outcome = |mut page: (PageId, PageBuf)| {
             let served = match &together {
+                // It was read, and what is wrong with it was counted.
+                Err(KernelError::CorruptPage { page: corrupt, .. }) if *corrupt == page.0 => together.clone(),
                 // One of the pages may be bad: the others are not to suffer.
                 Err(_) if !are_alone => self.request(std::slice::from_mut(&mut page), is_write),
                 together => together.clone(),

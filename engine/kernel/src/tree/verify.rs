@@ -27,14 +27,43 @@ pub struct Shape {
     pub free_bytes: u64,
 }
 
+/// Pages of a tree, overflow pages left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Levels, the leaves' included.
+    pub height: u32,
+    pub leaf_pages: u64,
+    pub inner_pages: u64,
+}
+
+/// Counts the pages of a tree without reading its leaves. Fails as [`walk`] does, and where it met a change half way.
+pub fn measure<S: PageSource>(source: &S, tree: Tree) -> Result<Size> {
+    let shape = walk_to(source, tree, &mut |_| {}, false)?;
+    Ok(Size {
+        height: shape.height,
+        leaf_pages: shape.leaf_pages,
+        inner_pages: shape.inner_pages,
+    })
+}
+
 /// Walks the tree; every page and its number go to `each`. Fails with the first page that breaks a rule: kind, owner and
 /// level; fences that are those of its parent's cells; cells in order and between the fences; heads and prefix of the keys;
 /// each page once. Nothing may change meanwhile.
 pub fn walk<S: PageSource>(source: &S, tree: Tree, each: &mut dyn FnMut(PageId)) -> Result<Shape> {
+    walk_to(source, tree, each, true)
+}
+
+fn walk_to<S: PageSource>(
+    source: &S,
+    tree: Tree,
+    each: &mut dyn FnMut(PageId),
+    reads_leaves: bool,
+) -> Result<Shape> {
     let mut walk = Walk {
         source,
         tree,
         each,
+        reads_leaves,
         shape: Shape::default(),
         seen: HashSet::new(),
     };
@@ -80,6 +109,8 @@ struct Walk<'w, S> {
     source: &'w S,
     tree: Tree,
     each: &'w mut dyn FnMut(PageId),
+    /// Leaves are counted only, otherwise.
+    reads_leaves: bool,
     shape: Shape,
     seen: HashSet<PageId>,
 }
@@ -115,7 +146,10 @@ impl<S: PageSource> Walk<'_, S> {
         self.shape.free_bytes += slotted::free_bytes(&*page).map_err(|Torn| wrong("heap"))? as u64;
         if level == 0 {
             self.shape.leaf_pages += 1;
-            return self.leaf(id, &cells);
+            return match self.reads_leaves {
+                true => self.leaf(id, &cells),
+                false => Ok(()),
+            };
         }
         self.shape.inner_pages += 1;
         if cells.is_empty() {
@@ -123,6 +157,10 @@ impl<S: PageSource> Walk<'_, S> {
         }
         if cells[0].version_key() != lower.unwrap_or(VersionKey::FIRST) {
             return Err(wrong("first child behind the lower fence"));
+        }
+        if level == 1 && !self.reads_leaves {
+            self.shape.leaf_pages += cells.len() as u64;
+            return Ok(());
         }
         for (index, cell) in cells.iter().enumerate() {
             let child = cell.child().map_err(|Torn| wrong("no child"))?;

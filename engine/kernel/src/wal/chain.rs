@@ -1,6 +1,6 @@
 //! Follows the log from fragment to fragment and from segment to segment, and puts groups together.
 
-use rustydb_runtime::disk::DiskFile;
+use rustydb_runtime::disk::{DiskFile, ImmutableBytes};
 
 use super::WalPosition;
 use super::fragment::{Checksum, FRAGMENT_HEADER_BYTES, FragmentHeader, Kind};
@@ -15,9 +15,16 @@ pub(super) const SCAN_BYTES: u64 = 1 << 20;
 /// The same of readers, of which there may be many.
 pub(super) const READER_BYTES: u64 = 64 << 10;
 
-/// A part of a file in memory.
+/// Where the bytes of a segment come from.
+pub(super) enum Source {
+    File(Arc<dyn DiskFile>),
+    /// A segment that nobody changes any more.
+    Map(ImmutableBytes),
+}
+
+/// A part of a file in memory, or all of it in a map.
 pub(super) struct Window {
-    file: Arc<dyn DiskFile>,
+    source: Source,
     read_bytes: u64,
     start: u64,
     bytes: Vec<u8>,
@@ -25,9 +32,9 @@ pub(super) struct Window {
 
 impl Window {
     /// Reads at least `read_bytes` at once where there are as many.
-    pub fn new(file: Arc<dyn DiskFile>, read_bytes: u64) -> Window {
+    pub fn new(source: Source, read_bytes: u64) -> Window {
         Window {
-            file,
+            source,
             read_bytes,
             start: 0,
             bytes: Vec::new(),
@@ -39,12 +46,16 @@ impl Window {
         if offset + length > limit {
             return Ok(None);
         }
+        let file = match &self.source {
+            Source::File(file) => file,
+            Source::Map(bytes) => return Ok(bytes.get(offset as usize..(offset + length) as usize)),
+        };
         let held = self.start + self.bytes.len() as u64;
         if offset < self.start || offset + length > held {
             let read = length.max(self.read_bytes).min(limit - offset);
             self.bytes.resize(read as usize, 0);
             self.start = offset;
-            if let Err(error) = self.file.read_at(&mut self.bytes, offset) {
+            if let Err(error) = file.read_at(&mut self.bytes, offset) {
                 self.bytes.clear();
                 return Err(KernelError::io("reading the log", &error));
             }
@@ -54,13 +65,16 @@ impl Window {
     }
 
     fn held(&self, offset: u64, length: u64) -> &[u8] {
+        if let Source::Map(bytes) = &self.source {
+            return &bytes[offset as usize..(offset + length) as usize];
+        }
         let at = (offset - self.start) as usize;
         &self.bytes[at..at + length as usize]
     }
 }
 
 /// Opens the file of a segment; `None` where the log has no such segment.
-pub(super) type Opener<'a> = dyn FnMut(u64) -> Result<Option<Arc<dyn DiskFile>>> + 'a;
+pub(super) type Opener<'a> = dyn FnMut(u64) -> Result<Option<Source>> + 'a;
 
 pub(super) enum Link {
     /// A valid fragment; [`Chain::body`] is its body.
@@ -110,10 +124,10 @@ impl Chain {
         let number = self.layout.number(self.at.lsn);
         let limit_offset = (limit.0 - self.layout.start(number).0).min(self.layout.segment_bytes);
         if self.window.as_ref().is_none_or(|(held, _)| *held != number) {
-            let Some(file) = open(number)? else {
+            let Some(source) = open(number)? else {
                 return Ok(Link::Stop(format!("segment {number} is missing")));
             };
-            self.window = Some((number, Window::new(file, self.read_bytes)));
+            self.window = Some((number, Window::new(source, self.read_bytes)));
         }
         if self.layout.offset(self.at.lsn) == 0 {
             self.segment(number, limit_offset)

@@ -21,7 +21,7 @@ pub(super) struct Io {
 }
 
 impl Wal {
-    /// Returns once all groups that end at `end` or before are durable. Whoever finds nobody at it writes and syncs
+    /// Returns once all groups that end at `end` or before are durable, and [`Wal::on_durable`] was told. Whoever finds nobody at it writes and syncs
     /// all that was appended; the others wait, and the first of them to wake does the same for the rest. An `end` behind
     /// the last group stands for the end of that.
     ///
@@ -30,12 +30,12 @@ impl Wal {
     /// log is opened again.
     pub fn sync_to(&self, end: Lsn) -> Result<()> {
         let shared = self.shared.as_ref();
-        if self.durable() >= end {
+        if Lsn(shared.told.load(Ordering::Acquire)) >= end {
             return Ok(());
         }
         let mut state = shared.state.lock();
         let end = end.min(state.committed.lsn);
-        while state.durable < end {
+        while Lsn(shared.told.load(Ordering::Acquire)) < end {
             state.check()?;
             if state.busy {
                 shared.role_free.wait(&mut state);
@@ -144,6 +144,7 @@ impl Shared {
         if let Some(callback) = callback {
             callback(target.lsn, target.ts);
         }
+        self.told.store(target.lsn.0, Ordering::Release);
         let mut state = self.state.lock();
         state.busy = false;
         self.role_free.notify_all();

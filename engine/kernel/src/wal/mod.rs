@@ -42,6 +42,7 @@ mod events;
 mod flush;
 mod fragment;
 mod layout;
+mod progress;
 mod reader;
 mod recovery;
 mod segment;
@@ -51,12 +52,15 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod truncate;
+mod verify;
 
 pub use events::{WalEvent, WalEvents};
+pub use progress::{ReplayProgress, Replayed};
 pub use reader::Reader;
 pub use segments::{SegmentInfo, SegmentState};
 pub use stats::{LATENCY_BUCKETS, WalStats};
 pub use truncate::Truncated;
+pub use verify::{Damage, Verified};
 
 use std::collections::BTreeMap;
 
@@ -111,6 +115,8 @@ pub struct WalSetup {
     pub epoch: u64,
     pub options: WalOptions,
     pub events: Option<Arc<dyn WalEvents>>,
+    /// Is told how far [`Wal::open`] is.
+    pub progress: Arc<ReplayProgress>,
 }
 
 /// A place between groups, with what the next fragment must continue.
@@ -166,6 +172,8 @@ struct Shared {
     io: Mutex<Io>,
     /// The LSN of `State::durable`, for those who hold no lock.
     durable: AtomicU64,
+    /// Up to where `on_durable` was told, which is where a call of [`Wal::sync_to`] may return.
+    told: AtomicU64,
     /// Segments with files, oldest first.
     table: Mutex<BTreeMap<u64, Arc<Segment>>>,
     /// Per segment, places in it to begin reading at, ascending.
@@ -223,9 +231,8 @@ impl Wal {
     }
 
     /// The callback is called by the thread that synced, once [`Wal::durable`] says so, so that whoever it tells finds
-    /// the groups in the log, and before those who wait for that sync wake. One who calls [`Wal::sync_to`] meanwhile may be
-    /// answered before it is called. Calls never overlap and LSNs ascend. It must not call the log. Replaces an earlier
-    /// callback.
+    /// the groups in the log, and before any call of [`Wal::sync_to`] for them returns. Calls never overlap and LSNs
+    /// ascend. It must not call the log. Replaces an earlier callback.
     pub fn on_durable(&self, callback: impl Fn(Lsn, Ts) + Send + Sync + 'static) {
         *self.shared.on_durable.write() = Some(Arc::new(callback));
     }

@@ -1,7 +1,7 @@
 //! Reading what is durable, beside those who append.
 
 use super::append::INDEX_BYTES;
-use super::chain::{Found, Groups, Next};
+use super::chain::{Found, Groups, Next, Source};
 use super::events::WalEvent;
 use super::recovery::open_segment;
 use super::segments::Segment;
@@ -96,7 +96,8 @@ impl Reader {
             };
             *pin = (number, Arc::clone(segment));
             drop(table);
-            open_segment(shared.disk.as_ref(), &shared.folder, number).map(Some)
+            let file = open_segment(shared.disk.as_ref(), &shared.folder, number)?;
+            Ok(Some(Source::File(file)))
         };
         loop {
             match groups.next(durable, &mut open)? {

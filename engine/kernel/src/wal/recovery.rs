@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustydb_runtime::disk::{Disk, DiskFile, OpenMode};
 
-use super::chain::{Groups, Next, Window};
+use super::chain::{Groups, Next, Source, Window};
 use super::fragment::{Checksum, FRAGMENT_HEADER_BYTES, FragmentHeader, u64_at};
 use super::layout::Layout;
 use super::segment::{FileName, SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -176,26 +176,36 @@ impl Recovery<'_> {
         from: WalPosition,
         each: &mut dyn FnMut(Group<'_>) -> Result<()>,
     ) -> Result<WalPosition> {
-        let mut groups = Groups::scan(self.inventory.layout, self.setup.epoch, from);
-        let mut open = |number: u64| -> Result<Option<Arc<dyn DiskFile>>> {
+        let layout = self.inventory.layout;
+        let mut groups = Groups::scan(layout, self.setup.epoch, from);
+        let progress = &self.setup.progress;
+        let newest = self.inventory.segments.keys().next_back();
+        let end_max = newest.map_or(0, |newest| layout.start(newest + 1).0);
+        progress.begin(end_max.saturating_sub(from.lsn.0));
+        let mut open = |number: u64| -> Result<Option<Source>> {
             if !self.inventory.segments.contains_key(&number) {
                 return Ok(None);
             }
-            open_segment(self.setup.disk.as_ref(), &self.setup.folder, number).map(Some)
+            let file = open_segment(self.setup.disk.as_ref(), &self.setup.folder, number)?;
+            Ok(Some(Source::File(file)))
         };
         let why = loop {
             match groups.next(Lsn(u64::MAX), &mut open)? {
-                Next::Group(found) => each(Group {
-                    lsn: found.lsn,
-                    end: found.end,
-                    ts: found.ts,
-                    body: groups.body(&found),
-                })?,
+                Next::Group(found) => {
+                    each(Group {
+                        lsn: found.lsn,
+                        end: found.end,
+                        ts: found.ts,
+                        body: groups.body(&found),
+                    })?;
+                    progress.reach(found.end.0 - from.lsn.0);
+                }
                 Next::Stop(why) => break why,
                 Next::Limit => break "the log is full".to_owned(),
             }
         };
         self.check_end(groups.whole.lsn, &why)?;
+        progress.end(groups.whole.lsn.0 - from.lsn.0);
         Ok(groups.whole)
     }
 
@@ -247,8 +257,8 @@ impl Recovery<'_> {
     ) -> Result<bool> {
         let checksum = Checksum::new(self.setup.epoch);
         let (mut words, mut bodies) = (
-            Window::new(file.clone(), LOOK_BYTES),
-            Window::new(file, LOOK_BYTES),
+            Window::new(Source::File(file.clone()), LOOK_BYTES),
+            Window::new(Source::File(file), LOOK_BYTES),
         );
         let mut offset = from;
         while offset + FRAGMENT_HEADER_BYTES as u64 <= length {

@@ -163,6 +163,7 @@ fn assemble(
         layout,
         appender: Mutex::new(()),
         durable: AtomicU64::new(state.durable.0),
+        told: AtomicU64::new(state.durable.0),
         state: Mutex::new(state),
         role_free: Condvar::new(),
         io: Mutex::new(io),

@@ -375,6 +375,47 @@ fn what_cannot_be_read_ahead_is_told_to_nobody_but_its_reader() {
 }
 
 #[test]
+fn a_page_that_is_corrupt_is_counted_once_though_it_was_read_with_others() {
+    let (disk, kernel, ids) = store(10);
+    drop(kernel);
+    for damaged in [ids[3], ids[7]] {
+        let bit = u64::from(damaged.number()) * 65_536 + 50_000;
+        disk.flip_bit("kernel/tablespaces/00001/0000.pages", bit).unwrap();
+    }
+    let kernel = open(&disk, &Arc::new(ManualClock::new(0))).unwrap();
+    for id in &ids {
+        kernel.submit_read(*id, IoPriority::Normal).unwrap();
+    }
+    let failed: Vec<PageId> = kernel
+        .process_io(usize::MAX)
+        .unwrap()
+        .into_iter()
+        .filter(|served| served.outcome.is_err())
+        .map(|served| served.page)
+        .collect();
+    assert_eq!(failed, [ids[3], ids[7]]);
+    let stats = kernel.files().tablespace_stats(ids[0].tablespace()).unwrap();
+    assert_eq!(stats.corrupt_pages, 2);
+}
+
+/// One is dropped while others pin its pages.
+#[test]
+fn no_pin_outlives_its_tablespace() {
+    let kernel = open(&SimDisk::new(1), &Arc::new(ManualClock::new(0))).unwrap();
+    for _ in 0..100 {
+        let space = kernel.create_tablespace("mine", 0, 100).unwrap().id;
+        let page = kernel.allocate_page(space, false).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| while kernel.pin_page(page).is_ok() {});
+            }
+            kernel.drop_tablespace(space).unwrap();
+        });
+        assert_eq!(kernel.pool().client_pins(), []);
+    }
+}
+
+#[test]
 fn the_pool_is_made_larger_and_smaller() {
     let (_, kernel, _) = store(1);
     assert_eq!(kernel.set_pool_bytes(200 * 8192).unwrap(), 200 * 8192);

@@ -19,3 +19,5 @@ mod schedules;
 mod support;
 #[cfg(not(shuttle))]
 mod threads;
+#[cfg(not(shuttle))]
+mod verify;

@@ -29,6 +29,7 @@ pub fn setup_on(disk: Arc<dyn Disk>, options: WalOptions) -> WalSetup {
         epoch: 0x5eed_ab1e,
         options,
         events: None,
+        progress: Default::default(),
     }
 }
 
