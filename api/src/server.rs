@@ -68,6 +68,25 @@ pub fn build(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Result<Server, Sche
     })
 }
 
+/// The REST routes of these modules and nothing else, for a server that can't do more yet; the caller adds what is answered
+/// to what no route takes.
+pub fn build_rest(pipeline: Pipeline, modules: Vec<ModuleApi>) -> Router {
+    let mut operations = BTreeMap::new();
+    let mut rest = OpenApiRouter::new();
+    for module in modules {
+        operations.extend(
+            module
+                .operations
+                .into_iter()
+                .map(|operation| (operation.desc.id, operation)),
+        );
+        rest = rest.merge(module.rest);
+    }
+    let api = Api::new(pipeline, operations, BTreeMap::new(), BTreeMap::new());
+    let (routes, _) = rest.split_for_parts();
+    routes.with_state(api)
+}
+
 /// A body may be left out where every field in it may be; utoipa's macro takes any body for a required one.
 fn tell_optional_bodies(openapi: &mut OpenApi, api: &Api) {
     let operations = api.operations().map(|operation| operation.desc);

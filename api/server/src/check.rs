@@ -16,7 +16,8 @@ pub struct CheckArguments {
     pub data_dir: PathBuf,
 }
 
-/// Recovers the store as a start does, then reads every page in use and walks every tree. Fails when anything is wrong,
+/// Recovers the store as a start does, then reads every page in use, walks every tree, and reads the finished segments of the log and
+/// those that are archived. Fails when anything is wrong,
 /// after saying what and where.
 #[allow(clippy::print_stdout, reason = "what was found is what the command is for")]
 pub async fn run(arguments: CheckArguments) -> anyhow::Result<()> {
@@ -30,8 +31,8 @@ pub async fn run(arguments: CheckArguments) -> anyhow::Result<()> {
         .await?
         .with_context(|| format!("cannot open the data in {shown}"))?;
     println!(
-        "{shown}: {} spaces, {} pages in use, {} versions of keys",
-        report.spaces, report.pages_in_use, report.versions
+        "{shown}: {} spaces, {} pages in use, {} versions of keys, {} finished segments of the log, {} archived",
+        report.spaces, report.pages_in_use, report.versions, report.log_segments, report.archived_segments
     );
     for finding in &report.findings {
         match finding.space {

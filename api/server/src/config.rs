@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use rustydb_services::{BUFFER_POOL_BYTES_DEFAULT, LogRetention};
+use rustydb_services::{BUFFER_POOL_BYTES_DEFAULT, DEADLOCK_TIMEOUT_US_DEFAULT, LogRetention};
 use serde::Deserialize;
 
 /// Where the server listens unless told.
@@ -27,7 +27,7 @@ pub struct ServeArguments {
     #[arg(long, env = "RUSTYDB_LISTEN")]
     pub listen: Option<String>,
     /// TOML file with `data_dir`, `listen`, `allow_remote`, `change_log_max_age`, `change_log_max_bytes`, `buffer_pool_bytes`,
-    /// `log` and `log_format`.
+    /// `async_commits`, `deadlock_timeout_ms`, `log` and `log_format`.
     #[arg(long, env = "RUSTYDB_CONFIG")]
     pub config: Option<PathBuf>,
     /// Listen on an address that other machines reach although the connection is not encrypted.
@@ -42,6 +42,12 @@ pub struct ServeArguments {
     /// Bytes of memory for pages of data; at least 65536 [default: 134217728].
     #[arg(long, env = "RUSTYDB_BUFFER_POOL_BYTES", value_name = "BYTES")]
     pub buffer_pool_bytes: Option<u64>,
+    /// Let callers have a commit answered before it is durable (`wait_until_durable: false`).
+    #[arg(long, env = "RUSTYDB_ASYNC_COMMITS")]
+    pub async_commits: bool,
+    /// Milliseconds that a transaction waits for a lock before it looks for a deadlock; at least 1 [default: 100].
+    #[arg(long, env = "RUSTYDB_DEADLOCK_TIMEOUT_MS", value_name = "MILLISECONDS")]
+    pub deadlock_timeout_ms: Option<u64>,
     /// What to log, such as `info` or `rustydb_api=debug` [default: info].
     #[arg(long, env = "RUSTYDB_LOG")]
     pub log: Option<String>,
@@ -67,6 +73,8 @@ struct ConfigFile {
     change_log_max_age: Option<u64>,
     change_log_max_bytes: Option<u64>,
     buffer_pool_bytes: Option<u64>,
+    async_commits: Option<bool>,
+    deadlock_timeout_ms: Option<u64>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -78,6 +86,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub log_retention: LogRetention,
     pub buffer_pool_bytes: u64,
+    pub async_commits: bool,
+    pub deadlock_timeout_us: u64,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -109,6 +119,15 @@ impl Config {
             .change_log_max_bytes
             .or(file.change_log_max_bytes)
             .unwrap_or(retention.bytes);
+        let deadlock_timeout_us = arguments
+            .deadlock_timeout_ms
+            .or(file.deadlock_timeout_ms)
+            .map_or(DEADLOCK_TIMEOUT_US_DEFAULT, |ms| ms.saturating_mul(1_000));
+        if deadlock_timeout_us == 0 {
+            bail!(
+                "a deadlock time-out of 0 ms would have every wait look for deadlocks at once; give 1 or more"
+            );
+        }
         let buffer_pool_bytes = arguments
             .buffer_pool_bytes
             .or(file.buffer_pool_bytes)
@@ -126,6 +145,8 @@ impl Config {
             listen,
             log_retention: LogRetention { age_us, bytes },
             buffer_pool_bytes,
+            async_commits: arguments.async_commits || file.async_commits.unwrap_or(false),
+            deadlock_timeout_us,
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments
                 .log_format

@@ -76,6 +76,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
         )
         .await?;
     let key = key["api_key"].as_str().unwrap_or_default();
+    running.take_requests();
     serve::announce(&format!("rustydb ready on http://{}", running.address))?;
     serve::announce(&examples(&running.address.to_string(), key, &password, rows))?;
     running.serve_until_stopped().await

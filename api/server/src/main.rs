@@ -6,6 +6,7 @@ mod contract;
 mod demo;
 #[cfg(test)]
 mod documents;
+mod door;
 mod metrics;
 mod pages;
 mod secret;
@@ -34,7 +35,7 @@ enum Command {
     Serve(ServeArguments),
     /// Run the server with sample data and show how to call it.
     Demo(DemoArguments),
-    /// Verify the data of a server that is not running: every page, every tree.
+    /// Verify the data of a server that is not running: every page, every tree, the log and its archive.
     Check(CheckArguments),
 }
 

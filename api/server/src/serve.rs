@@ -1,4 +1,4 @@
-//! `rustydb serve`: opens the engine, listens, says so, and stops cleanly.
+//! `rustydb serve`: listens, opens the engine, says that it is ready, and stops cleanly.
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -15,11 +15,13 @@ use rustydb_runtime::{Clock, SystemClock};
 use rustydb_services::{AdminSecret, Engine, EngineOptions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat, ServeArguments};
 use crate::contract::{Contract, History, LateHistory};
+use crate::door::Door;
 use crate::services::{Monitoring, Protocol, Websocket};
 use crate::{metrics, pages, secret};
 
@@ -31,18 +33,22 @@ pub async fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let config = Config::load(arguments)?;
     start_logging(&config.log, config.log_format)?;
     let running = start(&config, secret::given()?, clock).await?;
+    running.take_requests();
     announce(&format!("rustydb ready on http://{}", running.address))?;
     running.serve_until_stopped().await
 }
 
-/// A server that listens and has yet to serve.
+/// A server that listens, and refuses requests until it is told to take them.
 pub struct Running {
     pub address: SocketAddr,
     pub engine: Arc<Engine>,
     pub admin: AdminSecret,
     pub api: Api,
     router: Router,
-    listener: TcpListener,
+    door: Door,
+    serving: JoinHandle<std::io::Result<()>>,
+    /// Cancelled to end `serving`, once no call is under way.
+    ended: CancellationToken,
     stop: StopSignals,
 }
 
@@ -68,18 +74,30 @@ impl StopSignals {
     }
 }
 
-/// Opens the engine and the port. The clock was made when the process started.
+/// Opens the port and the engine. The clock was made when the process started.
 pub async fn start(
     config: &Config,
     secret: Option<String>,
     clock: Arc<SystemClock>,
 ) -> anyhow::Result<Running> {
     let recorder = metrics::install()?;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}; --listen takes another address",
+            config.listen
+        )
+    })?;
+    let address = listener.local_addr()?;
     let options = EngineOptions {
         log_retention: config.log_retention,
         buffer_pool_bytes: config.buffer_pool_bytes,
+        async_commits: config.async_commits,
+        deadlock_timeout_us: config.deadlock_timeout_us,
         ..EngineOptions::new(&config.data_dir, Arc::clone(&clock) as Arc<dyn Clock>)
     };
+    let door = Door::new(&options.health);
+    let ended = CancellationToken::new();
+    let serving = tokio::spawn(listen(listener, door.clone(), ended.clone()));
     let engine = Arc::new(Engine::open(options).await.context("cannot open the data")?);
     let admin = engine
         .ensure_admin(secret)
@@ -98,25 +116,33 @@ pub async fn start(
     late.set(&server.api);
     let router = metrics::add(pages::add(server.router.clone()), server.api.clone(), recorder);
     let router = server::with_fallbacks(router, server.graphql);
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!(
-            "cannot listen on {}; --listen takes another address",
-            config.listen
-        )
-    })?;
-    let address = listener.local_addr()?;
     let stop = StopSignals::listen().context("cannot listen for signals")?;
     note_contract(&history, &server.api, config, &*clock).await?;
-    engine.started();
     Ok(Running {
         address,
         engine,
         admin,
         api: server.api,
         router,
-        listener,
+        door,
+        serving,
+        ended,
         stop,
     })
+}
+
+/// Serves what comes through the door until `ended`, and then what is under way.
+async fn listen(listener: TcpListener, door: Door, ended: CancellationToken) -> std::io::Result<()> {
+    // An event is one small write; it must not wait for the answer to the one before.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps small writes back");
+        }
+    });
+    let service = door.router().into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(ended.cancelled_owned())
+        .await
 }
 
 /// Notes which contract is served from now on.
@@ -161,37 +187,40 @@ pub fn modules(
 }
 
 impl Running {
+    /// Answers requests from now on.
+    pub fn take_requests(&self) {
+        self.engine.started();
+        self.door.open(self.router.clone());
+    }
+
     /// Serves until SIGTERM or SIGINT, then lets calls under way finish.
     pub async fn serve_until_stopped(self) -> anyhow::Result<()> {
         let mut signals = self.stop;
         let api = self.api.clone();
         let stopping = CancellationToken::new();
         let stop = {
-            let (stopping, work) = (stopping.clone(), self.engine.stopping());
+            let (stopping, work, ended) = (stopping.clone(), self.engine.stopping(), self.ended);
             async move {
                 signals.heard().await;
                 stopping.cancel();
                 work.cancel();
                 api.drain().await;
+                ended.cancel();
             }
         };
         let late = async {
             stopping.cancelled().await;
             tokio::time::sleep(DRAIN_MAX).await;
         };
-        // An event is one small write; it must not wait for the answer to the one before.
-        let listener = self.listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps small writes back");
+        let mut serving = self.serving;
+        let served = async {
+            tokio::select! {
+                served = &mut serving => served,
+                () = stop => serving.await,
             }
-        });
-        let serving = axum::serve(
-            listener,
-            self.router.into_make_service_with_connect_info::<SocketAddr>(),
-        )
-        .with_graceful_shutdown(stop);
+        };
         tokio::select! {
-            served = serving.into_future() => served?,
+            served = served => served??,
             () = late => tracing::warn!("some calls and sockets did not end in time and are cut off"),
         }
         self.engine.close().await;

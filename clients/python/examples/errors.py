@@ -1,5 +1,6 @@
 """Every failure is a typed error with a code, and says whether a second try makes sense."""
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from rustydb.errors import (
     RowNotFoundError,
     SyntaxError,
     TableNotFoundError,
+    TransactionNotActiveError,
     UniqueViolationError,
     WriteConflictError,
 )
@@ -85,6 +87,9 @@ def take_one(client: Client, meanwhile: Callable[[], object]) -> int:
             return left
         except WriteConflictError as error:
             print(f"attempt {attempt}: {error.code}, retry the {error.retry}")
+            # A statement that lost leaves its transaction open, a commit that lost does not.
+            with contextlib.suppress(TransactionNotActiveError):
+                client.transactions.rollback(id=transaction)
     raise RuntimeError(f"somebody else was first {ATTEMPTS_MAX} times")
 
 

@@ -7,7 +7,7 @@ use rustydb_client::contract::{Id64, Retry};
 use rustydb_client::core::InvalidArgumentDetails;
 use rustydb_client::database::{DatabaseGetTableInput, DatabaseListInput};
 use rustydb_client::sql::{Position, SqlExecuteQueryInput};
-use rustydb_client::transactions::TransactionsCommitInput;
+use rustydb_client::transactions::{TransactionsCommitInput, TransactionsRollbackInput};
 use rustydb_client::{Client, Credentials, Error, ErrorCode, RetryPolicy};
 
 #[tokio::main]
@@ -124,7 +124,10 @@ async fn with_retries(client: &Client) -> Result<u32, Box<dyn std::error::Error>
             run(client, add, Some(id)).await?;
             client
                 .transactions()
-                .commit(&TransactionsCommitInput { id })
+                .commit(&TransactionsCommitInput {
+                    id,
+                    wait_until_durable: None,
+                })
                 .await
         };
         match outcome.await {
@@ -135,6 +138,11 @@ async fn with_retries(client: &Client) -> Result<u32, Box<dyn std::error::Error>
                     .is_some_and(|code| code.retry() == Retry::Transaction) =>
             {
                 expect(error, ErrorCode::WriteConflict)?;
+                // A statement that lost leaves its transaction open, a commit that lost does not.
+                let _ = client
+                    .transactions()
+                    .rollback(&TransactionsRollbackInput { id })
+                    .await;
             }
             Err(error) => return Err(error.into()),
         }

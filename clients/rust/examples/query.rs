@@ -67,7 +67,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     let committed = client
         .transactions()
-        .commit(&TransactionsCommitInput { id })
+        .commit(&TransactionsCommitInput {
+            id,
+            wait_until_durable: None,
+        })
         .await?;
     println!("committed {} changed rows", committed.rows_changed);
 

@@ -85,7 +85,10 @@ async fn write(client: &Client, id: Id64) -> Outcome {
     .await?;
     client
         .transactions()
-        .commit(&TransactionsCommitInput { id })
+        .commit(&TransactionsCommitInput {
+            id,
+            wait_until_durable: None,
+        })
         .await?;
     let sql = "CREATE VIEW example_rust_several_view AS SELECT id FROM example_rust_several WHERE id > 1";
     run(client, sql, None).await?;

@@ -20,6 +20,7 @@ use rustydb_runtime::{Clock, Rng, SystemRng, files};
 use rustydb_sql::{SqlConfig, SqlEngine, SqlError};
 use rustydb_store::error::StoreError;
 use rustydb_store::kernel_store::{FORMAT_VERSION, KernelOptions, KernelStore, Report};
+use rustydb_store::locking::DEADLOCK_TIMEOUT_US_DEFAULT;
 use rustydb_store::retention::LogRetention;
 use rustydb_store::seam::{SpaceId, TableStore};
 use rustydb_store::tables::{TableError, Tables};
@@ -37,6 +38,8 @@ use crate::taps::Taps;
 
 /// Folder of the store in the data directory.
 pub(crate) const STORE_FOLDER: &str = "store";
+/// Folder of copies of segments of the log, in that of the store.
+pub(crate) const ARCHIVE_FOLDER: &str = "archive";
 /// File of the store in a data directory of format version 2, which was a redb database.
 const STORE_FILE_OF_2: &str = "rustydb.redb";
 /// Memory of the buffer pool unless told: 128 MiB, as PostgreSQL has.
@@ -52,6 +55,12 @@ pub struct EngineOptions {
     pub log_retention: LogRetention,
     /// Memory of the buffer pool.
     pub buffer_pool_bytes: u64,
+    /// A transaction that has waited so long for a lock looks whether it is part of a deadlock, in microseconds.
+    pub deadlock_timeout_us: u64,
+    /// Whether a caller may have a commit answered before it is durable.
+    pub async_commits: bool,
+    /// Is told how far the opening is, and what there is to ask then.
+    pub health: Arc<Health>,
 }
 
 impl EngineOptions {
@@ -59,9 +68,12 @@ impl EngineOptions {
     pub fn new(data_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> EngineOptions {
         EngineOptions {
             data_dir: data_dir.into(),
+            health: Arc::new(Health::new(Arc::clone(&clock))),
             clock,
             log_retention: LogRetention::default(),
             buffer_pool_bytes: BUFFER_POOL_BYTES_DEFAULT,
+            deadlock_timeout_us: DEADLOCK_TIMEOUT_US_DEFAULT,
+            async_commits: false,
         }
     }
 }
@@ -117,11 +129,16 @@ impl Engine {
             clock,
             log_retention,
             buffer_pool_bytes,
+            deadlock_timeout_us,
+            async_commits,
+            health,
         } = options;
         let facts = ServerFacts::starting(Arc::clone(&clock), data_dir.clone());
         make_data_dir(&data_dir)?;
         let kernel_options = KernelOptions {
             pool_bytes: buffer_pool_bytes,
+            async_commits,
+            progress: health.progress().clone(),
             ..KernelOptions::default()
         };
         let store = open_store(&data_dir, Arc::clone(&clock), kernel_options)?;
@@ -129,6 +146,7 @@ impl Engine {
         let taps = Taps::new(&kernel);
         let store: Arc<dyn TableStore> = Arc::new(store);
         let tables = Tables::open(Arc::clone(&store), Arc::clone(&clock))?;
+        tables.locks().set_deadlock_timeout_us(deadlock_timeout_us);
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let identity = IdentityService::open(
             Arc::clone(&store),
@@ -147,7 +165,7 @@ impl Engine {
             Arc::clone(&clock),
             log_retention,
             jobs.clone(),
-        );
+        )?;
         let storage = Storage::new(
             kernel,
             taps,
@@ -156,13 +174,13 @@ impl Engine {
             &data_dir,
             STORE_FOLDER,
         );
-        let health = Health::new(clock, 0, components(store, tables));
+        health.opened(components(store, tables));
         let admin = Admin::new(identity.clone(), facts);
         Ok(Engine {
             identity,
             admin,
             data,
-            health: Arc::new(health),
+            health,
             jobs,
             storage,
         })
@@ -261,14 +279,14 @@ fn open_store(
     KernelStore::open(data_dir, STORE_FOLDER, clock, &SystemRng, options)
 }
 
-/// Recovers the store of a data directory that no server has open, and verifies it. What is wrong is in the report; an
+/// Recovers the store of a data directory that no server has open, and verifies it with its log and the archive of that. What is wrong is in the report; an
 /// error is what keeps the store from being opened or read.
 pub fn check_store(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Report, StoreError> {
     let options = KernelOptions {
         background: false,
         ..KernelOptions::default()
     };
-    open_store(data_dir, clock, options)?.check()
+    open_store(data_dir, clock, options)?.check(&format!("{STORE_FOLDER}/{ARCHIVE_FOLDER}"))
 }
 
 fn make_data_dir(path: &Path) -> Result<(), EngineError> {

@@ -44,7 +44,7 @@ impl Access {
         if is_point || candidates.is_empty() {
             return Ok(Access::Table(by_key));
         }
-        let rows = usize::try_from(reader.row_count(table)?).unwrap_or(usize::MAX);
+        let rows = usize::try_from(reader.row_count_estimated(table)?).unwrap_or(usize::MAX);
         let worth_counting = (rows / LOOKUP_ROWS).clamp(1, COUNTED_MAX);
         let paged = filters.iter().any(|filter| behind_key(filter).is_some());
         let mut best = Access::Table(by_key.clone());

@@ -38,6 +38,7 @@ fn own_class(statement: &Statement) -> StatementClass {
         | Statement::Update(_)
         | Statement::Delete(_)
         | Statement::Merge(_)
+        | Statement::Lock(_)
         | Statement::Copy { .. } => StatementClass::Write,
         Statement::StartTransaction { .. }
         | Statement::Commit { .. }
@@ -117,6 +118,7 @@ mod tests {
             ("COMMIT", Transaction),
             ("ROLLBACK", Transaction),
             ("SAVEPOINT a", Transaction),
+            ("LOCK TABLE t", Write),
         ];
         for (sql, expected) in cases {
             let parsed = parse(sql).unwrap();

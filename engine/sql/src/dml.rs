@@ -385,7 +385,7 @@ pub(crate) fn default_expr(table: &TableDef, index: usize) -> Result<Expr> {
     rewrite::prepared(&expr, &[], parsed.locator().is_long())
 }
 
-fn key_item(alias: &Ident) -> SelectItem {
+pub(crate) fn key_item(alias: &Ident) -> SelectItem {
     let alias = quoted(normalized(alias));
     SelectItem::ExprWithAlias {
         expr: Expr::CompoundIdentifier(vec![alias, quoted(KEY_COLUMN)]),
@@ -398,7 +398,7 @@ pub(crate) fn cell_name(place: usize) -> Ident {
     quoted(format!("\u{1}cell{place}"))
 }
 
-fn keys_of(batches: &[RecordBatch]) -> Vec<RowKey> {
+pub(crate) fn keys_of(batches: &[RecordBatch]) -> Vec<RowKey> {
     let mut keys = Vec::new();
     for batch in batches {
         let column = batch.column(0).as_binary::<i32>();

@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 
 use crate::columns::Column;
 use crate::error::{Result, SqlError};
+use crate::locking::{needs_transaction, refuse_row_locks};
 use crate::parse::ParsedStatement;
 use crate::progress::Progress;
 use crate::refuse::refuse_unsupported;
@@ -150,9 +151,23 @@ impl SqlEngine {
         statement: &ParsedStatement,
     ) -> Result<StatementResult> {
         refuse_unsupported(statement)?;
+        if ctx.alone && needs_transaction(statement.ast()) {
+            return Err(SqlError::unsupported(
+                "this statement outside of a transaction",
+                statement.start(),
+                "begin one with transactions.begin and give its transaction_id",
+            ));
+        }
         match statement.ast() {
-            Statement::Query(_) => self.query(&txn.reader(), ctx, statement).await,
+            Statement::Query(query) if query.locks.is_empty() => {
+                self.query(&txn.reader(), ctx, statement).await
+            }
             Statement::Explain { .. } => self.explain_statement(&txn.reader(), ctx, statement).await,
+            Statement::Savepoint { .. }
+            | Statement::ReleaseSavepoint { .. }
+            | Statement::Rollback {
+                savepoint: Some(_), ..
+            } => self.savepoint(txn, statement),
             _ if txn.is_read_only() => {
                 let what = statement
                     .text()
@@ -162,6 +177,8 @@ impl SqlEngine {
                     .to_uppercase();
                 Err(SqlError::ReadOnlyTransaction { what })
             }
+            Statement::Query(query) => self.locking_query(txn, ctx, statement, query).await,
+            Statement::Lock(lock) => self.lock_tables(txn, ctx, lock, statement),
             Statement::Insert(_) => self.insert(txn, ctx, statement).await,
             Statement::Update(_) => self.update(txn, ctx, statement).await,
             Statement::Delete(_) => self.delete(txn, ctx, statement).await,
@@ -183,6 +200,7 @@ impl SqlEngine {
                 statement.start(),
             ));
         };
+        refuse_row_locks(query, statement.locator())?;
         let query = crate::rewrite::prepared(query.as_ref(), &ctx.params, statement.locator().is_long())?;
         if self.config.point_reads
             && let Some(found) = self.point_read(reader, ctx, &query)?

@@ -3,6 +3,8 @@
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
+use rustydb_store::error::{CorruptPage, StoreError};
+use rustydb_store::tables::TableError;
 
 use crate::error::{Position, SqlError};
 use crate::parse::{INTERNAL_MARK, Locator, located};
@@ -46,7 +48,11 @@ fn convert(error: DataFusionError, locator: Option<Locator<'_>>) -> SqlError {
         },
         DataFusionError::Shared(inner) => match inner.find_root() {
             DataFusionError::ResourcesExhausted(message) => too_large(message),
-            root => from_message(root.strip_backtrace(), locator),
+            // Of an error that several readers share no copy can be made, but of this one.
+            root => match corrupt_page(root) {
+                Some(page) => SqlError::from(StoreError::CorruptPage(page)),
+                None => from_message(root.strip_backtrace(), locator),
+            },
         },
         DataFusionError::External(inner) => match inner.downcast::<SqlError>() {
             Ok(own) => *own,
@@ -85,6 +91,17 @@ fn convert(error: DataFusionError, locator: Option<Locator<'_>>) -> SqlError {
         | DataFusionError::Execution(message)
         | DataFusionError::Configuration(message) => from_message(message, locator),
         other => SqlError::Internal(other.strip_backtrace()),
+    }
+}
+
+/// What of a page is wrong, where that is the error.
+fn corrupt_page(error: &DataFusionError) -> Option<CorruptPage> {
+    let DataFusionError::External(inner) = error else {
+        return None;
+    };
+    match inner.downcast_ref() {
+        Some(SqlError::Table(TableError::Store(StoreError::CorruptPage(page)))) => Some(*page),
+        _ => None,
     }
 }
 

@@ -48,6 +48,7 @@ mod failure;
 mod functions;
 mod insert;
 mod keyrange;
+mod locking;
 pub mod parse;
 mod planner;
 mod point;

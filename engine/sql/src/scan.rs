@@ -87,7 +87,7 @@ impl TableScanExec {
     pub fn rows_to_read(&self) -> Option<u64> {
         let rows = match &self.spec.access {
             Access::Table(bounds) if bounds.narrowed => return None,
-            Access::Table(_) => self.spec.reader.row_count(&self.spec.table).ok()?,
+            Access::Table(_) => self.spec.reader.row_count_estimated(&self.spec.table).ok()?,
             Access::Index { entries, .. } => (*entries)? as u64,
         };
         Some(rows.min(self.spec.limit.map_or(u64::MAX, |limit| limit as u64)))
@@ -252,12 +252,20 @@ impl ExecutionPlan for TableScanExec {
 
     fn statistics_from_inputs(&self, _: &[Arc<Statistics>], _: &StatisticsArgs) -> DfResult<Arc<Statistics>> {
         let mut statistics = Statistics::new_unknown(&self.schema);
-        let rows = self.spec.reader.row_count(&self.spec.table).map_err(external)?;
+        let (reader, table) = (&self.spec.reader, &self.spec.table);
+        // An exact number may be what the query asks for.
+        let is_exact =
+            matches!((&self.spec.access, self.spec.limit), (Access::Table(bounds), None) if !bounds.narrowed);
+        let rows = match is_exact {
+            true => reader.row_count(table),
+            false => reader.row_count_estimated(table),
+        };
+        let rows = rows.map_err(external)?;
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         let most = |rows: usize| rows.min(self.spec.limit.unwrap_or(usize::MAX));
         // Snapshot counts are exact; a range or a limit makes them an upper estimate.
         statistics.num_rows = match (&self.spec.access, self.spec.limit) {
-            (Access::Table(bounds), None) if !bounds.narrowed => Precision::Exact(rows),
+            _ if is_exact => Precision::Exact(rows),
             (Access::Table(_), _) => Precision::Inexact(most(rows)),
             (Access::Index { entries, .. }, _) => Precision::Inexact(most(entries.unwrap_or(rows))),
         };

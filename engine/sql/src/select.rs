@@ -91,6 +91,7 @@ impl SqlEngine {
                 statement.start(),
             ));
         };
+        crate::locking::refuse_row_locks(query, locator)?;
         let query = crate::rewrite::prepared(query.as_ref(), &ctx.params, locator.is_long())?;
         let state = self.session.state();
         let scope = Scope::new(&state, reader, &ctx.database);

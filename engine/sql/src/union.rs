@@ -40,6 +40,7 @@ impl SqlEngine {
                     statement.start(),
                 )));
             };
+            crate::locking::refuse_row_locks(query, statement.locator()).map_err(named)?;
             queries.push(crate::stack::deep(true, || query.as_ref().clone()));
             parsed.push(statement);
         }

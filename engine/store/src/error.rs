@@ -1,5 +1,7 @@
 //! What can go wrong below the tables.
 
+use rustydb_kernel::ids::PageId;
+
 use crate::seam::{CommitSeq, SpaceId};
 
 /// Failure of the store. Callers tell conflicts, which are worth a retry, from the rest, which are not.
@@ -25,6 +27,9 @@ pub enum StoreError {
     /// Entries after `after` are asked for, and some of them are no longer kept.
     #[error("the change log is kept from behind commit {} on, and commits after {} are asked for", trimmed_to.0, after.0)]
     LogTrimmed { after: CommitSeq, trimmed_to: CommitSeq },
+    /// A page on the disk is not what was written there; what lies in others can be used.
+    #[error(transparent)]
+    CorruptPage(#[from] CorruptPage),
     /// Stored bytes do not decode: corruption, never a user's mistake.
     #[error("stored data is corrupt: {0}")]
     Corrupt(String),
@@ -38,4 +43,14 @@ pub enum StoreError {
     /// The operating system or the storage library failed.
     #[error("storage failed: {0}")]
     Io(String),
+}
+
+/// What of a page is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("page {page} is corrupt: {what}; expected {expected:#x}, found {found:#x}")]
+pub struct CorruptPage {
+    pub page: PageId,
+    pub what: &'static str,
+    pub expected: u64,
+    pub found: u64,
 }

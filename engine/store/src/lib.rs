@@ -9,6 +9,8 @@
 //! | know the bytes of keys and rows | [`codec`], docs/format/rows.md |
 //! | read what commits changed | [`change_log`] |
 //! | follow it as commits become durable | [`feed`] |
+//! | know how a transaction locks and waits | [`locking`] |
+//! | know what a serializable transaction relies on | [`reads`] |
 //! | bound how much of that is kept | [`retention`] |
 //! | keep bytes another way | [`seam`] |
 //! | keep them in the kernel, as the server does | [`kernel_store`] |
@@ -27,6 +29,8 @@ pub mod error;
 pub mod feed;
 pub mod kernel_store;
 mod limits;
+pub mod locking;
+pub mod reads;
 #[cfg(any(test, feature = "test-support"))]
 pub mod redb_store;
 pub mod retention;

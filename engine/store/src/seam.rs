@@ -6,7 +6,8 @@
 //! - A [`StoreSnapshot`] shows one commit position for as long as it lives and never blocks a writer.
 //! - [`TableStore::commit`] is the only way to change anything. It checks every expectation of the batch
 //!   against the newest state, applies the batch and its log entries as one unit, and returns only when they
-//!   are durable. No write transaction of the implementation outlives that call.
+//!   are durable. No write transaction of the implementation outlives that call. [`TableStore::commit_unsynced`] does the
+//!   same, and returns before: nobody sees what it did until it is durable, but later commits are checked against it.
 //! - A version is the position of the commit that wrote the key. First committer wins: a batch names the
 //!   version it read of every key it writes or relies on, and is refused when one has changed.
 //! - A failed write or sync is final: the store refuses every later commit until it is reopened.
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
+use crate::reads::{ReadInterest, Validated};
 
 /// Position of a commit in the order of all commits. 0 is the state before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -40,6 +42,10 @@ impl SpaceId {
     pub const JOBS: SpaceId = SpaceId(5);
     /// What jobs came to, by the job's id.
     pub const JOB_RESULTS: SpaceId = SpaceId(6);
+    /// Deadlocks that were found, by number.
+    pub const DEADLOCKS: SpaceId = SpaceId(7);
+    /// Branches of distributed transactions that are prepared, in parts.
+    pub const PREPARED: SpaceId = SpaceId(8);
     /// First space handed to a table or index; smaller ids are reserved for the system.
     pub const FIRST_USER: SpaceId = SpaceId(1024);
 }
@@ -103,6 +109,8 @@ pub struct WriteBatch {
     pub log: Vec<Vec<u8>>,
     /// Removes the change-log entries of this commit and of all before it.
     pub trim_log_to: Option<CommitSeq>,
+    /// What the transaction read, where that must still stand.
+    pub reads: Option<Validated>,
 }
 
 impl WriteBatch {
@@ -149,6 +157,69 @@ impl LogEntry {
     }
 }
 
+/// Is called once, with what became of a commit.
+pub type OnDurable = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// What a store knows of a commit that it may not have synced yet.
+pub trait Unsynced: Send + Sync {
+    fn is_durable(&self) -> bool;
+
+    fn wait(&self) -> Result<(), StoreError>;
+
+    fn on_durable(&self, told: OnDurable);
+}
+
+/// A commit that was made, and when it is durable. Dropping it changes nothing.
+pub struct CommitTicket {
+    seq: CommitSeq,
+    unsynced: Option<Box<dyn Unsynced>>,
+}
+
+impl CommitTicket {
+    /// Of a commit that is durable.
+    pub fn durable(seq: CommitSeq) -> CommitTicket {
+        CommitTicket { seq, unsynced: None }
+    }
+
+    pub fn unsynced(seq: CommitSeq, unsynced: Box<dyn Unsynced>) -> CommitTicket {
+        CommitTicket {
+            seq,
+            unsynced: Some(unsynced),
+        }
+    }
+
+    pub fn seq(&self) -> CommitSeq {
+        self.seq
+    }
+
+    /// Whether it is durable, and so seen by snapshots that are opened from now on.
+    pub fn is_durable(&self) -> bool {
+        self.unsynced
+            .as_ref()
+            .is_none_or(|unsynced| unsynced.is_durable())
+    }
+
+    /// Makes it durable, or waits for whoever does; blocks the thread until then.
+    ///
+    /// # Errors
+    /// Nobody knows whether it is durable, and nothing is accepted any more.
+    pub fn wait(&self) -> Result<CommitSeq, StoreError> {
+        match &self.unsynced {
+            None => Ok(self.seq),
+            Some(unsynced) => unsynced.wait().map(|()| self.seq),
+        }
+    }
+
+    /// `told` is called once, when it is durable or nobody knows any more whether it is: at once, or by the thread that syncs,
+    /// in the middle of its work. So it returns soon and calls nothing of the store.
+    pub fn on_durable(&self, told: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        match &self.unsynced {
+            None => told(Ok(())),
+            Some(unsynced) => unsynced.on_durable(Box::new(told)),
+        }
+    }
+}
+
 /// Keeps spaces of versioned keys, durably.
 pub trait TableStore: Send + Sync + 'static {
     /// The newest durable state.
@@ -160,6 +231,18 @@ pub trait TableStore: Send + Sync + 'static {
     /// then nothing of the batch is kept. An empty batch answers the newest position without writing.
     fn commit(&self, batch: WriteBatch) -> Result<CommitSeq, StoreError>;
 
+    /// As [`TableStore::commit`], but may return before the commit is durable, where the store was opened so that it does. Until
+    /// the ticket says so a failure of the power takes it back, with all later commits and no earlier ones. It is synced without
+    /// anybody asking, soon.
+    fn commit_unsynced(&self, batch: WriteBatch) -> Result<CommitTicket, StoreError> {
+        self.commit(batch).map(CommitTicket::durable)
+    }
+
+    /// Returns once every commit that was made before is durable, so that a snapshot shows it.
+    fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Log entries of commits after `after`, oldest first, whole commits only: at least one commit when there
     /// is one, and no further commit once `entries_max` is reached. Commits without entries are not seen.
     ///
@@ -170,6 +253,10 @@ pub trait TableStore: Send + Sync + 'static {
 
     /// The newest durable commit, and word of each later one. Told before the commit is acknowledged.
     fn commits(&self) -> watch::Receiver<CommitSeq>;
+
+    /// To be called before the snapshot of a transaction is taken whose batch will name its [`WriteBatch::reads`], and kept
+    /// until its commit. Without it the commit may be refused for want of knowing.
+    fn read_interest(&self) -> ReadInterest;
 
     /// Whether commits are accepted: [`StoreError::Poisoned`] after a failure of the disk that is final, another error while
     /// some fail, for want of room say.

@@ -12,7 +12,11 @@ const WRONG: &[(&str, &str, (u64, u64))] = &[
     ("SELEC 1", "SYNTAX_ERROR", (1, 1)),
     ("SELECT 1,\n  FROM", "SYNTAX_ERROR", (2, 7)),
     ("SELECT 'open", "SYNTAX_ERROR", (1, 8)),
-    ("SELECT id\nFROM wrong_rows\nFOR UPDATE", "UNSUPPORTED", (3, 1)),
+    (
+        "SELECT DISTINCT id\nFROM wrong_rows\nFOR UPDATE",
+        "UNSUPPORTED",
+        (3, 1),
+    ),
     ("SELECT 1; SELECT 2", "UNSUPPORTED", (1, 11)),
     ("BEGIN", "UNSUPPORTED", (1, 1)),
 ];

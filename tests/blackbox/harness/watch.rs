@@ -1,10 +1,13 @@
 //! Views watched over every transport, each in its own frames; what comes is the same [`Event`].
 
+use std::time::Duration;
+
 use codegen::emit::graphql_sdl::call;
 use codegen::model::View;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
@@ -67,6 +70,9 @@ impl Transport {
     }
 }
 
+/// Longest time that something is waited for of a subscription: what is to come comes far sooner, on a busy machine too.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// What came of a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -83,6 +89,7 @@ pub type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// An open subscription.
 pub struct Watcher {
+    transport: Transport,
     view: &'static View,
     /// What the acknowledgement said.
     pub cursor: Option<String>,
@@ -184,14 +191,21 @@ impl Watcher {
             Transport::Multipart => multipart(base_url, view, input, credential).await?,
         };
         Ok(Watcher {
+            transport,
             view,
             cursor,
             carrier,
         })
     }
 
-    /// What comes next; `None` once the subscription is over.
+    /// What comes next; `None` once the subscription is over. Fails when neither comes within [`WAIT_MAX`].
     pub async fn next(&mut self) -> Option<Result<Event, WireError>> {
+        let (id, transport) = (self.view.open.id.as_str(), self.transport.name());
+        let came = timeout(WAIT_MAX, self.take()).await;
+        came.unwrap_or_else(|_| panic!("nothing came of {id} over {transport} within {WAIT_MAX:?}"))
+    }
+
+    async fn take(&mut self) -> Option<Result<Event, WireError>> {
         match &mut self.carrier {
             Carrier::Rpc(stream) => {
                 let message = hear_asked(stream).await?;
@@ -260,15 +274,20 @@ impl Watcher {
         }
     }
 
-    /// The next event, whatever is told beside.
+    /// The next event, whatever is told beside. Fails when none comes within [`WAIT_MAX`].
     pub async fn event(&mut self) -> Event {
-        loop {
-            match self.next().await {
-                Some(Ok(event)) if event.is_control => {}
-                Some(Ok(event)) => return event,
-                other => panic!("{}: {other:?} instead of an event", self.view.open.id),
+        let (id, transport) = (self.view.open.id.as_str(), self.transport.name());
+        let came = timeout(WAIT_MAX, async {
+            loop {
+                match self.take().await {
+                    Some(Ok(event)) if event.is_control => {}
+                    Some(Ok(event)) => return event,
+                    other => panic!("{id}: {other:?} instead of an event"),
+                }
             }
-        }
+        });
+        came.await
+            .unwrap_or_else(|_| panic!("no event of {id} came over {transport} within {WAIT_MAX:?}"))
     }
 
     fn envelope(&self, name: &str, data: Value, message: &Value) -> Event {

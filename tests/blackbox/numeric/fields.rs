@@ -9,6 +9,61 @@ use crate::harness::contract::model;
 /// Tests, each with the paths of the numbers that it moves: operation or event, and steps.
 const MOVED_BY: &[(&str, &[&str])] = &[
     (
+        "numeric_bounds_of_transactions_are_those_asked_for",
+        &[
+            "transactions.begin.timeout_ms",
+            "transactions.begin.lock_timeout_ms",
+            "transactions.get.timeout_ms",
+            "transactions.get.lock_timeout_ms",
+            "transactions.list_active.transactions[].timeout_ms",
+            "transactions.list_active.transactions[].lock_timeout_ms",
+            "transactions.list_timed_out.transactions[].limit_ms",
+            "transactions.set_timeout.idle_timeout_ms",
+            "transactions.set_timeout.timeout_ms",
+            "transactions.set_timeout.lock_timeout_ms",
+            "transactions.rollback_to_savepoint.idle_timeout_ms",
+            "transactions.rollback_to_savepoint.timeout_ms",
+            "transactions.rollback_to_savepoint.lock_timeout_ms",
+        ],
+    ),
+    (
+        "numeric_savepoints_take_changes_back",
+        &[
+            "transactions.set_timeout.changes[].inserted",
+            "transactions.set_timeout.changes[].updated",
+            "transactions.set_timeout.changes[].deleted",
+            "transactions.rollback_to_savepoint.changes[].inserted",
+            "transactions.rollback_to_savepoint.changes[].updated",
+            "transactions.rollback_to_savepoint.changes[].deleted",
+        ],
+    ),
+    (
+        "numeric_reads_and_locks_of_a_transaction_are_counted",
+        &[
+            "transactions.get_read_set.tables[].ranges",
+            "transactions.release_all_locks.released",
+            "transactions.release_all_locks.kept",
+        ],
+    ),
+    (
+        "numeric_transactions_are_counted_and_timed",
+        &[
+            "transactions.get_stats.total_commits",
+            "transactions.get_stats.total_aborts",
+            "transactions.get_stats.total_conflicts",
+            "transactions.get_stats.total_timeouts",
+            "transactions.get_stats.total_deadlocks",
+            "transactions.get_stats.active_transactions",
+            "transactions.get_stats.avg_commit_latency_ms",
+            "transactions.get_stats.p99_latency_ms",
+            "transactions.get_stats.abort_ratio",
+        ],
+    ),
+    (
+        "numeric_waits_for_locks_are_timed",
+        &["transactions.list_lock_waiters.waiters[].wait_ms"],
+    ),
+    (
         "numeric_calls_are_counted_and_timed",
         &[
             "ApiMetrics.total_requests",
@@ -47,6 +102,14 @@ const MOVED_BY: &[(&str, &[&str])] = &[
     (
         "numeric_bytes_of_networks_are_told_as_they_move",
         &["SystemMetrics.network_rx_bps", "SystemMetrics.network_tx_bps"],
+    ),
+    (
+        "numeric_a_server_that_starts_tells_how_far_it_is",
+        &[
+            "SERVER_STARTING.percent",
+            "SERVER_STARTING.replayed_bytes",
+            "SERVER_STARTING.total_bytes",
+        ],
     ),
     (
         "numeric_positions_follow_the_text_before_them",
@@ -356,6 +419,15 @@ const MOVED_BY: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "numeric_the_tree_of_an_index_grows_and_shrinks",
+        &[
+            "indexes.get_stats.height",
+            "indexes.get_stats.leaf_pages",
+            "indexes.get_stats.inner_pages",
+            "indexes.get_stats.disk_bytes",
+        ],
+    ),
+    (
         "numeric_what_is_wrong_with_an_index_is_counted",
         &[
             "indexes.verify.rows",
@@ -572,11 +644,13 @@ fn numeric_the_tests_of_the_table_exist() {
         include_str!("log.rs"),
         include_str!("machine.rs"),
         include_str!("results.rs"),
+        include_str!("starting.rs"),
         include_str!("storage/disk.rs"),
         include_str!("storage/pages.rs"),
         include_str!("storage/pool.rs"),
         include_str!("storage/streams.rs"),
         include_str!("tables.rs"),
+        include_str!("transactions.rs"),
         include_str!("work.rs"),
     ];
     for (path, test) in moved_by() {

@@ -75,6 +75,50 @@ async fn numeric_indexes_are_measured_and_their_use_is_counted() {
     }
 }
 
+/// Keys are long, so that few rows make a tree of three levels. Room of what is deleted comes back by and by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_the_tree_of_an_index_grows_and_shrinks() {
+    let world = World::new().await;
+    table(&world, "t", 0).await;
+    let input = json!({"name": "by_name", "table": "t", "columns": ["name"]});
+    call(&world, "indexes.create", input).await;
+    let pages = |found: &Value| {
+        let [height, leaves, inner, bytes] =
+            ["/height", "/leaf_pages", "/inner_pages", "/disk_bytes"].map(|field| number(found, field));
+        assert_eq!(bytes, (leaves + inner) * 8192.0, "{found}");
+        (height, leaves, inner)
+    };
+    assert_eq!(pages(&stats(&world).await), (0.0, 0.0, 0.0));
+    let mut before = (0.0, 0.0, 0.0);
+    for (from, to) in [(1001, 1003), (1004, 1040), (1041, 1300)] {
+        let sql = format!(
+            "INSERT INTO t SELECT value, repeat('x', 1000) || value FROM generate_series({from}, {to})"
+        );
+        call(&world, "sql.execute_query", json!({"sql": sql})).await;
+        let now = pages(&stats(&world).await);
+        assert!(now.0 > before.0 && now.1 > before.1, "{before:?} {now:?}");
+        // A leaf holds seven entries at most, an inner page as many children or a few more.
+        assert!(now.1 >= ((to - 1000) as f64 / 7.0).floor(), "{now:?}");
+        before = now;
+    }
+    assert!(before.0 >= 3.0 && before.2 >= 5.0, "{before:?}");
+    call(
+        &world,
+        "sql.execute_query",
+        json!({"sql": "DELETE FROM t WHERE id > 1003"}),
+    )
+    .await;
+    let begun = Instant::now();
+    loop {
+        let now = pages(&stats(&world).await);
+        // An only child is not merged with a cousin, so that the height may stay.
+        if now.0 <= before.0 && now.1 <= 4.0 && now.2 < before.2 {
+            break;
+        }
+        assert!(begun.elapsed().as_secs() < 60, "{now:?}");
+    }
+}
+
 /// Row 5 loses its entry; two entries are of row 6 and of none. Where names are unique, row 8 gets that of 9. The keys and
 /// values are those of docs/format/rows.md, put in below the tables.
 fn damage(data_dir: &Path, unique: bool) {

@@ -9,8 +9,10 @@ mod load;
 mod log;
 mod machine;
 mod results;
+mod starting;
 mod storage;
 mod tables;
+mod transactions;
 mod work;
 
 use serde_json::{Value, json};

@@ -138,7 +138,7 @@ async fn numeric_positions_follow_the_text_before_them() {
     table(&world, "t", 0).await;
     for (code, text) in [
         ("SYNTAX_ERROR", "SELEC 1"),
-        ("UNSUPPORTED", "SELECT id FROM t FOR UPDATE"),
+        ("UNSUPPORTED", "SELECT DISTINCT id FROM t FOR UPDATE"),
     ] {
         let place = async |before: &str| {
             let input = json!({"sql": format!("{before}{text}")});

@@ -1,5 +1,6 @@
 //! The server as a process: how it starts, what it says, how it ends, and what it keeps.
 
+mod async_commits;
 mod contract;
 mod crash;
 mod headers;

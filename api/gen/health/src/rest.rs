@@ -30,7 +30,7 @@ pub async fn check_liveness(
     operation_id = "health.check_readiness",
     tag = "health",
     summary = "Tell whether the server can take requests.",
-    description = "Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes.",
+    description = "Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes, and SERVER_STARTING while it starts.",
     params(operations::CheckReadiness),
     responses(operations::CheckReadiness),
     security(())
@@ -49,6 +49,7 @@ pub async fn check_readiness(
     operation_id = "health.check_startup",
     tag = "health",
     summary = "Tell whether start-up has finished.",
+    description = "While it has not, that is SERVER_STARTING with status 503, and its details tell how far it is: this probe and that of liveness are answered, over REST, from the moment on that the server listens. Every other call answers the same error until it is done.",
     params(operations::CheckStartup),
     responses(operations::CheckStartup),
     security(())

@@ -49,13 +49,13 @@ pub async fn drop(api: State<Api>, path: RawPathParams, request: Request) -> Res
 pub async fn get(api: State<Api>, path: RawPathParams, request: Request) -> Response {
     rest::handle(api, &operations::GET, path, request).await
 }
-/// Report entries, size and use of an index.
+/// Report entries, height, size and use of an index.
 #[utoipa::path(
     get,
     path = "/api/v1/indexes/{name}/stats",
     operation_id = "indexes.get_stats",
     tag = "indexes",
-    summary = "Report entries, size and use of an index.",
+    summary = "Report entries, height, size and use of an index.",
     params(operations::GetStats),
     responses(operations::GetStats),
     security(("bearer" = []), ("api_key" = []))

@@ -14,73 +14,153 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
     ModuleApi {
         desc: &::rustydb_contract_transactions::MODULE,
         operations: Vec::from([
+            Registered::new::<operations::AcquireLock>(Arc::clone(&service)),
             Registered::new::<operations::ArchiveWal>(Arc::clone(&service)),
             Registered::new::<operations::Begin>(Arc::clone(&service)),
             Registered::new::<operations::CheckpointWal>(Arc::clone(&service)),
             Registered::new::<operations::Commit>(Arc::clone(&service)),
+            Registered::new::<operations::CreateSavepoint>(Arc::clone(&service)),
+            Registered::new::<operations::DetectDeadlocks>(Arc::clone(&service)),
             Registered::new::<operations::Execute>(Arc::clone(&service)),
             Registered::new::<operations::FlushWal>(Arc::clone(&service)),
             Registered::new::<operations::Get>(Arc::clone(&service)),
+            Registered::new::<operations::GetLockGraph>(Arc::clone(&service)),
+            Registered::new::<operations::GetReadSet>(Arc::clone(&service)),
+            Registered::new::<operations::GetStats>(Arc::clone(&service)),
             Registered::new::<operations::GetWalReplayStatus>(Arc::clone(&service)),
             Registered::new::<operations::GetWalStatus>(Arc::clone(&service)),
+            Registered::new::<operations::GetWriteSet>(Arc::clone(&service)),
             Registered::new::<operations::ListActive>(Arc::clone(&service)),
+            Registered::new::<operations::ListDeadlocks>(Arc::clone(&service)),
+            Registered::new::<operations::ListLockHolders>(Arc::clone(&service)),
+            Registered::new::<operations::ListLockWaiters>(Arc::clone(&service)),
+            Registered::new::<operations::ListLocks>(Arc::clone(&service)),
+            Registered::new::<operations::ListSavepoints>(Arc::clone(&service)),
+            Registered::new::<operations::ListTimedOut>(Arc::clone(&service)),
             Registered::new::<operations::ListWalSegments>(Arc::clone(&service)),
+            Registered::new::<operations::ReleaseAllLocks>(Arc::clone(&service)),
+            Registered::new::<operations::ReleaseLock>(Arc::clone(&service)),
+            Registered::new::<operations::ReleaseSavepoint>(Arc::clone(&service)),
             Registered::new::<operations::Rollback>(Arc::clone(&service)),
+            Registered::new::<operations::RollbackToSavepoint>(Arc::clone(&service)),
+            Registered::new::<operations::SetIsolationLevel>(Arc::clone(&service)),
+            Registered::new::<operations::SetTimeout>(Arc::clone(&service)),
             Registered::new::<operations::SwitchWalSegment>(Arc::clone(&service)),
             Registered::new::<operations::TruncateWal>(Arc::clone(&service)),
+            Registered::new::<operations::UpgradeLock>(Arc::clone(&service)),
         ]),
         views: Vec::from([
             RegisteredView::new::<views::TransactionEvents>(Arc::clone(&service)),
             RegisteredView::new::<views::WalEvents>(Arc::clone(&service)),
         ]),
         rest: OpenApiRouter::new()
+            .routes(routes!(rest::acquire_lock))
             .routes(routes!(rest::archive_wal))
             .routes(routes!(rest::begin))
             .routes(routes!(rest::checkpoint_wal))
             .routes(routes!(rest::commit))
+            .routes(routes!(rest::create_savepoint))
+            .routes(routes!(rest::detect_deadlocks))
             .routes(routes!(rest::execute))
             .routes(routes!(rest::flush_wal))
             .routes(routes!(rest::get))
+            .routes(routes!(rest::get_lock_graph))
+            .routes(routes!(rest::get_read_set))
+            .routes(routes!(rest::get_stats))
             .routes(routes!(rest::get_wal_replay_status))
             .routes(routes!(rest::get_wal_status))
+            .routes(routes!(rest::get_write_set))
             .routes(routes!(rest::list_active))
+            .routes(routes!(rest::list_deadlocks))
+            .routes(routes!(rest::list_lock_holders))
+            .routes(routes!(rest::list_lock_waiters))
+            .routes(routes!(rest::list_locks))
+            .routes(routes!(rest::list_savepoints))
+            .routes(routes!(rest::list_timed_out))
             .routes(routes!(rest::list_wal_segments))
+            .routes(routes!(rest::release_all_locks))
+            .routes(routes!(rest::release_lock))
+            .routes(routes!(rest::release_savepoint))
             .routes(routes!(rest::rollback))
+            .routes(routes!(rest::rollback_to_savepoint))
+            .routes(routes!(rest::set_isolation_level))
+            .routes(routes!(rest::set_timeout))
             .routes(routes!(rest::switch_wal_segment))
             .routes(routes!(rest::truncate_wal))
+            .routes(routes!(rest::upgrade_lock))
             .routes(routes!(rest::transaction_events))
             .routes(routes!(rest::wal_events)),
         rpc: Vec::from([
+            &operations::ACQUIRE_LOCK,
             &operations::ARCHIVE_WAL,
             &operations::BEGIN,
             &operations::CHECKPOINT_WAL,
             &operations::COMMIT,
+            &operations::CREATE_SAVEPOINT,
+            &operations::DETECT_DEADLOCKS,
             &operations::EXECUTE,
             &operations::FLUSH_WAL,
             &operations::GET,
+            &operations::GET_LOCK_GRAPH,
+            &operations::GET_READ_SET,
+            &operations::GET_STATS,
             &operations::GET_WAL_REPLAY_STATUS,
             &operations::GET_WAL_STATUS,
+            &operations::GET_WRITE_SET,
             &operations::LIST_ACTIVE,
+            &operations::LIST_DEADLOCKS,
+            &operations::LIST_LOCK_HOLDERS,
+            &operations::LIST_LOCK_WAITERS,
+            &operations::LIST_LOCKS,
+            &operations::LIST_SAVEPOINTS,
+            &operations::LIST_TIMED_OUT,
             &operations::LIST_WAL_SEGMENTS,
+            &operations::RELEASE_ALL_LOCKS,
+            &operations::RELEASE_LOCK,
+            &operations::RELEASE_SAVEPOINT,
             &operations::ROLLBACK,
+            &operations::ROLLBACK_TO_SAVEPOINT,
+            &operations::SET_ISOLATION_LEVEL,
+            &operations::SET_TIMEOUT,
             &operations::SWITCH_WAL_SEGMENT,
             &operations::TRUNCATE_WAL,
+            &operations::UPGRADE_LOCK,
         ]),
         graphql: Vec::from([
+            &operations::ACQUIRE_LOCK,
             &operations::ARCHIVE_WAL,
             &operations::BEGIN,
             &operations::CHECKPOINT_WAL,
             &operations::COMMIT,
+            &operations::CREATE_SAVEPOINT,
+            &operations::DETECT_DEADLOCKS,
             &operations::EXECUTE,
             &operations::FLUSH_WAL,
             &operations::GET,
+            &operations::GET_LOCK_GRAPH,
+            &operations::GET_READ_SET,
+            &operations::GET_STATS,
             &operations::GET_WAL_REPLAY_STATUS,
             &operations::GET_WAL_STATUS,
+            &operations::GET_WRITE_SET,
             &operations::LIST_ACTIVE,
+            &operations::LIST_DEADLOCKS,
+            &operations::LIST_LOCK_HOLDERS,
+            &operations::LIST_LOCK_WAITERS,
+            &operations::LIST_LOCKS,
+            &operations::LIST_SAVEPOINTS,
+            &operations::LIST_TIMED_OUT,
             &operations::LIST_WAL_SEGMENTS,
+            &operations::RELEASE_ALL_LOCKS,
+            &operations::RELEASE_LOCK,
+            &operations::RELEASE_SAVEPOINT,
             &operations::ROLLBACK,
+            &operations::ROLLBACK_TO_SAVEPOINT,
+            &operations::SET_ISOLATION_LEVEL,
+            &operations::SET_TIMEOUT,
             &operations::SWITCH_WAL_SEGMENT,
             &operations::TRUNCATE_WAL,
+            &operations::UPGRADE_LOCK,
         ]),
     }
 }

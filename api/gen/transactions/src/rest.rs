@@ -5,6 +5,26 @@ use ::rustydb_contract_transactions::{operations, views};
 use ::axum::extract::{RawPathParams, Request, State};
 use ::axum::response::Response;
 use ::rustydb_api::{Api, rest};
+/// Take a lock of a given mode on a resource.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/{id}/locks",
+    operation_id = "transactions.acquire_lock",
+    tag = "transactions",
+    summary = "Take a lock of a given mode on a resource.",
+    description = "On a table, a row of it, or a name that means what its users agree on. Waits while others hold it in a mode that does not go with this one. A row is locked as it is seen: a transaction whose snapshot has an older version of it answers WRITE_CONFLICT.",
+    params(operations::AcquireLock),
+    request_body = operations::AcquireLockBody,
+    responses(operations::AcquireLock),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn acquire_lock(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::ACQUIRE_LOCK, path, request).await
+}
 /// Copy finished log segments to the archive.
 #[utoipa::path(
     post,
@@ -65,13 +85,53 @@ pub async fn checkpoint_wal(
     operation_id = "transactions.commit",
     tag = "transactions",
     summary = "Make a transaction's changes permanent.",
-    description = "Answers WRITE_CONFLICT, and rolls back, when another transaction changed one of the same rows first.",
+    description = "Answers WRITE_CONFLICT, and rolls back, when another transaction has changed something first that this one relies on: what it read, if it is `serializable`, or the definition of a table that it changed.",
     params(operations::Commit),
+    request_body = operations::CommitBody,
     responses(operations::Commit),
     security(("bearer" = []), ("api_key" = []))
 )]
 pub async fn commit(api: State<Api>, path: RawPathParams, request: Request) -> Response {
     rest::handle(api, &operations::COMMIT, path, request).await
+}
+/// Mark a point to which a transaction can return.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/{id}/savepoint",
+    operation_id = "transactions.create_savepoint",
+    tag = "transactions",
+    summary = "Mark a point to which a transaction can return.",
+    description = "The SQL statement `SAVEPOINT name` does the same.",
+    params(operations::CreateSavepoint),
+    request_body = operations::CreateSavepointBody,
+    responses(operations::CreateSavepoint),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn create_savepoint(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::CREATE_SAVEPOINT, path, request).await
+}
+/// Search for deadlocks now and resolve those found.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/deadlocks/detect",
+    operation_id = "transactions.detect_deadlocks",
+    tag = "transactions",
+    summary = "Search for deadlocks now and resolve those found.",
+    description = "The server searches by itself for whoever has waited for its deadlock time-out (`--deadlock-timeout-ms`, 100 unless set). This does not wait for that.",
+    params(operations::DetectDeadlocks),
+    responses(operations::DetectDeadlocks),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn detect_deadlocks(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::DETECT_DEADLOCKS, path, request).await
 }
 /// Run a list of row operations as one atomic unit.
 #[utoipa::path(
@@ -125,6 +185,61 @@ pub async fn flush_wal(
 pub async fn get(api: State<Api>, path: RawPathParams, request: Request) -> Response {
     rest::handle(api, &operations::GET, path, request).await
 }
+/// Return the wait-for graph with any cycles marked.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/locks/graph",
+    operation_id = "transactions.get_lock_graph",
+    tag = "transactions",
+    summary = "Return the wait-for graph with any cycles marked.",
+    params(operations::GetLockGraph),
+    responses(operations::GetLockGraph),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn get_lock_graph(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::GET_LOCK_GRAPH, path, request).await
+}
+/// List the rows that a transaction has read.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/{id}/read-set",
+    operation_id = "transactions.get_read_set",
+    tag = "transactions",
+    summary = "List the rows that a transaction has read.",
+    description = "Only of a `serializable` transaction that may write is it noted what it reads; its commit depends on it.",
+    params(operations::GetReadSet),
+    responses(operations::GetReadSet),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn get_read_set(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::GET_READ_SET, path, request).await
+}
+/// Report commit, abort and deadlock counts with latencies.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/stats",
+    operation_id = "transactions.get_stats",
+    tag = "transactions",
+    summary = "Report commit, abort and deadlock counts with latencies.",
+    params(operations::GetStats),
+    responses(operations::GetStats),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn get_stats(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::GET_STATS, path, request).await
+}
 /// Report what recovery did with the log when the server started.
 #[utoipa::path(
     get,
@@ -161,6 +276,24 @@ pub async fn get_wal_status(
 ) -> Response {
     rest::handle(api, &operations::GET_WAL_STATUS, path, request).await
 }
+/// List the rows that a transaction has changed.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/{id}/write-set",
+    operation_id = "transactions.get_write_set",
+    tag = "transactions",
+    summary = "List the rows that a transaction has changed.",
+    params(operations::GetWriteSet),
+    responses(operations::GetWriteSet),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn get_write_set(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::GET_WRITE_SET, path, request).await
+}
 /// List the transactions that are open.
 #[utoipa::path(
     get,
@@ -178,6 +311,115 @@ pub async fn list_active(
     request: Request,
 ) -> Response {
     rest::handle(api, &operations::LIST_ACTIVE, path, request).await
+}
+/// List the deadlocks found so far and their victims.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/deadlocks",
+    operation_id = "transactions.list_deadlocks",
+    tag = "transactions",
+    summary = "List the deadlocks found so far and their victims.",
+    params(operations::ListDeadlocks),
+    responses(operations::ListDeadlocks),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_deadlocks(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_DEADLOCKS, path, request).await
+}
+/// List the holders of the lock on one resource, if any.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/locks/holders",
+    operation_id = "transactions.list_lock_holders",
+    tag = "transactions",
+    summary = "List the holders of the lock on one resource, if any.",
+    description = "The resource is a table, a row of it, or a name.",
+    params(operations::ListLockHolders),
+    responses(operations::ListLockHolders),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_lock_holders(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_LOCK_HOLDERS, path, request).await
+}
+/// List the transactions that wait for a lock and who blocks them.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/locks/waiters",
+    operation_id = "transactions.list_lock_waiters",
+    tag = "transactions",
+    summary = "List the transactions that wait for a lock and who blocks them.",
+    params(operations::ListLockWaiters),
+    responses(operations::ListLockWaiters),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_lock_waiters(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_LOCK_WAITERS, path, request).await
+}
+/// List all locks, granted and waiting.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/locks",
+    operation_id = "transactions.list_locks",
+    tag = "transactions",
+    summary = "List all locks, granted and waiting.",
+    params(operations::ListLocks),
+    responses(operations::ListLocks),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_locks(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_LOCKS, path, request).await
+}
+/// List the savepoints of a transaction.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/{id}/savepoints",
+    operation_id = "transactions.list_savepoints",
+    tag = "transactions",
+    summary = "List the savepoints of a transaction.",
+    params(operations::ListSavepoints),
+    responses(operations::ListSavepoints),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_savepoints(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_SAVEPOINTS, path, request).await
+}
+/// List the transactions that outlived their limit.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/timeouts",
+    operation_id = "transactions.list_timed_out",
+    tag = "transactions",
+    summary = "List the transactions that outlived their limit.",
+    params(operations::ListTimedOut),
+    responses(operations::ListTimedOut),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_timed_out(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_TIMED_OUT, path, request).await
 }
 /// List the log segments and whether each is archived.
 #[utoipa::path(
@@ -197,6 +439,65 @@ pub async fn list_wal_segments(
 ) -> Response {
     rest::handle(api, &operations::LIST_WAL_SEGMENTS, path, request).await
 }
+/// Release every lock held by a transaction.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/locks/release-all",
+    operation_id = "transactions.release_all_locks",
+    tag = "transactions",
+    summary = "Release every lock held by a transaction.",
+    description = "Locks that protect changes of the transaction stay until its end.",
+    params(operations::ReleaseAllLocks),
+    request_body = operations::ReleaseAllLocksBody,
+    responses(operations::ReleaseAllLocks),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn release_all_locks(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::RELEASE_ALL_LOCKS, path, request).await
+}
+/// Release one lock.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/locks/{id}/release",
+    operation_id = "transactions.release_lock",
+    tag = "transactions",
+    summary = "Release one lock.",
+    description = "Locks that protect changes of the transaction stay until its end.",
+    params(operations::ReleaseLock),
+    responses(operations::ReleaseLock),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn release_lock(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::RELEASE_LOCK, path, request).await
+}
+/// Forget a savepoint and keep the changes made since.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/{id}/release-savepoint",
+    operation_id = "transactions.release_savepoint",
+    tag = "transactions",
+    summary = "Forget a savepoint and keep the changes made since.",
+    description = "Those made after it are forgotten as well.",
+    params(operations::ReleaseSavepoint),
+    request_body = operations::ReleaseSavepointBody,
+    responses(operations::ReleaseSavepoint),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn release_savepoint(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::RELEASE_SAVEPOINT, path, request).await
+}
 /// Undo a transaction.
 #[utoipa::path(
     post,
@@ -214,6 +515,65 @@ pub async fn rollback(
     request: Request,
 ) -> Response {
     rest::handle(api, &operations::ROLLBACK, path, request).await
+}
+/// Undo everything done after a savepoint.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/{id}/rollback-to-savepoint",
+    operation_id = "transactions.rollback_to_savepoint",
+    tag = "transactions",
+    summary = "Undo everything done after a savepoint.",
+    description = "The savepoint stays, those made after it go. Locks stay until the end of the transaction.",
+    params(operations::RollbackToSavepoint),
+    request_body = operations::RollbackToSavepointBody,
+    responses(operations::RollbackToSavepoint),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn rollback_to_savepoint(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::ROLLBACK_TO_SAVEPOINT, path, request).await
+}
+/// Change the isolation level of an open transaction.
+#[utoipa::path(
+    put,
+    path = "/api/v1/transactions/{id}/isolation-level",
+    operation_id = "transactions.set_isolation_level",
+    tag = "transactions",
+    summary = "Change the isolation level of an open transaction.",
+    description = "Before its first call only. It reads from then on what is committed at that time.",
+    params(operations::SetIsolationLevel),
+    request_body = operations::SetIsolationLevelBody,
+    responses(operations::SetIsolationLevel),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn set_isolation_level(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::SET_ISOLATION_LEVEL, path, request).await
+}
+/// Set how long a transaction may stay open.
+#[utoipa::path(
+    put,
+    path = "/api/v1/transactions/{id}/timeout",
+    operation_id = "transactions.set_timeout",
+    tag = "transactions",
+    summary = "Set how long a transaction may stay open.",
+    params(operations::SetTimeout),
+    request_body = operations::SetTimeoutBody,
+    responses(operations::SetTimeout),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn set_timeout(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::SET_TIMEOUT, path, request).await
 }
 /// Close the current log segment and open the next.
 #[utoipa::path(
@@ -253,6 +613,26 @@ pub async fn truncate_wal(
     request: Request,
 ) -> Response {
     rest::handle(api, &operations::TRUNCATE_WAL, path, request).await
+}
+/// Raise a held lock to a stronger mode.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/locks/{id}/upgrade",
+    operation_id = "transactions.upgrade_lock",
+    tag = "transactions",
+    summary = "Raise a held lock to a stronger mode.",
+    description = "The lock is held in a mode that covers both, under its number: `S` and `IX` give `SIX`.",
+    params(operations::UpgradeLock),
+    request_body = operations::UpgradeLockBody,
+    responses(operations::UpgradeLock),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn upgrade_lock(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::UPGRADE_LOCK, path, request).await
 }
 /// Watch transactions begin and end.
 #[utoipa::path(

@@ -1167,6 +1167,18 @@ class StorageStorageStatusChangesInput(_Struct, kw_only=True, forbid_unknown_fie
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
 
+class TransactionsAcquireLockInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.acquire_lock`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+    in_table: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="table")
+    in_row_id: str | _UnsetType = _field(default=_UNSET, name="row_id")
+    in_name: str | _UnsetType = _field(default=_UNSET, name="name")
+    in_mode: _types.LockMode = _field(name="mode")
+    in_no_wait: bool | _UnsetType = _field(default=_UNSET, name="no_wait")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+
+
 class TransactionsArchiveWalInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.archive_wal`."""
 
@@ -1176,6 +1188,8 @@ class TransactionsBeginInput(_Struct, kw_only=True, forbid_unknown_fields=True):
 
     in_isolation_level: _types.IsolationLevel | _UnsetType = _field(default=_UNSET, name="isolation_level")
     in_read_only: bool | _UnsetType = _field(default=_UNSET, name="read_only")
+    in_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="timeout_ms")
+    in_lock_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="lock_timeout_ms")
     in_idle_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="idle_timeout_ms")
     in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
 
@@ -1188,6 +1202,18 @@ class TransactionsCommitInput(_Struct, kw_only=True, forbid_unknown_fields=True)
     """Input of `transactions.commit`."""
 
     in_id: _scalars.Id64 = _field(name="id")
+    in_wait_until_durable: _types.WaitUntilDurable | _UnsetType = _field(default=_UNSET, name="wait_until_durable")
+
+
+class TransactionsCreateSavepointInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.create_savepoint`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+    in_name: _types.SavepointName = _field(name="name")
+
+
+class TransactionsDetectDeadlocksInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.detect_deadlocks`."""
 
 
 class TransactionsExecuteInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -1196,6 +1222,7 @@ class TransactionsExecuteInput(_Struct, kw_only=True, forbid_unknown_fields=True
     in_operations: list[_types.RowOperation] = _field(name="operations")
     in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
+    in_wait_until_durable: _types.WaitUntilDurable | _UnsetType = _field(default=_UNSET, name="wait_until_durable")
 
 
 class TransactionsFlushWalInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -1208,6 +1235,20 @@ class TransactionsGetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_id: _scalars.Id64 = _field(name="id")
 
 
+class TransactionsGetLockGraphInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.get_lock_graph`."""
+
+
+class TransactionsGetReadSetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.get_read_set`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+
+
+class TransactionsGetStatsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.get_stats`."""
+
+
 class TransactionsGetWalReplayStatusInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.get_wal_replay_status`."""
 
@@ -1218,8 +1259,62 @@ class TransactionsGetWalStatusInput(_Struct, kw_only=True, forbid_unknown_fields
     in_window_ms: int | _UnsetType = _field(default=_UNSET, name="window_ms")
 
 
+class TransactionsGetWriteSetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.get_write_set`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
 class TransactionsListActiveInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.list_active`."""
+
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class TransactionsListDeadlocksInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_deadlocks`."""
+
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class TransactionsListLockHoldersInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_lock_holders`."""
+
+    in_table: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="table")
+    in_row_id: str | _UnsetType = _field(default=_UNSET, name="row_id")
+    in_name: str | _UnsetType = _field(default=_UNSET, name="name")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class TransactionsListLockWaitersInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_lock_waiters`."""
+
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class TransactionsListLocksInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_locks`."""
+
+    in_of_transaction: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="of_transaction")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
+class TransactionsListSavepointsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_savepoints`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+
+
+class TransactionsListTimedOutInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_timed_out`."""
 
     in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
     in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
@@ -1232,10 +1327,50 @@ class TransactionsListWalSegmentsInput(_Struct, kw_only=True, forbid_unknown_fie
     in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
+class TransactionsReleaseAllLocksInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.release_all_locks`."""
+
+    in_transaction_id: _scalars.Id64 = _field(name="transaction_id")
+
+
+class TransactionsReleaseLockInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.release_lock`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+
+
+class TransactionsReleaseSavepointInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.release_savepoint`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+    in_name: _types.SavepointName = _field(name="name")
+
+
 class TransactionsRollbackInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.rollback`."""
 
     in_id: _scalars.Id64 = _field(name="id")
+
+
+class TransactionsRollbackToSavepointInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.rollback_to_savepoint`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+    in_name: _types.SavepointName = _field(name="name")
+
+
+class TransactionsSetIsolationLevelInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.set_isolation_level`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+    in_isolation_level: _types.IsolationLevel = _field(name="isolation_level")
+
+
+class TransactionsSetTimeoutInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.set_timeout`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+    in_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="timeout_ms")
 
 
 class TransactionsSwitchWalSegmentInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -1246,6 +1381,14 @@ class TransactionsTruncateWalInput(_Struct, kw_only=True, forbid_unknown_fields=
     """Input of `transactions.truncate_wal`."""
 
     in_before: _scalars.Lsn | _UnsetType = _field(default=_UNSET, name="before")
+
+
+class TransactionsUpgradeLockInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.upgrade_lock`."""
+
+    in_id: _scalars.Id64 = _field(name="id")
+    in_mode: _types.LockMode = _field(name="mode")
+    in_no_wait: bool | _UnsetType = _field(default=_UNSET, name="no_wait")
 
 
 class TransactionsTransactionEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -1936,6 +2079,11 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.storage.write_pages,
         call_async=lambda client: client.storage.write_pages,
     ),
+    "transactions.acquire_lock": Entry(
+        input=TransactionsAcquireLockInput,
+        call=lambda client: client.transactions.acquire_lock,
+        call_async=lambda client: client.transactions.acquire_lock,
+    ),
     "transactions.archive_wal": Entry(
         input=TransactionsArchiveWalInput,
         call=lambda client: client.transactions.archive_wal,
@@ -1956,6 +2104,16 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.transactions.commit,
         call_async=lambda client: client.transactions.commit,
     ),
+    "transactions.create_savepoint": Entry(
+        input=TransactionsCreateSavepointInput,
+        call=lambda client: client.transactions.create_savepoint,
+        call_async=lambda client: client.transactions.create_savepoint,
+    ),
+    "transactions.detect_deadlocks": Entry(
+        input=TransactionsDetectDeadlocksInput,
+        call=lambda client: client.transactions.detect_deadlocks,
+        call_async=lambda client: client.transactions.detect_deadlocks,
+    ),
     "transactions.execute": Entry(
         input=TransactionsExecuteInput,
         call=lambda client: client.transactions.execute,
@@ -1971,6 +2129,21 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.transactions.get,
         call_async=lambda client: client.transactions.get,
     ),
+    "transactions.get_lock_graph": Entry(
+        input=TransactionsGetLockGraphInput,
+        call=lambda client: client.transactions.get_lock_graph,
+        call_async=lambda client: client.transactions.get_lock_graph,
+    ),
+    "transactions.get_read_set": Entry(
+        input=TransactionsGetReadSetInput,
+        call=lambda client: client.transactions.get_read_set,
+        call_async=lambda client: client.transactions.get_read_set,
+    ),
+    "transactions.get_stats": Entry(
+        input=TransactionsGetStatsInput,
+        call=lambda client: client.transactions.get_stats,
+        call_async=lambda client: client.transactions.get_stats,
+    ),
     "transactions.get_wal_replay_status": Entry(
         input=TransactionsGetWalReplayStatusInput,
         call=lambda client: client.transactions.get_wal_replay_status,
@@ -1981,12 +2154,59 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.transactions.get_wal_status,
         call_async=lambda client: client.transactions.get_wal_status,
     ),
+    "transactions.get_write_set": Entry(
+        input=TransactionsGetWriteSetInput,
+        call=lambda client: client.transactions.get_write_set,
+        call_async=lambda client: client.transactions.get_write_set,
+        items=lambda client: client.transactions.get_write_set_items,
+        items_async=lambda client: client.transactions.get_write_set_items,
+    ),
     "transactions.list_active": Entry(
         input=TransactionsListActiveInput,
         call=lambda client: client.transactions.list_active,
         call_async=lambda client: client.transactions.list_active,
         items=lambda client: client.transactions.list_active_items,
         items_async=lambda client: client.transactions.list_active_items,
+    ),
+    "transactions.list_deadlocks": Entry(
+        input=TransactionsListDeadlocksInput,
+        call=lambda client: client.transactions.list_deadlocks,
+        call_async=lambda client: client.transactions.list_deadlocks,
+        items=lambda client: client.transactions.list_deadlocks_items,
+        items_async=lambda client: client.transactions.list_deadlocks_items,
+    ),
+    "transactions.list_lock_holders": Entry(
+        input=TransactionsListLockHoldersInput,
+        call=lambda client: client.transactions.list_lock_holders,
+        call_async=lambda client: client.transactions.list_lock_holders,
+        items=lambda client: client.transactions.list_lock_holders_items,
+        items_async=lambda client: client.transactions.list_lock_holders_items,
+    ),
+    "transactions.list_lock_waiters": Entry(
+        input=TransactionsListLockWaitersInput,
+        call=lambda client: client.transactions.list_lock_waiters,
+        call_async=lambda client: client.transactions.list_lock_waiters,
+        items=lambda client: client.transactions.list_lock_waiters_items,
+        items_async=lambda client: client.transactions.list_lock_waiters_items,
+    ),
+    "transactions.list_locks": Entry(
+        input=TransactionsListLocksInput,
+        call=lambda client: client.transactions.list_locks,
+        call_async=lambda client: client.transactions.list_locks,
+        items=lambda client: client.transactions.list_locks_items,
+        items_async=lambda client: client.transactions.list_locks_items,
+    ),
+    "transactions.list_savepoints": Entry(
+        input=TransactionsListSavepointsInput,
+        call=lambda client: client.transactions.list_savepoints,
+        call_async=lambda client: client.transactions.list_savepoints,
+    ),
+    "transactions.list_timed_out": Entry(
+        input=TransactionsListTimedOutInput,
+        call=lambda client: client.transactions.list_timed_out,
+        call_async=lambda client: client.transactions.list_timed_out,
+        items=lambda client: client.transactions.list_timed_out_items,
+        items_async=lambda client: client.transactions.list_timed_out_items,
     ),
     "transactions.list_wal_segments": Entry(
         input=TransactionsListWalSegmentsInput,
@@ -1995,10 +2215,40 @@ OPERATIONS: dict[str, Entry] = {
         items=lambda client: client.transactions.list_wal_segments_items,
         items_async=lambda client: client.transactions.list_wal_segments_items,
     ),
+    "transactions.release_all_locks": Entry(
+        input=TransactionsReleaseAllLocksInput,
+        call=lambda client: client.transactions.release_all_locks,
+        call_async=lambda client: client.transactions.release_all_locks,
+    ),
+    "transactions.release_lock": Entry(
+        input=TransactionsReleaseLockInput,
+        call=lambda client: client.transactions.release_lock,
+        call_async=lambda client: client.transactions.release_lock,
+    ),
+    "transactions.release_savepoint": Entry(
+        input=TransactionsReleaseSavepointInput,
+        call=lambda client: client.transactions.release_savepoint,
+        call_async=lambda client: client.transactions.release_savepoint,
+    ),
     "transactions.rollback": Entry(
         input=TransactionsRollbackInput,
         call=lambda client: client.transactions.rollback,
         call_async=lambda client: client.transactions.rollback,
+    ),
+    "transactions.rollback_to_savepoint": Entry(
+        input=TransactionsRollbackToSavepointInput,
+        call=lambda client: client.transactions.rollback_to_savepoint,
+        call_async=lambda client: client.transactions.rollback_to_savepoint,
+    ),
+    "transactions.set_isolation_level": Entry(
+        input=TransactionsSetIsolationLevelInput,
+        call=lambda client: client.transactions.set_isolation_level,
+        call_async=lambda client: client.transactions.set_isolation_level,
+    ),
+    "transactions.set_timeout": Entry(
+        input=TransactionsSetTimeoutInput,
+        call=lambda client: client.transactions.set_timeout,
+        call_async=lambda client: client.transactions.set_timeout,
     ),
     "transactions.switch_wal_segment": Entry(
         input=TransactionsSwitchWalSegmentInput,
@@ -2009,6 +2259,11 @@ OPERATIONS: dict[str, Entry] = {
         input=TransactionsTruncateWalInput,
         call=lambda client: client.transactions.truncate_wal,
         call_async=lambda client: client.transactions.truncate_wal,
+    ),
+    "transactions.upgrade_lock": Entry(
+        input=TransactionsUpgradeLockInput,
+        call=lambda client: client.transactions.upgrade_lock,
+        call_async=lambda client: client.transactions.upgrade_lock,
     ),
     "websocket.broadcast": Entry(
         input=WebsocketBroadcastInput,

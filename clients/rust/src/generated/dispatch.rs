@@ -1150,6 +1150,18 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.acquire_lock" => {
+            one(
+                client
+                    .transactions()
+                    .acquire_lock(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsAcquireLockInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "transactions.archive_wal" => {
             typed::<
                 ::rustydb_contract_transactions::TransactionsArchiveWalInput,
@@ -1186,6 +1198,24 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.create_savepoint" => {
+            one(
+                client
+                    .transactions()
+                    .create_savepoint(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsCreateSavepointInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.detect_deadlocks" => {
+            typed::<
+                ::rustydb_contract_transactions::TransactionsDetectDeadlocksInput,
+            >(input)?;
+            one(client.transactions().detect_deadlocks(), iterate)
+        }
         "transactions.execute" => {
             one(
                 client
@@ -1214,6 +1244,28 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.get_lock_graph" => {
+            typed::<
+                ::rustydb_contract_transactions::TransactionsGetLockGraphInput,
+            >(input)?;
+            one(client.transactions().get_lock_graph(), iterate)
+        }
+        "transactions.get_read_set" => {
+            one(
+                client
+                    .transactions()
+                    .get_read_set(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsGetReadSetInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.get_stats" => {
+            typed::<::rustydb_contract_transactions::TransactionsGetStatsInput>(input)?;
+            one(client.transactions().get_stats(), iterate)
+        }
         "transactions.get_wal_replay_status" => {
             typed::<
                 ::rustydb_contract_transactions::TransactionsGetWalReplayStatusInput,
@@ -1232,6 +1284,18 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.get_write_set" => {
+            paged(
+                client
+                    .transactions()
+                    .get_write_set(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsGetWriteSetInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "transactions.list_active" => {
             paged(
                 client
@@ -1239,6 +1303,78 @@ pub(crate) fn dispatch(
                     .list_active(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsListActiveInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.list_deadlocks" => {
+            paged(
+                client
+                    .transactions()
+                    .list_deadlocks(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListDeadlocksInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.list_lock_holders" => {
+            paged(
+                client
+                    .transactions()
+                    .list_lock_holders(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListLockHoldersInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.list_lock_waiters" => {
+            paged(
+                client
+                    .transactions()
+                    .list_lock_waiters(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListLockWaitersInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.list_locks" => {
+            paged(
+                client
+                    .transactions()
+                    .list_locks(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListLocksInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.list_savepoints" => {
+            one(
+                client
+                    .transactions()
+                    .list_savepoints(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListSavepointsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.list_timed_out" => {
+            paged(
+                client
+                    .transactions()
+                    .list_timed_out(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListTimedOutInput,
                         >(input)?,
                     ),
                 iterate,
@@ -1256,6 +1392,42 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.release_all_locks" => {
+            one(
+                client
+                    .transactions()
+                    .release_all_locks(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsReleaseAllLocksInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.release_lock" => {
+            one(
+                client
+                    .transactions()
+                    .release_lock(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsReleaseLockInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.release_savepoint" => {
+            one(
+                client
+                    .transactions()
+                    .release_savepoint(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsReleaseSavepointInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "transactions.rollback" => {
             one(
                 client
@@ -1263,6 +1435,42 @@ pub(crate) fn dispatch(
                     .rollback(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsRollbackInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.rollback_to_savepoint" => {
+            one(
+                client
+                    .transactions()
+                    .rollback_to_savepoint(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsRollbackToSavepointInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.set_isolation_level" => {
+            one(
+                client
+                    .transactions()
+                    .set_isolation_level(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsSetIsolationLevelInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.set_timeout" => {
+            one(
+                client
+                    .transactions()
+                    .set_timeout(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsSetTimeoutInput,
                         >(input)?,
                     ),
                 iterate,
@@ -1281,6 +1489,18 @@ pub(crate) fn dispatch(
                     .truncate_wal(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsTruncateWalInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.upgrade_lock" => {
+            one(
+                client
+                    .transactions()
+                    .upgrade_lock(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsUpgradeLockInput,
                         >(input)?,
                     ),
                 iterate,

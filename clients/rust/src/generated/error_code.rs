@@ -10,6 +10,8 @@ pub enum ErrorCode {
     ApiKeyLimit,
     /// The caller has no such API key. Status 404.
     ApiKeyNotFound,
+    /// The server answers a commit only once it is durable; its setting `--async-commits` lets callers not wait for that. Status 409.
+    AsyncCommitsDisabled,
     /// The caller cancelled the call; what it had begun was undone, unless it was being committed. Status 499.
     Cancelled,
     /// The table has no such column. Status 400.
@@ -26,6 +28,8 @@ pub enum ErrorCode {
     DatabaseProtected,
     /// The call was not done in its time; what it had begun was undone, unless it was being committed. Status 504.
     DeadlineExceeded,
+    /// The transaction waited in a circle with others and was rolled back to let them go on. Status 409.
+    Deadlock,
     /// Views depend on what would be dropped or changed. Status 409.
     DependentObjects,
     /// The device has no room for what the call would write; nothing was changed. Status 507.
@@ -60,12 +64,22 @@ pub enum ErrorCode {
     InvalidValue,
     /// As many requests wait as the queue takes. Status 429.
     IoQueueFull,
+    /// The transaction has been used already; its isolation level can be set before its first call only. Status 409.
+    IsolationLevelFixed,
     /// The caller has no such job; an old one may be kept no longer. Status 404.
     JobNotFound,
     /// The server would be left without an enabled administrator. Status 409.
     LastAdministrator,
     /// The tablespace has more pages already than the limit would allow. Status 409.
     LimitBelowUse,
+    /// The lock protects changes of the transaction and ends with it. Status 409.
+    LockInUse,
+    /// Somebody else holds the lock, and the call was not to wait for it. Status 409.
+    LockNotAvailable,
+    /// The caller has no lock of this number. Status 404.
+    LockNotFound,
+    /// A lock was waited for as long as the transaction waits for locks; what the call did was undone. Status 409.
+    LockTimeout,
     /// No commit has this position yet. Status 400.
     LsnNotReached,
     /// The request is not JSON. Status 400.
@@ -108,6 +122,10 @@ pub enum ErrorCode {
     RoleNotFound,
     /// The table has no row of that id. Status 404.
     RowNotFound,
+    /// The transaction has no savepoint of this name. Status 404.
+    SavepointNotFound,
+    /// The server is starting, and takes no calls until that is done; the probe of start-up tells how far it is. Status 503.
+    ServerStarting,
     /// The store refused the write, or refuses all writes after a failure of the disk. Status 503.
     StorageFailure,
     /// There is no open subscription of that id. Status 404.
@@ -130,6 +148,10 @@ pub enum ErrorCode {
     TableNotFound,
     /// The access token's time is over; refresh it. Status 401.
     TokenExpired,
+    /// The transaction, or the server, has as many locks as it may; lock the table as a whole, or commit more often. Status 409.
+    TooManyLocks,
+    /// The transaction has as many savepoints as it may; release some. Status 409.
+    TooManySavepoints,
     /// The connection has as many subscriptions as it may. Status 429.
     TooManySubscriptions,
     /// The caller has as many open transactions as are allowed; end one. Status 409.
@@ -144,7 +166,7 @@ pub enum ErrorCode {
     TransportUnsuitable,
     /// The call needs valid credentials. Status 401.
     Unauthenticated,
-    /// The server is starting or stopping, or has as many jobs as it takes. Status 503.
+    /// The server is stopping, or has as many jobs as it takes. Status 503.
     Unavailable,
     /// A primary key or unique constraint would be broken. Status 409.
     UniqueViolation,
@@ -158,8 +180,6 @@ pub enum ErrorCode {
     UnknownView,
     /// The engine does not do what the SQL asks. Status 400.
     Unsupported,
-    /// The engine does not do the isolation level. Status 400.
-    UnsupportedIsolationLevel,
     /// The body is not application/json. Status 415.
     UnsupportedMediaType,
     /// The user name is taken. Status 409.
@@ -183,6 +203,9 @@ impl ErrorCode {
             ErrorCode::ApiKeyNotFound => {
                 Some(&::rustydb_contract_auth::errors::API_KEY_NOT_FOUND)
             }
+            ErrorCode::AsyncCommitsDisabled => {
+                Some(&::rustydb_contract_transactions::errors::ASYNC_COMMITS_DISABLED)
+            }
             ErrorCode::Cancelled => Some(&::rustydb_contract_core::errors::CANCELLED),
             ErrorCode::ColumnNotFound => {
                 Some(&::rustydb_contract_database::errors::COLUMN_NOT_FOUND)
@@ -205,6 +228,7 @@ impl ErrorCode {
             ErrorCode::DeadlineExceeded => {
                 Some(&::rustydb_contract_core::errors::DEADLINE_EXCEEDED)
             }
+            ErrorCode::Deadlock => Some(&::rustydb_contract_core::errors::DEADLOCK),
             ErrorCode::DependentObjects => {
                 Some(&::rustydb_contract_database::errors::DEPENDENT_OBJECTS)
             }
@@ -252,6 +276,9 @@ impl ErrorCode {
             ErrorCode::IoQueueFull => {
                 Some(&::rustydb_contract_storage::errors::IO_QUEUE_FULL)
             }
+            ErrorCode::IsolationLevelFixed => {
+                Some(&::rustydb_contract_transactions::errors::ISOLATION_LEVEL_FIXED)
+            }
             ErrorCode::JobNotFound => {
                 Some(&::rustydb_contract_jobs::errors::JOB_NOT_FOUND)
             }
@@ -260,6 +287,18 @@ impl ErrorCode {
             }
             ErrorCode::LimitBelowUse => {
                 Some(&::rustydb_contract_storage::errors::LIMIT_BELOW_USE)
+            }
+            ErrorCode::LockInUse => {
+                Some(&::rustydb_contract_transactions::errors::LOCK_IN_USE)
+            }
+            ErrorCode::LockNotAvailable => {
+                Some(&::rustydb_contract_core::errors::LOCK_NOT_AVAILABLE)
+            }
+            ErrorCode::LockNotFound => {
+                Some(&::rustydb_contract_transactions::errors::LOCK_NOT_FOUND)
+            }
+            ErrorCode::LockTimeout => {
+                Some(&::rustydb_contract_core::errors::LOCK_TIMEOUT)
             }
             ErrorCode::LsnNotReached => {
                 Some(&::rustydb_contract_transactions::errors::LSN_NOT_REACHED)
@@ -322,6 +361,12 @@ impl ErrorCode {
             ErrorCode::RowNotFound => {
                 Some(&::rustydb_contract_database::errors::ROW_NOT_FOUND)
             }
+            ErrorCode::SavepointNotFound => {
+                Some(&::rustydb_contract_transactions::errors::SAVEPOINT_NOT_FOUND)
+            }
+            ErrorCode::ServerStarting => {
+                Some(&::rustydb_contract_core::errors::SERVER_STARTING)
+            }
             ErrorCode::StorageFailure => {
                 Some(&::rustydb_contract_core::errors::STORAGE_FAILURE)
             }
@@ -352,6 +397,12 @@ impl ErrorCode {
             }
             ErrorCode::TokenExpired => {
                 Some(&::rustydb_contract_core::errors::TOKEN_EXPIRED)
+            }
+            ErrorCode::TooManyLocks => {
+                Some(&::rustydb_contract_core::errors::TOO_MANY_LOCKS)
+            }
+            ErrorCode::TooManySavepoints => {
+                Some(&::rustydb_contract_transactions::errors::TOO_MANY_SAVEPOINTS)
             }
             ErrorCode::TooManySubscriptions => {
                 Some(&::rustydb_contract_core::errors::TOO_MANY_SUBSCRIPTIONS)
@@ -391,11 +442,6 @@ impl ErrorCode {
                 Some(&::rustydb_contract_websocket::errors::UNKNOWN_VIEW)
             }
             ErrorCode::Unsupported => Some(&::rustydb_contract_sql::errors::UNSUPPORTED),
-            ErrorCode::UnsupportedIsolationLevel => {
-                Some(
-                    &::rustydb_contract_transactions::errors::UNSUPPORTED_ISOLATION_LEVEL,
-                )
-            }
             ErrorCode::UnsupportedMediaType => {
                 Some(&::rustydb_contract_core::errors::UNSUPPORTED_MEDIA_TYPE)
             }
@@ -429,6 +475,7 @@ impl From<::std::string::String> for ErrorCode {
         match code.as_str() {
             "API_KEY_LIMIT" => ErrorCode::ApiKeyLimit,
             "API_KEY_NOT_FOUND" => ErrorCode::ApiKeyNotFound,
+            "ASYNC_COMMITS_DISABLED" => ErrorCode::AsyncCommitsDisabled,
             "CANCELLED" => ErrorCode::Cancelled,
             "COLUMN_NOT_FOUND" => ErrorCode::ColumnNotFound,
             "CONNECTION_NOT_FOUND" => ErrorCode::ConnectionNotFound,
@@ -437,6 +484,7 @@ impl From<::std::string::String> for ErrorCode {
             "DATABASE_NOT_FOUND" => ErrorCode::DatabaseNotFound,
             "DATABASE_PROTECTED" => ErrorCode::DatabaseProtected,
             "DEADLINE_EXCEEDED" => ErrorCode::DeadlineExceeded,
+            "DEADLOCK" => ErrorCode::Deadlock,
             "DEPENDENT_OBJECTS" => ErrorCode::DependentObjects,
             "DISK_FULL" => ErrorCode::DiskFull,
             "DUPLICATE_COLUMN_NAME" => ErrorCode::DuplicateColumnName,
@@ -454,9 +502,14 @@ impl From<::std::string::String> for ErrorCode {
             "INVALID_REQUEST" => ErrorCode::InvalidRequest,
             "INVALID_VALUE" => ErrorCode::InvalidValue,
             "IO_QUEUE_FULL" => ErrorCode::IoQueueFull,
+            "ISOLATION_LEVEL_FIXED" => ErrorCode::IsolationLevelFixed,
             "JOB_NOT_FOUND" => ErrorCode::JobNotFound,
             "LAST_ADMINISTRATOR" => ErrorCode::LastAdministrator,
             "LIMIT_BELOW_USE" => ErrorCode::LimitBelowUse,
+            "LOCK_IN_USE" => ErrorCode::LockInUse,
+            "LOCK_NOT_AVAILABLE" => ErrorCode::LockNotAvailable,
+            "LOCK_NOT_FOUND" => ErrorCode::LockNotFound,
+            "LOCK_TIMEOUT" => ErrorCode::LockTimeout,
             "LSN_NOT_REACHED" => ErrorCode::LsnNotReached,
             "MALFORMED_JSON" => ErrorCode::MalformedJson,
             "METHOD_NOT_ALLOWED" => ErrorCode::MethodNotAllowed,
@@ -478,6 +531,8 @@ impl From<::std::string::String> for ErrorCode {
             "RESULT_TOO_LARGE" => ErrorCode::ResultTooLarge,
             "ROLE_NOT_FOUND" => ErrorCode::RoleNotFound,
             "ROW_NOT_FOUND" => ErrorCode::RowNotFound,
+            "SAVEPOINT_NOT_FOUND" => ErrorCode::SavepointNotFound,
+            "SERVER_STARTING" => ErrorCode::ServerStarting,
             "STORAGE_FAILURE" => ErrorCode::StorageFailure,
             "SUBSCRIPTION_NOT_FOUND" => ErrorCode::SubscriptionNotFound,
             "SYNTAX_ERROR" => ErrorCode::SyntaxError,
@@ -489,6 +544,8 @@ impl From<::std::string::String> for ErrorCode {
             "TABLE_EXISTS" => ErrorCode::TableExists,
             "TABLE_NOT_FOUND" => ErrorCode::TableNotFound,
             "TOKEN_EXPIRED" => ErrorCode::TokenExpired,
+            "TOO_MANY_LOCKS" => ErrorCode::TooManyLocks,
+            "TOO_MANY_SAVEPOINTS" => ErrorCode::TooManySavepoints,
             "TOO_MANY_SUBSCRIPTIONS" => ErrorCode::TooManySubscriptions,
             "TOO_MANY_TRANSACTIONS" => ErrorCode::TooManyTransactions,
             "TRANSACTION_NOT_ACTIVE" => ErrorCode::TransactionNotActive,
@@ -503,7 +560,6 @@ impl From<::std::string::String> for ErrorCode {
             "UNKNOWN_REVISION" => ErrorCode::UnknownRevision,
             "UNKNOWN_VIEW" => ErrorCode::UnknownView,
             "UNSUPPORTED" => ErrorCode::Unsupported,
-            "UNSUPPORTED_ISOLATION_LEVEL" => ErrorCode::UnsupportedIsolationLevel,
             "UNSUPPORTED_MEDIA_TYPE" => ErrorCode::UnsupportedMediaType,
             "USER_EXISTS" => ErrorCode::UserExists,
             "USER_NOT_FOUND" => ErrorCode::UserNotFound,

@@ -21,7 +21,7 @@ impl HealthApi<'_> {
     }
     /// Tell whether the server can take requests.
     ///
-    /// Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes.
+    /// Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes, and SERVER_STARTING while it starts.
     ///
     /// Needs no credentials. Since 0.1.0.
     pub fn check_readiness(&self) -> crate::Call<::rustydb_contract_health::Readiness> {
@@ -33,6 +33,8 @@ impl HealthApi<'_> {
         )
     }
     /// Tell whether start-up has finished.
+    ///
+    /// While it has not, that is SERVER_STARTING with status 503, and its details tell how far it is: this probe and that of liveness are answered, over REST, from the moment on that the server listens. Every other call answers the same error until it is done.
     ///
     /// Needs no credentials. Since 0.1.0.
     pub fn check_startup(&self) -> crate::Call<::rustydb_contract_health::Startup> {

@@ -65,7 +65,7 @@ impl IndexesApi<'_> {
             input,
         )
     }
-    /// Report entries, size and use of an index.
+    /// Report entries, height, size and use of an index.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
     ///

@@ -8,6 +8,26 @@ pub struct TransactionsApi<'a> {
     pub(super) client: &'a crate::Client,
 }
 impl TransactionsApi<'_> {
+    /// Take a lock of a given mode on a resource.
+    ///
+    /// On a table, a row of it, or a name that means what its users agree on. Waits while others hold it in a mode that does not go with this one. A row is locked as it is seen: a transaction whose snapshot has an older version of it answers WRITE_CONFLICT.
+    ///
+    /// Needs the permission `database:write`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `ROW_NOT_FOUND`: The table has no row of that id.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn acquire_lock(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsAcquireLockInput,
+    ) -> crate::Call<::rustydb_contract_transactions::Lock> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::ACQUIRE_LOCK,
+            input,
+        )
+    }
     /// Copy finished log segments to the archive.
     ///
     /// The archive is a folder of the data directory; who needs the room moves its files elsewhere. `transactions.switch_wal_segment` finishes the active segment first.
@@ -30,7 +50,6 @@ impl TransactionsApi<'_> {
     /// # Errors
     ///
     /// - `TOO_MANY_TRANSACTIONS`: The caller has as many open transactions as are allowed; end one.
-    /// - `UNSUPPORTED_ISOLATION_LEVEL`: The engine does not do the isolation level.
     pub fn begin(
         &self,
         input: &::rustydb_contract_transactions::TransactionsBeginInput,
@@ -58,9 +77,13 @@ impl TransactionsApi<'_> {
     }
     /// Make a transaction's changes permanent.
     ///
-    /// Answers WRITE_CONFLICT, and rolls back, when another transaction changed one of the same rows first.
+    /// Answers WRITE_CONFLICT, and rolls back, when another transaction has changed something first that this one relies on: what it read, if it is `serializable`, or the definition of a table that it changed.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `ASYNC_COMMITS_DISABLED`: The server answers a commit only once it is durable; its setting `--async-commits` lets callers not wait for that.
     pub fn commit(
         &self,
         input: &::rustydb_contract_transactions::TransactionsCommitInput,
@@ -71,12 +94,47 @@ impl TransactionsApi<'_> {
             input,
         )
     }
+    /// Mark a point to which a transaction can return.
+    ///
+    /// The SQL statement `SAVEPOINT name` does the same.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `TOO_MANY_SAVEPOINTS`: The transaction has as many savepoints as it may; release some.
+    pub fn create_savepoint(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsCreateSavepointInput,
+    ) -> crate::Call<::rustydb_contract_transactions::Savepoint> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::CREATE_SAVEPOINT,
+            input,
+        )
+    }
+    /// Search for deadlocks now and resolve those found.
+    ///
+    /// The server searches by itself for whoever has waited for its deadlock time-out (`--deadlock-timeout-ms`, 100 unless set). This does not wait for that.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    pub fn detect_deadlocks(
+        &self,
+    ) -> crate::Call<::rustydb_contract_transactions::FoundDeadlocks> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::DETECT_DEADLOCKS,
+            &::rustydb_contract_transactions::TransactionsDetectDeadlocksInput {
+            },
+        )
+    }
     /// Run a list of row operations as one atomic unit.
     ///
     /// Needs the permission `database:write`. Since 0.1.0.
     ///
     /// # Errors
     ///
+    /// - `ASYNC_COMMITS_DISABLED`: The server answers a commit only once it is durable; its setting `--async-commits` lets callers not wait for that.
     /// - `COLUMN_NOT_FOUND`: The table has no such column.
     /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
     /// - `NOT_NULL_VIOLATION`: A column that is NOT NULL would be null.
@@ -119,6 +177,47 @@ impl TransactionsApi<'_> {
             input,
         )
     }
+    /// Return the wait-for graph with any cycles marked.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    pub fn get_lock_graph(
+        &self,
+    ) -> crate::Call<::rustydb_contract_transactions::LockGraph> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::GET_LOCK_GRAPH,
+            &::rustydb_contract_transactions::TransactionsGetLockGraphInput {
+            },
+        )
+    }
+    /// List the rows that a transaction has read.
+    ///
+    /// Only of a `serializable` transaction that may write is it noted what it reads; its commit depends on it.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    pub fn get_read_set(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsGetReadSetInput,
+    ) -> crate::Call<::rustydb_contract_transactions::ReadSet> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::GET_READ_SET,
+            input,
+        )
+    }
+    /// Report commit, abort and deadlock counts with latencies.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    pub fn get_stats(
+        &self,
+    ) -> crate::Call<::rustydb_contract_transactions::TransactionStats> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::GET_STATS,
+            &::rustydb_contract_transactions::TransactionsGetStatsInput {
+            },
+        )
+    }
     /// Report what recovery did with the log when the server started.
     ///
     /// Needs the permission `system:read`. Since 0.1.0.
@@ -145,6 +244,27 @@ impl TransactionsApi<'_> {
             input,
         )
     }
+    /// List the rows that a transaction has changed.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    pub fn get_write_set(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsGetWriteSetInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::WriteSet,
+        ::rustydb_contract_transactions::WrittenRow,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::GET_WRITE_SET,
+                input,
+            ),
+            |page| (page.rows, page.next),
+        )
+    }
     /// List the transactions that are open.
     ///
     /// Needs the permission `system:read`. Since 0.1.0.
@@ -161,6 +281,130 @@ impl TransactionsApi<'_> {
             crate::Call::new(
                 self.client,
                 &::rustydb_contract_transactions::operations::LIST_ACTIVE,
+                input,
+            ),
+            |page| (page.transactions, page.next),
+        )
+    }
+    /// List the deadlocks found so far and their victims.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    pub fn list_deadlocks(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListDeadlocksInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::DeadlockList,
+        ::rustydb_contract_transactions::DeadlockDetected,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::LIST_DEADLOCKS,
+                input,
+            ),
+            |page| (page.deadlocks, page.next),
+        )
+    }
+    /// List the holders of the lock on one resource, if any.
+    ///
+    /// The resource is a table, a row of it, or a name.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    ///
+    /// # Errors
+    ///
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn list_lock_holders(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListLockHoldersInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::LockList,
+        ::rustydb_contract_transactions::Lock,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::LIST_LOCK_HOLDERS,
+                input,
+            ),
+            |page| (page.locks, page.next),
+        )
+    }
+    /// List the transactions that wait for a lock and who blocks them.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    pub fn list_lock_waiters(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListLockWaitersInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::LockWaiterList,
+        ::rustydb_contract_transactions::LockWaiter,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::LIST_LOCK_WAITERS,
+                input,
+            ),
+            |page| (page.waiters, page.next),
+        )
+    }
+    /// List all locks, granted and waiting.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    pub fn list_locks(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListLocksInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::LockList,
+        ::rustydb_contract_transactions::Lock,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::LIST_LOCKS,
+                input,
+            ),
+            |page| (page.locks, page.next),
+        )
+    }
+    /// List the savepoints of a transaction.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    pub fn list_savepoints(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListSavepointsInput,
+    ) -> crate::Call<::rustydb_contract_transactions::SavepointList> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::LIST_SAVEPOINTS,
+            input,
+        )
+    }
+    /// List the transactions that outlived their limit.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    pub fn list_timed_out(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListTimedOutInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::TimedOutList,
+        ::rustydb_contract_transactions::TimedOutTransaction,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::LIST_TIMED_OUT,
                 input,
             ),
             |page| (page.transactions, page.next),
@@ -187,6 +431,60 @@ impl TransactionsApi<'_> {
             |page| (page.segments, page.next),
         )
     }
+    /// Release every lock held by a transaction.
+    ///
+    /// Locks that protect changes of the transaction stay until its end.
+    ///
+    /// Needs the permission `database:write`. Since 0.1.0.
+    pub fn release_all_locks(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsReleaseAllLocksInput,
+    ) -> crate::Call<::rustydb_contract_transactions::ReleasedLocks> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::RELEASE_ALL_LOCKS,
+            input,
+        )
+    }
+    /// Release one lock.
+    ///
+    /// Locks that protect changes of the transaction stay until its end.
+    ///
+    /// Needs the permission `database:write`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `LOCK_IN_USE`: The lock protects changes of the transaction and ends with it.
+    /// - `LOCK_NOT_FOUND`: The caller has no lock of this number.
+    pub fn release_lock(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsReleaseLockInput,
+    ) -> crate::Call<::rustydb_contract::Empty> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::RELEASE_LOCK,
+            input,
+        )
+    }
+    /// Forget a savepoint and keep the changes made since.
+    ///
+    /// Those made after it are forgotten as well.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `SAVEPOINT_NOT_FOUND`: The transaction has no savepoint of this name.
+    pub fn release_savepoint(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsReleaseSavepointInput,
+    ) -> crate::Call<::rustydb_contract::Empty> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::RELEASE_SAVEPOINT,
+            input,
+        )
+    }
     /// Undo a transaction.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
@@ -197,6 +495,57 @@ impl TransactionsApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_transactions::operations::ROLLBACK,
+            input,
+        )
+    }
+    /// Undo everything done after a savepoint.
+    ///
+    /// The savepoint stays, those made after it go. Locks stay until the end of the transaction.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `SAVEPOINT_NOT_FOUND`: The transaction has no savepoint of this name.
+    pub fn rollback_to_savepoint(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsRollbackToSavepointInput,
+    ) -> crate::Call<::rustydb_contract_transactions::Transaction> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::ROLLBACK_TO_SAVEPOINT,
+            input,
+        )
+    }
+    /// Change the isolation level of an open transaction.
+    ///
+    /// Before its first call only. It reads from then on what is committed at that time.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `ISOLATION_LEVEL_FIXED`: The transaction has been used already; its isolation level can be set before its first call only.
+    pub fn set_isolation_level(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsSetIsolationLevelInput,
+    ) -> crate::Call<::rustydb_contract_transactions::TransactionIsolation> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::SET_ISOLATION_LEVEL,
+            input,
+        )
+    }
+    /// Set how long a transaction may stay open.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    pub fn set_timeout(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsSetTimeoutInput,
+    ) -> crate::Call<::rustydb_contract_transactions::Transaction> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::SET_TIMEOUT,
             input,
         )
     }
@@ -231,6 +580,25 @@ impl TransactionsApi<'_> {
         crate::Call::new(
             self.client,
             &::rustydb_contract_transactions::operations::TRUNCATE_WAL,
+            input,
+        )
+    }
+    /// Raise a held lock to a stronger mode.
+    ///
+    /// The lock is held in a mode that covers both, under its number: `S` and `IX` give `SIX`.
+    ///
+    /// Needs the permission `database:write`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `LOCK_NOT_FOUND`: The caller has no lock of this number.
+    pub fn upgrade_lock(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsUpgradeLockInput,
+    ) -> crate::Call<::rustydb_contract_transactions::Lock> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::UPGRADE_LOCK,
             input,
         )
     }

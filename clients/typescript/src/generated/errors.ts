@@ -23,6 +23,16 @@ export class ApiKeyNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * The server answers a commit only once it is durable; its setting `--async-commits` lets callers not wait for
+ * that.
+ *
+ * `ASYNC_COMMITS_DISABLED`, HTTP status 409. The same call would fail again.
+ */
+export class AsyncCommitsDisabledError extends runtime.RustyDBError {
+  declare readonly code: "ASYNC_COMMITS_DISABLED";
+}
+
+/**
  * The caller cancelled the call; what it had begun was undone, unless it was being committed.
  *
  * `CANCELLED`, HTTP status 499. The same call would fail again.
@@ -93,6 +103,15 @@ export class DatabaseProtectedError extends runtime.RustyDBError {
  */
 export class DeadlineExceededError extends runtime.RustyDBError {
   declare readonly code: "DEADLINE_EXCEEDED";
+}
+
+/**
+ * The transaction waited in a circle with others and was rolled back to let them go on.
+ *
+ * `DEADLOCK`, HTTP status 409. The whole transaction may be run again from its beginning.
+ */
+export class DeadlockError extends runtime.RustyDBError {
+  declare readonly code: "DEADLOCK";
 }
 
 /**
@@ -250,6 +269,15 @@ export class IoQueueFullError extends runtime.RustyDBError {
 }
 
 /**
+ * The transaction has been used already; its isolation level can be set before its first call only.
+ *
+ * `ISOLATION_LEVEL_FIXED`, HTTP status 409. The same call would fail again.
+ */
+export class IsolationLevelFixedError extends runtime.RustyDBError {
+  declare readonly code: "ISOLATION_LEVEL_FIXED";
+}
+
+/**
  * The caller has no such job; an old one may be kept no longer.
  *
  * `JOB_NOT_FOUND`, HTTP status 404. The same call would fail again.
@@ -274,6 +302,42 @@ export class LastAdministratorError extends runtime.RustyDBError {
  */
 export class LimitBelowUseError extends runtime.RustyDBError {
   declare readonly code: "LIMIT_BELOW_USE";
+}
+
+/**
+ * The lock protects changes of the transaction and ends with it.
+ *
+ * `LOCK_IN_USE`, HTTP status 409. The same call would fail again.
+ */
+export class LockInUseError extends runtime.RustyDBError {
+  declare readonly code: "LOCK_IN_USE";
+}
+
+/**
+ * Somebody else holds the lock, and the call was not to wait for it.
+ *
+ * `LOCK_NOT_AVAILABLE`, HTTP status 409. Nothing was done; the client sends the call again by itself.
+ */
+export class LockNotAvailableError extends runtime.RustyDBError {
+  declare readonly code: "LOCK_NOT_AVAILABLE";
+}
+
+/**
+ * The caller has no lock of this number.
+ *
+ * `LOCK_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class LockNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "LOCK_NOT_FOUND";
+}
+
+/**
+ * A lock was waited for as long as the transaction waits for locks; what the call did was undone.
+ *
+ * `LOCK_TIMEOUT`, HTTP status 409. Nothing was done; the client sends the call again by itself.
+ */
+export class LockTimeoutError extends runtime.RustyDBError {
+  declare readonly code: "LOCK_TIMEOUT";
 }
 
 /**
@@ -467,6 +531,25 @@ export class RowNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * The transaction has no savepoint of this name.
+ *
+ * `SAVEPOINT_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class SavepointNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "SAVEPOINT_NOT_FOUND";
+}
+
+/**
+ * The server is starting, and takes no calls until that is done; the probe of start-up tells how far it is.
+ *
+ * `SERVER_STARTING`, HTTP status 503. Nothing was done; the client sends the call again by itself.
+ */
+export class ServerStartingError extends runtime.RustyDBError {
+  declare readonly code: "SERVER_STARTING";
+  declare readonly details: coreTypes.StartupProgress | undefined;
+}
+
+/**
  * The store refused the write, or refuses all writes after a failure of the disk.
  *
  * `STORAGE_FAILURE`, HTTP status 503. The same call would fail again.
@@ -567,6 +650,24 @@ export class TokenExpiredError extends runtime.RustyDBError {
 }
 
 /**
+ * The transaction, or the server, has as many locks as it may; lock the table as a whole, or commit more often.
+ *
+ * `TOO_MANY_LOCKS`, HTTP status 409. The same call would fail again.
+ */
+export class TooManyLocksError extends runtime.RustyDBError {
+  declare readonly code: "TOO_MANY_LOCKS";
+}
+
+/**
+ * The transaction has as many savepoints as it may; release some.
+ *
+ * `TOO_MANY_SAVEPOINTS`, HTTP status 409. The same call would fail again.
+ */
+export class TooManySavepointsError extends runtime.RustyDBError {
+  declare readonly code: "TOO_MANY_SAVEPOINTS";
+}
+
+/**
  * The connection has as many subscriptions as it may.
  *
  * `TOO_MANY_SUBSCRIPTIONS`, HTTP status 429. The same call would fail again.
@@ -630,7 +731,7 @@ export class UnauthenticatedError extends runtime.RustyDBError {
 }
 
 /**
- * The server is starting or stopping, or has as many jobs as it takes.
+ * The server is stopping, or has as many jobs as it takes.
  *
  * `UNAVAILABLE`, HTTP status 503. Nothing was done; the client sends the call again by itself.
  */
@@ -694,15 +795,6 @@ export class UnsupportedError extends runtime.RustyDBError {
 }
 
 /**
- * The engine does not do the isolation level.
- *
- * `UNSUPPORTED_ISOLATION_LEVEL`, HTTP status 400. The same call would fail again.
- */
-export class UnsupportedIsolationLevelError extends runtime.RustyDBError {
-  declare readonly code: "UNSUPPORTED_ISOLATION_LEVEL";
-}
-
-/**
  * The body is not application/json.
  *
  * `UNSUPPORTED_MEDIA_TYPE`, HTTP status 415. The same call would fail again.
@@ -751,6 +843,7 @@ export class WriteConflictError extends runtime.RustyDBError {
 export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry>([
   ["API_KEY_LIMIT", { type: ApiKeyLimitError, retry: "never" }],
   ["API_KEY_NOT_FOUND", { type: ApiKeyNotFoundError, retry: "never" }],
+  ["ASYNC_COMMITS_DISABLED", { type: AsyncCommitsDisabledError, retry: "never" }],
   ["CANCELLED", { type: CancelledError, retry: "never" }],
   ["COLUMN_NOT_FOUND", { type: ColumnNotFoundError, retry: "never" }],
   ["CONNECTION_NOT_FOUND", { type: ConnectionNotFoundError, retry: "never" }],
@@ -759,6 +852,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["DATABASE_NOT_FOUND", { type: DatabaseNotFoundError, retry: "never" }],
   ["DATABASE_PROTECTED", { type: DatabaseProtectedError, retry: "never" }],
   ["DEADLINE_EXCEEDED", { type: DeadlineExceededError, retry: "never" }],
+  ["DEADLOCK", { type: DeadlockError, retry: "transaction" }],
   ["DEPENDENT_OBJECTS", { type: DependentObjectsError, retry: "never" }],
   ["DISK_FULL", { type: DiskFullError, retry: "never" }],
   ["DUPLICATE_COLUMN_NAME", { type: DuplicateColumnNameError, retry: "never" }],
@@ -776,9 +870,14 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["INVALID_REQUEST", { type: InvalidRequestError, retry: "never" }],
   ["INVALID_VALUE", { type: InvalidValueError, retry: "never" }],
   ["IO_QUEUE_FULL", { type: IoQueueFullError, retry: "safe" }],
+  ["ISOLATION_LEVEL_FIXED", { type: IsolationLevelFixedError, retry: "never" }],
   ["JOB_NOT_FOUND", { type: JobNotFoundError, retry: "never" }],
   ["LAST_ADMINISTRATOR", { type: LastAdministratorError, retry: "never" }],
   ["LIMIT_BELOW_USE", { type: LimitBelowUseError, retry: "never" }],
+  ["LOCK_IN_USE", { type: LockInUseError, retry: "never" }],
+  ["LOCK_NOT_AVAILABLE", { type: LockNotAvailableError, retry: "safe" }],
+  ["LOCK_NOT_FOUND", { type: LockNotFoundError, retry: "never" }],
+  ["LOCK_TIMEOUT", { type: LockTimeoutError, retry: "safe" }],
   ["LSN_NOT_REACHED", { type: LsnNotReachedError, retry: "never" }],
   ["MALFORMED_JSON", { type: MalformedJsonError, retry: "never" }],
   ["METHOD_NOT_ALLOWED", { type: MethodNotAllowedError, retry: "never" }],
@@ -800,6 +899,8 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["RESULT_TOO_LARGE", { type: ResultTooLargeError, retry: "never" }],
   ["ROLE_NOT_FOUND", { type: RoleNotFoundError, retry: "never" }],
   ["ROW_NOT_FOUND", { type: RowNotFoundError, retry: "never" }],
+  ["SAVEPOINT_NOT_FOUND", { type: SavepointNotFoundError, retry: "never" }],
+  ["SERVER_STARTING", { type: ServerStartingError, retry: "safe" }],
   ["STORAGE_FAILURE", { type: StorageFailureError, retry: "never" }],
   ["SUBSCRIPTION_NOT_FOUND", { type: SubscriptionNotFoundError, retry: "never" }],
   ["SYNTAX_ERROR", { type: SyntaxError, retry: "never" }],
@@ -811,6 +912,8 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["TABLE_EXISTS", { type: TableExistsError, retry: "never" }],
   ["TABLE_NOT_FOUND", { type: TableNotFoundError, retry: "never" }],
   ["TOKEN_EXPIRED", { type: TokenExpiredError, retry: "never" }],
+  ["TOO_MANY_LOCKS", { type: TooManyLocksError, retry: "never" }],
+  ["TOO_MANY_SAVEPOINTS", { type: TooManySavepointsError, retry: "never" }],
   ["TOO_MANY_SUBSCRIPTIONS", { type: TooManySubscriptionsError, retry: "never" }],
   ["TOO_MANY_TRANSACTIONS", { type: TooManyTransactionsError, retry: "never" }],
   ["TRANSACTION_NOT_ACTIVE", { type: TransactionNotActiveError, retry: "never" }],
@@ -825,7 +928,6 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["UNKNOWN_REVISION", { type: UnknownRevisionError, retry: "never" }],
   ["UNKNOWN_VIEW", { type: UnknownViewError, retry: "never" }],
   ["UNSUPPORTED", { type: UnsupportedError, retry: "never" }],
-  ["UNSUPPORTED_ISOLATION_LEVEL", { type: UnsupportedIsolationLevelError, retry: "never" }],
   ["UNSUPPORTED_MEDIA_TYPE", { type: UnsupportedMediaTypeError, retry: "never" }],
   ["USER_EXISTS", { type: UserExistsError, retry: "never" }],
   ["USER_NOT_FOUND", { type: UserNotFoundError, retry: "never" }],
@@ -837,6 +939,7 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
 export interface ErrorsByCode {
   "API_KEY_LIMIT": ApiKeyLimitError;
   "API_KEY_NOT_FOUND": ApiKeyNotFoundError;
+  "ASYNC_COMMITS_DISABLED": AsyncCommitsDisabledError;
   "CANCELLED": CancelledError;
   "COLUMN_NOT_FOUND": ColumnNotFoundError;
   "CONNECTION_NOT_FOUND": ConnectionNotFoundError;
@@ -845,6 +948,7 @@ export interface ErrorsByCode {
   "DATABASE_NOT_FOUND": DatabaseNotFoundError;
   "DATABASE_PROTECTED": DatabaseProtectedError;
   "DEADLINE_EXCEEDED": DeadlineExceededError;
+  "DEADLOCK": DeadlockError;
   "DEPENDENT_OBJECTS": DependentObjectsError;
   "DISK_FULL": DiskFullError;
   "DUPLICATE_COLUMN_NAME": DuplicateColumnNameError;
@@ -862,9 +966,14 @@ export interface ErrorsByCode {
   "INVALID_REQUEST": InvalidRequestError;
   "INVALID_VALUE": InvalidValueError;
   "IO_QUEUE_FULL": IoQueueFullError;
+  "ISOLATION_LEVEL_FIXED": IsolationLevelFixedError;
   "JOB_NOT_FOUND": JobNotFoundError;
   "LAST_ADMINISTRATOR": LastAdministratorError;
   "LIMIT_BELOW_USE": LimitBelowUseError;
+  "LOCK_IN_USE": LockInUseError;
+  "LOCK_NOT_AVAILABLE": LockNotAvailableError;
+  "LOCK_NOT_FOUND": LockNotFoundError;
+  "LOCK_TIMEOUT": LockTimeoutError;
   "LSN_NOT_REACHED": LsnNotReachedError;
   "MALFORMED_JSON": MalformedJsonError;
   "METHOD_NOT_ALLOWED": MethodNotAllowedError;
@@ -886,6 +995,8 @@ export interface ErrorsByCode {
   "RESULT_TOO_LARGE": ResultTooLargeError;
   "ROLE_NOT_FOUND": RoleNotFoundError;
   "ROW_NOT_FOUND": RowNotFoundError;
+  "SAVEPOINT_NOT_FOUND": SavepointNotFoundError;
+  "SERVER_STARTING": ServerStartingError;
   "STORAGE_FAILURE": StorageFailureError;
   "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError;
   "SYNTAX_ERROR": SyntaxError;
@@ -897,6 +1008,8 @@ export interface ErrorsByCode {
   "TABLE_EXISTS": TableExistsError;
   "TABLE_NOT_FOUND": TableNotFoundError;
   "TOKEN_EXPIRED": TokenExpiredError;
+  "TOO_MANY_LOCKS": TooManyLocksError;
+  "TOO_MANY_SAVEPOINTS": TooManySavepointsError;
   "TOO_MANY_SUBSCRIPTIONS": TooManySubscriptionsError;
   "TOO_MANY_TRANSACTIONS": TooManyTransactionsError;
   "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError;
@@ -911,7 +1024,6 @@ export interface ErrorsByCode {
   "UNKNOWN_REVISION": UnknownRevisionError;
   "UNKNOWN_VIEW": UnknownViewError;
   "UNSUPPORTED": UnsupportedError;
-  "UNSUPPORTED_ISOLATION_LEVEL": UnsupportedIsolationLevelError;
   "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaTypeError;
   "USER_EXISTS": UserExistsError;
   "USER_NOT_FOUND": UserNotFoundError;

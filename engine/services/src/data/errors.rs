@@ -1,4 +1,4 @@
-//! The one table from the engine's errors to the contract's.
+//! The table from the errors of tables and statements to the contract's; below it is that of the store, [`crate::failure`].
 //!
 //! Messages come from below: they name the value and the remedy already. What is decided here is the code, and
 //! whether the caller learns where in the SQL text the fault is. An operation answers only errors that the
@@ -7,8 +7,8 @@
 use rustydb_contract::descriptor::OperationDesc;
 use rustydb_contract::{CallContext, ErrorDesc, ServiceError};
 use rustydb_contract_core::errors::{
-    DATABASE_NOT_FOUND, DISK_FULL, INTERNAL, POOL_EXHAUSTED, STORAGE_FAILURE, TRANSACTION_NOT_ACTIVE,
-    TRANSACTION_NOT_FOUND, TRANSACTION_READ_ONLY, UNAVAILABLE, WRITE_CONFLICT,
+    DATABASE_NOT_FOUND, DEADLOCK, LOCK_NOT_AVAILABLE, LOCK_TIMEOUT, STORAGE_FAILURE, TOO_MANY_LOCKS,
+    TRANSACTION_NOT_ACTIVE, TRANSACTION_NOT_FOUND, TRANSACTION_READ_ONLY, UNAVAILABLE, WRITE_CONFLICT,
 };
 use rustydb_contract_database::errors::{
     COLUMN_NOT_FOUND, DATABASE_EXISTS, DATABASE_PROTECTED, DEPENDENT_OBJECTS, INVALID_DEFINITION,
@@ -20,12 +20,17 @@ use rustydb_contract_sql::errors::{
     DUPLICATE_COLUMN_NAME, INVALID_PARAMETER, INVALID_QUERY, RESULT_TOO_LARGE, SYNTAX_ERROR, UNSUPPORTED,
     VIEW_NOT_FOUND,
 };
-use rustydb_contract_transactions::errors::TOO_MANY_TRANSACTIONS;
+use rustydb_contract_transactions::errors::{
+    ISOLATION_LEVEL_FIXED, LOCK_NOT_FOUND, SAVEPOINT_NOT_FOUND, TOO_MANY_SAVEPOINTS, TOO_MANY_TRANSACTIONS,
+};
+use rustydb_kernel::locks::LockError;
 use rustydb_sql::error::{Position as Place, SqlError};
 use rustydb_store::datum::CastError;
-use rustydb_store::error::StoreError;
 use rustydb_store::tables::TableError;
 
+use crate::failure::store_failure;
+
+pub(super) use crate::failure::internal;
 pub(super) use crate::identity::error::invalid_argument;
 
 /// Failures of tables and transactions.
@@ -62,35 +67,27 @@ pub(crate) fn table_error(error: TableError) -> ServiceError {
         }
         TableError::TransactionNotActive { .. } => &TRANSACTION_NOT_ACTIVE,
         TableError::TooManyTransactions { .. } => &TOO_MANY_TRANSACTIONS,
-        TableError::InvalidIdleTimeout { .. } => {
-            return invalid_argument("idle_timeout_ms", error.to_string());
+        TableError::InvalidTimeout { .. } => {
+            return invalid_argument("timeout_ms", error.to_string());
         }
+        TableError::IsolationFixed { .. } => &ISOLATION_LEVEL_FIXED,
+        TableError::SavepointNotFound { .. } => &SAVEPOINT_NOT_FOUND,
+        TableError::TooManySavepoints { .. } => &TOO_MANY_SAVEPOINTS,
+        TableError::LockTimeout { .. } => &LOCK_TIMEOUT,
+        // Whoever runs a statement waits for what it has to wait for, so that the last ones are not seen from outside.
+        TableError::LockNotAvailable { .. } | TableError::MustWait | TableError::LockReleased { .. } => {
+            &LOCK_NOT_AVAILABLE
+        }
+        TableError::RunAgain { .. } => &WRITE_CONFLICT,
+        TableError::Deadlock { .. } => &DEADLOCK,
+        TableError::Lock(LockError::TooManyLocks { .. }) => &TOO_MANY_LOCKS,
+        TableError::Lock(LockError::NotHeld(_)) => &LOCK_NOT_FOUND,
+        TableError::Lock(_) => &LOCK_NOT_AVAILABLE,
         TableError::TransactionTooLarge { .. } => &STORAGE_FAILURE,
-        TableError::Store(store) => return store_error(store),
+        TableError::Store(store) => return store_failure(store),
         _ => return internal(&error),
     };
     ServiceError::new(desc, error.to_string())
-}
-
-fn store_error(error: &StoreError) -> ServiceError {
-    match error {
-        StoreError::Conflict { .. } => ServiceError::new(
-            &WRITE_CONFLICT,
-            "another transaction changed the same data first; try again",
-        ),
-        StoreError::Poisoned { .. } | StoreError::Io(_) | StoreError::TooLarge { .. } => {
-            ServiceError::new(&STORAGE_FAILURE, error.to_string())
-        }
-        StoreError::Full(_) => ServiceError::new(&DISK_FULL, error.to_string()),
-        StoreError::Busy(_) => ServiceError::new(&POOL_EXHAUSTED, error.to_string()),
-        _ => internal(error),
-    }
-}
-
-/// A defect of the engine or of its data: the log has what it is.
-pub(super) fn internal(error: &dyn std::error::Error) -> ServiceError {
-    tracing::error!(error = %error, "the engine failed");
-    ServiceError::new(&INTERNAL, error.to_string())
 }
 
 /// Failures of text that was not run yet.
@@ -171,8 +168,10 @@ static STAND_INS: &[(&str, &[&ErrorDesc])] = &[
     ("INVALID_QUERY", &[&INVALID_VALUE, &INVALID_DEFINITION]),
     ("INVALID_VALUE", &[&INVALID_QUERY, &INVALID_DEFINITION]),
     ("RESULT_TOO_LARGE", &[&INVALID_QUERY, &INVALID_DEFINITION]),
+    ("SAVEPOINT_NOT_FOUND", &[&INVALID_QUERY, &INVALID_DEFINITION]),
     ("SYNTAX_ERROR", &[&INVALID_QUERY, &INVALID_DEFINITION]),
     ("TABLE_NOT_FOUND", &[&INVALID_QUERY, &INVALID_DEFINITION]),
+    ("TOO_MANY_SAVEPOINTS", &[&INVALID_QUERY, &INVALID_DEFINITION]),
     ("UNSUPPORTED", &[&INVALID_QUERY, &INVALID_DEFINITION]),
     ("VIEW_NOT_FOUND", &[&TABLE_EXISTS, &TABLE_NOT_FOUND]),
 ];

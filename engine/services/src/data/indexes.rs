@@ -17,6 +17,7 @@ use rustydb_contract_indexes::{
     IndexesListInput, IndexesRebuildInput, IndexesService, IndexesVerifyInput, RebuiltIndex,
 };
 use rustydb_contract_jobs::Job;
+use rustydb_kernel::page::PAGE_BYTES;
 use rustydb_store::tables::{self, BuildProgress, Builder, IndexSpec, PUBLIC_SCHEMA, TableError, TxnReader};
 use rustydb_store::types::{self, IndexDef, TableDef};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ use super::definitions::table;
 use super::errors::{declared, statement_error, table_error};
 use super::index_events::RebuildTold;
 use super::scope::{Access, Place};
+use crate::failure::kernel_failure;
 use crate::identity::blocking::blocking;
 use crate::identity::paging;
 use crate::jobs::{Count, JobHandle};
@@ -68,12 +70,24 @@ impl IndexesService for DataEngine {
         let place = Place::new(input.database, input.transaction_id);
         let stats = async {
             let (reader, _, index) = self.index_of(context, &place, &input.name).await?;
-            reader.index_stats(&index).map_err(table_error)
+            let stats = reader.index_stats(&index).map_err(table_error)?;
+            let kernel = Arc::clone(&self.inner.kernel);
+            let size = blocking(move || {
+                let size = kernel.tree_size(index.space.0);
+                size.map_err(|error| kernel_failure(&error))
+            });
+            // An index that a transaction made is in its write set until the commit.
+            Ok::<_, ServiceError>((stats, size.await?.unwrap_or_default()))
         };
-        let tables::IndexStats { entries, bytes, used } = stats.await.map_err(declared(context))?;
+        let (stats, size) = stats.await.map_err(declared(context))?;
+        let tables::IndexStats { entries, bytes, used } = stats;
         Ok(IndexStats {
             entries,
             size_bytes: bytes,
+            height: size.height,
+            leaf_pages: size.leaf_pages,
+            inner_pages: size.inner_pages,
+            disk_bytes: (size.leaf_pages + size.inner_pages) * PAGE_BYTES as u64,
             scans: used.scans,
             rows_read: used.rows_read,
         })

@@ -8,6 +8,7 @@
 //! - [`errors`]: the one table from the engine's errors to the contract's;
 //! - [`definitions`], [`values`], [`filter`]: the contract's forms of tables, rows and conditions;
 //! - [`writes`]: changes of single rows and lists of rows;
+//! - [`locks`]: locks and deadlocks of transactions, to be looked at and taken; [`savepoints`];
 //! - [`wal`]: the log below them, for those who look after it;
 //! - [`running`]: statements that run; [`changes`]: what was committed, for those who watch.
 //!
@@ -25,10 +26,12 @@ mod filter;
 mod index_events;
 mod indexes;
 mod load;
+mod locks;
 mod query;
 mod reads;
 mod results;
 mod running;
+mod savepoints;
 mod scope;
 mod sql;
 mod sweep;
@@ -48,8 +51,8 @@ use rustydb_runtime::Clock;
 use rustydb_sql::SqlEngine;
 use rustydb_store::feed::Feed;
 use rustydb_store::retention::LogRetention;
-use rustydb_store::tables::Tables;
-use rustydb_store::transactions::TransactionRegistry;
+use rustydb_store::tables::{TableError, Tables};
+use rustydb_store::transactions::{DeadlockLog, TransactionRegistry};
 
 pub(crate) use errors::table_error;
 use running::RunningStatements;
@@ -76,6 +79,7 @@ struct Inner {
     sweep: Sweep,
     feed: Feed,
     lifecycle: Arc<Topic<TransactionEvent>>,
+    deadlocks: Arc<DeadlockLog>,
     running: Arc<RunningStatements>,
     jobs: Jobs,
 }
@@ -93,7 +97,14 @@ impl DataEngine {
         clock: Arc<dyn Clock>,
         retention: LogRetention,
         jobs: Jobs,
-    ) -> DataEngine {
+    ) -> Result<DataEngine, TableError> {
+        let deadlocks = Arc::new(DeadlockLog::open(tables.clone())?);
+        let log = Arc::downgrade(&deadlocks);
+        tables.locks().on_deadlock(move |deadlock| {
+            if let Some(log) = log.upgrade() {
+                log.note(deadlock);
+            }
+        });
         let lifecycle = Topic::new();
         let observer = Lifecycle {
             clock: Arc::clone(&clock),
@@ -104,7 +115,7 @@ impl DataEngine {
         let sweep = Sweep::start(&transactions, &tables, &clock, retention);
         let running = RunningStatements::new(Arc::clone(&clock));
         let feed = Feed::new(Arc::clone(tables.store()));
-        DataEngine {
+        Ok(DataEngine {
             inner: Arc::new(Inner {
                 tables,
                 kernel,
@@ -115,10 +126,17 @@ impl DataEngine {
                 sweep,
                 feed,
                 lifecycle,
+                deadlocks,
                 running,
                 jobs,
             }),
-        }
+        })
+    }
+
+    /// After so long a wait a transaction looks whether it is part of a deadlock.
+    #[cfg(test)]
+    pub(crate) fn set_deadlock_timeout_us(&self, us: u64) {
+        self.inner.tables.locks().set_deadlock_timeout_us(us);
     }
 
     /// Statements that run at the moment.

@@ -134,6 +134,10 @@ impl DataEngine {
         let running = &self.inner.running;
         let mut entered = running.begin_as(named, context, &ctx.database, statement.text());
         let ctx = ctx.with_progress(Arc::clone(&entered.run.progress));
+        scope.begin_statement().map_err(table_error)?;
+        if let Some(locks) = scope.locks() {
+            locks.set_statement(statement.text());
+        }
         let work = async {
             let result = self.inner.sql.execute(scope, &ctx, statement).await;
             result.map_err(statement_error)
@@ -198,7 +202,10 @@ impl DataEngine {
                         let outcome = self
                             .statement(context, &mut scope, ctx, statement, Format::Objects, None)
                             .await;
-                        outcomes.note(outcome);
+                        match outcome {
+                            Err(error) if scope.wants_another_run() => return Err(error),
+                            outcome => outcomes.note(outcome),
+                        }
                     }
                     if atomic && outcomes.failed > 0 {
                         scope.undo();
@@ -377,7 +384,7 @@ impl Outcomes {
 
 /// What the statements need together; plans and queries change nothing.
 pub(super) fn access(statements: &[ParsedStatement]) -> Access {
-    let reads = |statement: &ParsedStatement| classify(statement.ast()) == StatementClass::Read;
+    let reads = |statement: &ParsedStatement| classify(statement.ast()) <= StatementClass::Read;
     if statements.iter().all(reads) {
         Access::Read
     } else {

@@ -15,19 +15,15 @@ use rustydb_kernel::error::KernelError;
 use rustydb_kernel::ids::Ts;
 use rustydb_kernel::kernel::Kernel;
 use rustydb_kernel::wal::{SegmentInfo, SegmentState};
-use rustydb_store::error::StoreError;
-use rustydb_store::tables::TableError;
 
 use super::DataEngine;
-use super::errors::table_error;
-use crate::engine::STORE_FOLDER;
+use crate::engine::{ARCHIVE_FOLDER, STORE_FOLDER};
+use crate::failure::kernel_failure;
 use crate::identity::blocking::blocking;
 use crate::identity::paging;
 
 /// Name of the list in cursors.
 const SEGMENTS: &str = "wal_segments";
-/// Folder of copies of segments, in the data directory.
-const ARCHIVE_FOLDER: &str = "archive";
 
 impl DataEngine {
     /// Runs on a blocking thread, with the kernel.
@@ -106,7 +102,7 @@ impl DataEngine {
 
     pub(super) async fn flushed_wal(&self) -> ServiceResult<FlushedWal> {
         self.on_kernel(|kernel| {
-            kernel.wait_for_all().map_err(kernel_error)?;
+            kernel.wait_for_all().map_err(|error| kernel_failure(&error))?;
             Ok(FlushedWal {
                 lsn: Lsn(kernel.newest().0),
                 durable_position: kernel.wal().durable().0,
@@ -119,7 +115,7 @@ impl DataEngine {
         let clock = Arc::clone(&self.inner.clock);
         self.on_kernel(move |kernel| {
             let begun_us = clock.now_mono_us();
-            let done = kernel.checkpoint().map_err(kernel_error)?;
+            let done = kernel.checkpoint().map_err(|error| kernel_failure(&error))?;
             Ok(WalCheckpointed {
                 redo_position: done.redo.0,
                 pages_written: done.pages_written,
@@ -133,7 +129,10 @@ impl DataEngine {
     pub(super) async fn archived_wal(&self) -> ServiceResult<ArchivedWal> {
         self.on_kernel(|kernel| {
             let folder = format!("{STORE_FOLDER}/{ARCHIVE_FOLDER}");
-            let segments = kernel.wal().archive(&folder).map_err(kernel_error)?;
+            let segments = kernel
+                .wal()
+                .archive(&folder)
+                .map_err(|error| kernel_failure(&error))?;
             Ok(ArchivedWal { segments, folder })
         })
         .await
@@ -153,10 +152,10 @@ impl DataEngine {
                     commit.trim_log(to);
                     Ok::<_, KernelError>(())
                 });
-                let ((), ticket) = trimmed.map_err(kernel_error)?;
-                kernel.wait(ticket).map_err(kernel_error)?;
+                let ((), ticket) = trimmed.map_err(|error| kernel_failure(&error))?;
+                kernel.wait(ticket).map_err(|error| kernel_failure(&error))?;
             }
-            let done = kernel.checkpoint().map_err(kernel_error)?;
+            let done = kernel.checkpoint().map_err(|error| kernel_failure(&error))?;
             let oldest = kernel
                 .wal()
                 .segments()
@@ -175,7 +174,7 @@ impl DataEngine {
     pub(super) async fn switched_wal(&self) -> ServiceResult<SwitchedWal> {
         self.on_kernel(|kernel| {
             let wal = kernel.wal();
-            wal.switch_segment().map_err(kernel_error)?;
+            wal.switch_segment().map_err(|error| kernel_failure(&error))?;
             // Segment n holds the bytes from n times the size of one on.
             let number = wal.end().0 / wal.segment_bytes();
             Ok(SwitchedWal {
@@ -212,8 +211,4 @@ fn described(segment: SegmentInfo) -> WalSegment {
         archived: segment.archived,
         created_at: Timestamp::from_micros(segment.created_at_us),
     }
-}
-
-fn kernel_error(error: KernelError) -> ServiceError {
-    table_error(TableError::Store(StoreError::from(error)))
 }

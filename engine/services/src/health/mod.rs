@@ -1,12 +1,13 @@
-//! Probes: each asks the part itself.
+//! Probes: each asks the part itself. The server has them from the moment that it listens, and their parts once its data is open.
 
 mod changes;
+mod starting;
 #[cfg(test)]
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustydb_contract::stream::Subscription;
 use rustydb_contract::{CallContext, ServiceError, ServiceResult, Timestamp, async_trait};
@@ -17,6 +18,7 @@ use rustydb_contract_health::{
     HealthStatusChange, HealthStatusChangesInput, HealthSummary, Liveness, Readiness, Startup,
 };
 use rustydb_runtime::Clock;
+use rustydb_store::kernel_store::OpenProgress;
 
 use changes::Looks;
 
@@ -37,8 +39,6 @@ const NOT_STARTED: u64 = u64::MAX;
 
 pub struct Health {
     clock: Arc<dyn Clock>,
-    /// On the clock's monotonic scale.
-    process_started_us: u64,
     startup_us: AtomicU64,
     probes: Probes,
     looks: Looks,
@@ -48,45 +48,59 @@ pub struct Health {
 #[derive(Clone)]
 struct Probes {
     clock: Arc<dyn Clock>,
-    components: Arc<[Component]>,
+    /// How far the opening of the data is.
+    progress: OpenProgress,
+    /// Once it is open.
+    components: Arc<OnceLock<Vec<Component>>>,
 }
 
 impl Health {
-    pub fn new(clock: Arc<dyn Clock>, process_started_us: u64, components: Vec<Component>) -> Health {
+    /// The clock was made when the process started.
+    pub fn new(clock: Arc<dyn Clock>) -> Health {
         let probes = Probes {
             clock: Arc::clone(&clock),
-            components: components.into(),
+            progress: OpenProgress::default(),
+            components: Arc::default(),
         };
         Health {
             clock,
-            process_started_us,
             startup_us: AtomicU64::new(NOT_STARTED),
             looks: Looks::new(probes.clone()),
             probes,
         }
     }
 
-    /// Notes that the server takes requests from now on.
-    pub fn started(&self) {
-        self.startup_us.store(self.since_start_us(), Ordering::Release);
+    /// To be told of by whoever opens the data.
+    pub fn progress(&self) -> &OpenProgress {
+        &self.probes.progress
     }
 
-    fn since_start_us(&self) -> u64 {
-        self.clock.now_mono_us().saturating_sub(self.process_started_us)
+    /// Says what there is to ask, once.
+    pub fn opened(&self, components: Vec<Component>) {
+        // A second time would be another opening of the same data.
+        self.probes.components.get_or_init(|| components);
+    }
+
+    /// What every call is answered until the server takes requests, but that of liveness.
+    pub fn refusal(&self) -> ServiceError {
+        starting::refusal(&self.probes.progress)
+    }
+
+    /// Notes that the server takes requests from now on.
+    pub fn started(&self) {
+        self.startup_us.store(self.clock.now_mono_us(), Ordering::Release);
     }
 
     fn liveness(&self) -> Liveness {
         Liveness {
             alive: true,
-            uptime_seconds: self.since_start_us() / 1_000_000,
+            uptime_seconds: self.clock.now_mono_us() / 1_000_000,
         }
     }
 
     fn startup(&self) -> ServiceResult<Startup> {
         match self.startup_us.load(Ordering::Acquire) {
-            NOT_STARTED => {
-                Err(ServiceError::new(&UNAVAILABLE, "the server is starting").with_retry_after_seconds(1))
-            }
+            NOT_STARTED => Err(self.refusal()),
             elapsed => Ok(Startup {
                 started: true,
                 startup_ms: elapsed / 1000,
@@ -109,15 +123,14 @@ impl Probes {
     async fn look(&self) -> ServiceResult<HealthSummary> {
         let probes = self.clone();
         let probed = tokio::task::spawn_blocking(move || {
-            let Probes { clock, components } = probes;
-            components
-                .iter()
-                .map(|component| probe(component, &*clock))
-                .collect::<Vec<_>>()
+            let components = probes.components.get()?.iter();
+            let found = components.map(|component| probe(component, &*probes.clock));
+            Some(found.collect::<Vec<_>>())
         });
         let components = probed
             .await
-            .map_err(|error| ServiceError::new(&UNAVAILABLE, format!("the probes were stopped: {error}")))?;
+            .map_err(|error| ServiceError::new(&UNAVAILABLE, format!("the probes were stopped: {error}")))?
+            .ok_or_else(|| starting::refusal(&self.progress))?;
         let has = |status| components.iter().any(|component| component.status == status);
         let status = if has(HealthStatus::Unhealthy) {
             HealthStatus::Unhealthy

@@ -52,7 +52,8 @@ fn world() -> World {
         component("left", &parts[0], Arc::clone(&looks)),
         component("right", &parts[1], Arc::default()),
     ];
-    let health = Health::new(clock, 0, components);
+    let health = Health::new(clock);
+    health.opened(components);
     health.started();
     World { health, parts, looks }
 }
@@ -224,4 +225,48 @@ async fn a_slow_part_serves_and_an_unhealthy_one_does_not() {
     assert_eq!(ready().await.unwrap(), Readiness { ready: true });
     world.parts[1].set(Err("no users"), 100);
     assert_eq!(ready().await.unwrap_err().message(), "right: no users");
+}
+
+#[tokio::test]
+async fn a_server_that_starts_lives_and_says_how_far_it_is() {
+    let clock = Arc::new(ManualClock::new(0));
+    let health = Health::new(Arc::clone(&clock) as _);
+    clock.advance_us(2_500_000);
+    let context = &context();
+    let alive = health.check_liveness(context, HealthCheckLivenessInput::default());
+    let alive = alive.await.unwrap();
+    assert_eq!((alive.alive, alive.uptime_seconds), (true, 2));
+    let startup = || health.check_startup(context, HealthCheckStartupInput::default());
+    let refused = startup().await.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.retry_after_seconds()),
+        ("SERVER_STARTING", Some(1))
+    );
+    let expected =
+        serde_json::json!({"phase": "opening", "replayed_bytes": 0, "total_bytes": 0, "percent": 0.0});
+    assert_eq!(refused.details(), Some(&expected));
+    for refused in [
+        health
+            .check_readiness(context, HealthCheckReadinessInput::default())
+            .await
+            .map(drop),
+        health
+            .get_summary(context, HealthGetSummaryInput::default())
+            .await
+            .map(drop),
+        health
+            .get_detail(context, HealthGetDetailInput::default())
+            .await
+            .map(drop),
+    ] {
+        assert_eq!(refused.unwrap_err().code(), "SERVER_STARTING");
+    }
+    health.opened(Vec::new());
+    assert_eq!(startup().await.unwrap_err().code(), "SERVER_STARTING");
+    health.started();
+    assert_eq!(startup().await.unwrap().startup_ms, 2_500);
+    health
+        .check_readiness(context, HealthCheckReadinessInput::default())
+        .await
+        .unwrap();
 }

@@ -2,10 +2,10 @@
 
 use rustydb_contract::ServiceError;
 use rustydb_contract_core::InvalidArgumentDetails;
-use rustydb_contract_core::errors::{
-    DISK_FULL, INTERNAL, INVALID_ARGUMENT, POOL_EXHAUSTED, STORAGE_FAILURE, WRITE_CONFLICT,
-};
+use rustydb_contract_core::errors::{INTERNAL, INVALID_ARGUMENT, WRITE_CONFLICT};
 use rustydb_store::error::StoreError;
+
+use crate::failure;
 
 /// Why identities can't be opened, or the first administrator not be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,7 @@ pub(crate) fn store_failure(error: StoreError) -> ServiceError {
             &WRITE_CONFLICT,
             "another call changed the same record first; make the call again",
         ),
-        full @ StoreError::Full(_) => ServiceError::new(&DISK_FULL, full.to_string()),
-        busy @ StoreError::Busy(_) => ServiceError::new(&POOL_EXHAUSTED, busy.to_string()),
-        failed => ServiceError::new(&STORAGE_FAILURE, failed.to_string()),
+        other => failure::store_failure(&other),
     }
 }
 

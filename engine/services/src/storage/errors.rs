@@ -1,4 +1,4 @@
-//! From the kernel's errors to the contract's.
+//! From what the kernel refuses of tablespaces and pages to the contract's errors.
 //!
 //! Messages come from below: they name the value and the remedy already. Pages have two names, the kernel's `1:2` and the
 //! number that clients give, so the number is put before it. An operation answers only errors that the contract declares for it:
@@ -6,8 +6,7 @@
 
 use rustydb_contract::descriptor::OperationDesc;
 use rustydb_contract::{ErrorDesc, ServiceError};
-use rustydb_contract_core::PageCorruptDetails;
-use rustydb_contract_core::errors::{DISK_FULL, INTERNAL, PAGE_CORRUPT, POOL_EXHAUSTED, STORAGE_FAILURE};
+use rustydb_contract_core::errors::STORAGE_FAILURE;
 use rustydb_contract_storage::errors::{
     INVALID_PAGE_IMAGE, IO_QUEUE_FULL, LIMIT_BELOW_USE, PAGE_FULL, PAGE_IN_USE, PAGE_NOT_FOUND,
     PAGE_NOT_SPLITTABLE, PAGES_NOT_MERGEABLE, RECORD_NOT_FOUND, RECORD_TOO_LARGE, TABLESPACE_EXISTS,
@@ -17,6 +16,7 @@ use rustydb_kernel::error::KernelError;
 use rustydb_kernel::ids::PageId;
 use rustydb_kernel::kernel::RawError;
 
+use crate::failure::{internal, kernel_failure};
 use crate::identity::error::invalid_argument;
 
 /// What was refused, or failed, of tablespaces and pages.
@@ -46,29 +46,8 @@ pub(super) fn refused(error: RawError) -> ServiceError {
 /// A failure below everything that could be refused.
 pub(super) fn failed(error: &KernelError) -> ServiceError {
     match error {
-        KernelError::CorruptPage {
-            page,
-            what,
-            expected,
-            found,
-        } => {
-            tracing::error!(%error, "a page is corrupt");
-            let details = PageCorruptDetails {
-                page_id: page.to_number(),
-                what: (*what).to_owned(),
-                expected: format!("{expected:x}"),
-                found: format!("{found:x}"),
-            };
-            ServiceError::new(&PAGE_CORRUPT, numbered(Some(*page), error)).with_details(details)
-        }
-        KernelError::DiskFull { .. } => ServiceError::new(&DISK_FULL, error.to_string()),
         KernelError::TablespaceFull { .. } => ServiceError::new(&TABLESPACE_FULL, error.to_string()),
-        KernelError::PoolExhausted { .. } => ServiceError::new(&POOL_EXHAUSTED, error.to_string()),
-        KernelError::Poisoned { .. }
-        | KernelError::Closed
-        | KernelError::TooLarge { .. }
-        | KernelError::Io { .. } => ServiceError::new(&STORAGE_FAILURE, error.to_string()),
-        _ => internal(error),
+        _ => kernel_failure(error),
     }
 }
 
@@ -77,12 +56,6 @@ fn numbered(page: Option<PageId>, error: &dyn std::error::Error) -> String {
         Some(page) => format!("page number {}: {error}", page.to_number()),
         None => error.to_string(),
     }
-}
-
-/// A defect of the engine or of its data: the log has what it is.
-fn internal(error: &dyn std::error::Error) -> ServiceError {
-    tracing::error!(error = %error, "the store failed");
-    ServiceError::new(&INTERNAL, error.to_string())
 }
 
 /// Makes sure that the operation declares the error. Of a page whose tablespace is gone, the page is gone.

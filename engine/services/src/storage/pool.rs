@@ -231,10 +231,7 @@ pub(super) fn pin(kernel: &Kernel, id: u64) -> ServiceResult<PagePins> {
     let page = page_id("page_id", id)?;
     in_use(kernel, page)?;
     check_pins(kernel, Some(page))?;
-    let pins = kernel
-        .pool()
-        .pin_for_client(page)
-        .map_err(|error| failed(&error))?;
+    let pins = kernel.pin_page(page).map_err(refused)?;
     Ok(PagePins { pins })
 }
 

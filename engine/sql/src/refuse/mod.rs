@@ -12,6 +12,7 @@ mod costly;
 mod ddl;
 mod dml;
 mod expr;
+mod locking;
 mod query;
 mod table;
 
@@ -61,7 +62,14 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn statement(&mut self, statement: &Statement) -> Result<()> {
         match statement {
-            Statement::Query(query) => self.query(query),
+            Statement::Query(query) if query.locks.is_empty() => self.query(query),
+            Statement::Query(query) => self.locking_query(query),
+            Statement::Lock(lock) => self.lock(lock),
+            Statement::Savepoint { name: _ } | Statement::ReleaseSavepoint { name: _ } => Ok(()),
+            Statement::Rollback {
+                chain,
+                savepoint: Some(_),
+            } => self.no(*chain, self.locator.start(), &["CHAIN"], REMOVE),
             Statement::Insert(insert) => self.insert(insert),
             Statement::Update(update) => self.update(update),
             Statement::Delete(delete) => self.delete(delete),
@@ -86,10 +94,6 @@ impl Walk<'_> {
             Statement::Rollback { .. } => (
                 "ROLLBACK in a statement",
                 "call the operation transactions.rollback",
-            ),
-            Statement::Savepoint { .. } | Statement::ReleaseSavepoint { .. } => (
-                "SAVEPOINT",
-                "use a transaction of its own; each statement already undoes itself when it fails",
             ),
             Statement::Set(_) => (
                 "SET",

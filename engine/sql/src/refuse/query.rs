@@ -59,8 +59,7 @@ impl Walk<'_> {
                 LockType::Update => "UPDATE",
                 LockType::Share => "SHARE",
             };
-            let remedy = "rows are not locked: a transaction reads one snapshot, and the first of two that change \
-                          the same row to commit wins";
+            let remedy = "lock rows in the outermost query, which is of one table";
             self.no(true, at, &["FOR", kind], remedy)?;
         }
         self.no(for_clause.is_some(), at, &["FOR"], REMOVE)?;

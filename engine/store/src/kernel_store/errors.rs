@@ -2,7 +2,7 @@
 
 use rustydb_kernel::error::KernelError;
 
-use crate::error::StoreError;
+use crate::error::{CorruptPage, StoreError};
 
 impl From<KernelError> for StoreError {
     fn from(error: KernelError) -> StoreError {
@@ -15,9 +15,20 @@ pub(super) fn failed(error: KernelError) -> StoreError {
         KernelError::Poisoned { reason } => StoreError::Poisoned { reason },
         KernelError::FormatVersion { found, supported } => StoreError::FormatVersion { found, supported },
         KernelError::TooLarge { what, size, size_max } => StoreError::TooLarge { what, size, size_max },
-        KernelError::CorruptPage { .. }
-        | KernelError::CorruptLog { .. }
-        | KernelError::CorruptFile { .. } => StoreError::Corrupt(error.to_string()),
+        KernelError::CorruptPage {
+            page,
+            what,
+            expected,
+            found,
+        } => StoreError::CorruptPage(CorruptPage {
+            page,
+            what,
+            expected,
+            found,
+        }),
+        KernelError::CorruptLog { .. } | KernelError::CorruptFile { .. } => {
+            StoreError::Corrupt(error.to_string())
+        }
         KernelError::DiskFull { .. } | KernelError::TablespaceFull { .. } => {
             StoreError::Full(error.to_string())
         }

@@ -4,12 +4,13 @@
 //! holds besides the seam's rules is in `rustydb_kernel::kernel`. Bytes: docs/format/kernel.md, docs/format/log.md.
 
 mod errors;
+mod unsynced;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use rustydb_kernel::ids::Ts;
-use rustydb_kernel::kernel::{Commit, Kernel, Snapshot};
+use rustydb_kernel::kernel::{Commit, Kernel, Snapshot, Ticket};
 use rustydb_runtime::disk::{Disk, RealDisk};
 use rustydb_runtime::{Clock, Rng};
 use tokio::sync::watch;
@@ -17,18 +18,20 @@ use tokio::sync::watch;
 use self::errors::failed;
 use crate::error::StoreError;
 use crate::limits;
+use crate::reads::{ReadInterest, RecentWrites};
 use crate::seam::{
-    CommitSeq, KeyRange, LogEntry, LogExtent, SpaceId, SpaceStats, StoreSnapshot, TableStore, Versioned,
-    WriteBatch,
+    CommitSeq, CommitTicket, KeyRange, LogEntry, LogExtent, SpaceId, SpaceStats, StoreSnapshot, TableStore,
+    Versioned, WriteBatch,
 };
 
-pub use rustydb_kernel::kernel::{FORMAT_VERSION, KernelOptions, Report};
+pub use rustydb_kernel::kernel::{FORMAT_VERSION, KernelOptions, OpenPhase, OpenProgress, Report};
 
 /// Keeps spaces of versioned keys in the kernel. See the module's documentation.
 pub struct KernelStore {
     kernel: Arc<Kernel>,
     clock: Arc<dyn Clock>,
     commits: watch::Sender<CommitSeq>,
+    recent: RecentWrites,
 }
 
 impl KernelStore {
@@ -48,6 +51,7 @@ impl KernelStore {
         opened.map_err(|error| match error {
             StoreError::Io(what) => StoreError::Io(format!("{}: {what}", path.display())),
             StoreError::Corrupt(what) => StoreError::Corrupt(format!("{}: {what}", path.display())),
+            StoreError::CorruptPage(page) => StoreError::Corrupt(format!("{}: {page}", path.display())),
             other => other,
         })
     }
@@ -66,21 +70,58 @@ impl KernelStore {
         kernel.on_publish(move |ts| {
             told.send_replace(CommitSeq(ts.0));
         });
+        let recent = RecentWrites::starting_at(CommitSeq(kernel.newest().0));
         Ok(KernelStore {
             kernel: Arc::new(kernel),
             clock,
             commits,
+            recent,
         })
     }
 
-    /// Reads every page in use and walks every tree; commits wait meanwhile.
-    pub fn check(&self) -> Result<Report, StoreError> {
-        self.kernel.check().map_err(failed)
+    /// Reads every page in use and walks every tree, and reads the finished segments of the log and their copies in the folder
+    /// `archive`; commits wait meanwhile.
+    pub fn check(&self, archive: &str) -> Result<Report, StoreError> {
+        let mut report = self.kernel.check().map_err(failed)?;
+        self.kernel.check_log(archive, &mut report).map_err(failed)?;
+        Ok(report)
+    }
+
+    /// Refuses a batch. Whoever is refused reads again, and is to find what refused it.
+    fn refused<T>(&self, space: SpaceId, key: Vec<u8>) -> Result<T, StoreError> {
+        self.kernel.wait_for_all().map_err(failed)?;
+        Err(StoreError::Conflict { space, key })
     }
 
     /// What lies below: pages, pool and log.
     pub fn kernel(&self) -> &Arc<Kernel> {
         &self.kernel
+    }
+
+    /// Makes the batch a commit; `None` where it has nothing to do. Whoever is answered waits for the ticket first.
+    fn make(&self, batch: WriteBatch) -> Result<Option<Ticket>, StoreError> {
+        self.kernel.check_writable().map_err(failed)?;
+        if batch.changes_nothing() && batch.guards.is_empty() {
+            return Ok(None);
+        }
+        limits::check(&batch)?;
+        let recent = &self.recent;
+        let mut checked_to = CommitSeq(0);
+        if let Some(validated) = &batch.reads {
+            // Most of the work, before others have to wait for it.
+            checked_to = recent.newest().max(validated.snapshot);
+            if let Some((space, key)) = recent.conflict(&validated.reads, validated.snapshot) {
+                return self.refused(space, key);
+            }
+        }
+        let made = self.kernel.commit(self.clock.now_us(), |commit| {
+            apply(commit, batch, recent, checked_to)
+        });
+        match made {
+            Ok(((), ticket)) => Ok(Some(ticket)),
+            Err(Refusal(StoreError::Conflict { space, key })) => self.refused(space, key),
+            Err(Refusal(error)) => Err(error),
+        }
     }
 }
 
@@ -90,26 +131,26 @@ impl TableStore for KernelStore {
     }
 
     fn commit(&self, batch: WriteBatch) -> Result<CommitSeq, StoreError> {
-        self.kernel.check_writable().map_err(failed)?;
-        if batch.changes_nothing() && batch.guards.is_empty() {
+        let Some(ticket) = self.make(batch)? else {
             return Ok(CommitSeq(self.kernel.newest().0));
+        };
+        self.kernel.wait(ticket).map_err(failed)?;
+        Ok(CommitSeq(ticket.ts.0))
+    }
+
+    fn commit_unsynced(&self, batch: WriteBatch) -> Result<CommitTicket, StoreError> {
+        if !self.kernel.async_commits() {
+            return self.commit(batch).map(CommitTicket::durable);
         }
-        limits::check(&batch)?;
-        let made = self
-            .kernel
-            .commit(self.clock.now_us(), |commit| apply(commit, batch));
-        match made {
-            Ok(((), ticket)) => {
-                self.kernel.wait(ticket).map_err(failed)?;
-                Ok(CommitSeq(ticket.ts.0))
-            }
-            Err(Refusal(StoreError::Conflict { space, key })) => {
-                // Whoever is refused reads again, and is to find what refused it.
-                self.kernel.wait_for_all().map_err(failed)?;
-                Err(StoreError::Conflict { space, key })
-            }
-            Err(Refusal(error)) => Err(error),
-        }
+        let Some(ticket) = self.make(batch)? else {
+            return Ok(CommitTicket::durable(CommitSeq(self.kernel.newest().0)));
+        };
+        self.kernel.sync_soon();
+        Ok(unsynced::ticket(&self.kernel, ticket))
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        self.kernel.wait_for_all().map_err(failed)
     }
 
     fn log_after(&self, after: CommitSeq, entries_max: usize) -> Result<Vec<LogEntry>, StoreError> {
@@ -144,6 +185,10 @@ impl TableStore for KernelStore {
         self.commits.subscribe()
     }
 
+    fn read_interest(&self) -> ReadInterest {
+        self.recent.interest()
+    }
+
     fn check_writable(&self) -> Result<(), StoreError> {
         self.kernel.check_writable().map_err(failed)?;
         match self.kernel.cramped() {
@@ -168,8 +213,14 @@ impl From<rustydb_kernel::error::KernelError> for Refusal {
     }
 }
 
-/// Checks the batch, all of it before its first change, and makes it part of the commit.
-fn apply(commit: &mut Commit<'_>, batch: WriteBatch) -> Result<(), Refusal> {
+/// Checks the batch, all of it before its first change, and makes it part of the commit. What it read is known to stand
+/// up to the commit `checked_to`.
+fn apply(
+    commit: &mut Commit<'_>,
+    batch: WriteBatch,
+    recent: &RecentWrites,
+    checked_to: CommitSeq,
+) -> Result<(), Refusal> {
     let written = batch
         .writes
         .iter()
@@ -185,10 +236,17 @@ fn apply(commit: &mut Commit<'_>, batch: WriteBatch) -> Result<(), Refusal> {
             return Err(Refusal(StoreError::Conflict { space, key }));
         }
     }
+    if let Some(validated) = &batch.reads
+        && let Some((space, key)) = recent.conflict(&validated.reads, checked_to)
+    {
+        return Err(Refusal(StoreError::Conflict { space, key }));
+    }
     if batch.changes_nothing() {
         return Ok(());
     }
     commit.insist();
+    // Should the commit fail all the same, somebody may be refused for nothing.
+    recent.note(CommitSeq(commit.ts().0), &batch);
     for space in &batch.dropped_spaces {
         commit.drop_space(space.0)?;
     }

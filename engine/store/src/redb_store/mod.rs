@@ -23,6 +23,7 @@ use self::layout::{LOG, META, META_EPOCH, META_LOG_BYTES, META_LOG_TRIMMED, META
 use self::snapshot::RedbSnapshot;
 use crate::error::StoreError;
 use crate::limits;
+use crate::reads::{ReadInterest, RecentWrites};
 use crate::seam::{CommitSeq, LogEntry, LogExtent, StoreSnapshot, TableStore, WriteBatch};
 
 /// Keeps spaces of versioned keys in one redb file.
@@ -33,6 +34,7 @@ pub struct RedbStore {
     committing: Mutex<()>,
     newest: RwLock<Arc<RedbSnapshot>>,
     commits: watch::Sender<CommitSeq>,
+    recent: RecentWrites,
 }
 
 impl RedbStore {
@@ -46,6 +48,7 @@ impl RedbStore {
             clock,
             committing: Mutex::new(()),
             commits: watch::Sender::new(newest.seq()),
+            recent: RecentWrites::starting_at(newest.seq()),
             newest: RwLock::new(Arc::new(newest)),
         })
     }
@@ -94,6 +97,11 @@ impl TableStore for RedbStore {
             return Ok(newest);
         }
         limits::check(&batch)?;
+        if let Some(validated) = &batch.reads
+            && let Some((space, key)) = self.recent.conflict(&validated.reads, validated.snapshot)
+        {
+            return Err(StoreError::Conflict { space, key });
+        }
         let mut transaction = self.database.begin_write().map_err(failed)?;
         transaction
             .set_durability(Durability::Immediate)
@@ -101,6 +109,7 @@ impl TableStore for RedbStore {
         let mut open = Transaction::open(&transaction, newest)?;
         match open.submit(&batch, self.clock.now_us())? {
             Verdict::Applied(seq) => {
+                self.recent.note(seq, &batch);
                 open.finish()?;
                 transaction.commit().map_err(failed)?;
                 let read = self.database.begin_read().map_err(failed)?;
@@ -123,6 +132,10 @@ impl TableStore for RedbStore {
 
     fn commits(&self) -> watch::Receiver<CommitSeq> {
         self.commits.subscribe()
+    }
+
+    fn read_interest(&self) -> ReadInterest {
+        self.recent.interest()
     }
 
     /// What redb latched after a failure is told by the next commit.

@@ -1,7 +1,8 @@
 //! Building an index while others go on writing.
 //!
 //! 1. The index is defined as `building`, in a commit of its own. Who writes rows from then on maintains it: a
-//!    transaction that began before conflicts, as with every change of the definition.
+//!    transaction that began before conflicts, as with every change of the definition. Transactions that have locked rows
+//!    of the table are waited for, here and in step 3.
 //! 2. Its entries are filled in, a bounded number of rows at a time. A page of rows is read from the newest state and
 //!    their entries are committed, guarded by the versions of the rows; entries that are there already are left. When
 //!    somebody changes one of the rows first, the page is read again, and in the end without others committing.
@@ -13,6 +14,8 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+
+use rustydb_kernel::locks::LockMode;
 
 use crate::change_log::{CommitOrigin, DdlChange};
 use crate::codec::RowDecoder;
@@ -108,7 +111,7 @@ enum Page {
 impl Tables {
     /// Makes an index in commits of its own while others write.
     pub fn create_index(&self, spec: &IndexSpec, by: Builder<'_>) -> Result<()> {
-        let target = self.alone(|txn| {
+        let target = self.exclusively((&spec.database, &spec.schema, &spec.table), |txn| {
             let (before, index) = txn.checked_index(spec, IndexState::Building)?;
             let mut after = TableDef::clone(&before);
             after.indexes.push(index.clone());
@@ -121,7 +124,9 @@ impl Tables {
 
     /// Makes an index anew, in commits of its own while others write and read; the old one serves until the end.
     pub fn rebuild_index(&self, database: &str, schema: &str, name: &str, by: Builder<'_>) -> Result<()> {
-        let target = self.alone(|txn| {
+        let indexed = self.newest()?.index(database, schema, name)?;
+        let table = indexed.map_or_else(String::new, |(table, _)| table.name.clone());
+        let target = self.exclusively((database, schema, &table), |txn| {
             let (before, index) = txn.require_index(database, schema, name)?;
             let named = before.indexes.iter().filter(|other| other.name == name).count();
             if index.state == IndexState::Building || named > 1 {
@@ -268,7 +273,12 @@ impl Tables {
     }
 
     fn finish(&self, target: &Target, origin: Option<CommitOrigin>, statement: Option<&str>) -> Result<()> {
-        self.alone(|txn| {
+        let table = (
+            target.database.as_str(),
+            target.schema.as_str(),
+            target.table.as_str(),
+        );
+        self.exclusively(table, |txn| {
             let defined = txn.table(&target.database, &target.schema, &target.table)?;
             let found = defined.and_then(|table| target.position(&table).map(|place| (table, place)));
             let (before, place) = found.ok_or_else(|| target.gone())?;
@@ -293,6 +303,26 @@ impl Tables {
             }
             Ok(())
         })
+    }
+
+    /// Runs a short transaction while nobody has changes of the table's rows that are not committed: those who have are
+    /// waited for. So no transaction that has prepared its commit finds another definition at it.
+    fn exclusively<R>(
+        &self,
+        (database, schema, table): (&str, &str, &str),
+        work: impl FnOnce(&mut Txn) -> Result<R>,
+    ) -> Result<R> {
+        let locks = self.inner.locks.of_call();
+        // A table that is not there is the transaction's to report.
+        if let Some(table) = self.newest()?.table(database, schema, table)? {
+            while let Err(error) = locks.table(table.id.0, LockMode::X) {
+                match (error, locks.take_wait()) {
+                    (TableError::MustWait, Some(wait)) => wait.block(&*self.inner.clock)?,
+                    (error, _) => return Err(error),
+                }
+            }
+        }
+        self.alone(work)
     }
 
     /// Removes what builds that were cut short have left.

@@ -1,12 +1,37 @@
 //! Handing a write set to the store.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustydb_kernel::space::{Histogram, HistogramSnapshot};
+
 use crate::change_log;
 use crate::error::StoreError;
-use crate::seam::{CommitSeq, Guard, SpaceId, Write, WriteBatch};
+use crate::reads::Validated;
+use crate::seam::{CommitSeq, CommitTicket, Guard, SpaceId, Write, WriteBatch};
 use crate::tables::catalog::{self, CatalogEntry};
 use crate::tables::write_set::WriteSet;
 use crate::tables::{CommitOutcome, Relation, Result, TableError, Tables, Txn, TxnReader};
 use crate::types::{ObjectId, ViewDef};
+
+/// Counts commits that changed something, and how long they took with the wait for the disk.
+#[derive(Default)]
+pub struct CommitMeter {
+    taken: Histogram,
+    conflicts: AtomicU64,
+}
+
+impl CommitMeter {
+    /// How long commits took.
+    pub fn taken(&self) -> HistogramSnapshot {
+        self.taken.snapshot()
+    }
+
+    /// Commits that were refused because somebody else was first.
+    pub fn conflicts(&self) -> u64 {
+        self.conflicts.load(Ordering::Relaxed)
+    }
+}
 
 /// The absence of something that a change of definitions relies on. Checked on the newest state, while no other
 /// commit runs.
@@ -89,9 +114,11 @@ impl Tables {
     /// Runs a short transaction while no other commits, so that it never conflicts.
     pub(super) fn alone<R>(&self, work: impl FnOnce(&mut Txn) -> Result<R>) -> Result<R> {
         let _alone = self.inner.commit_gate.write();
+        // A snapshot shows what is durable, and this one is to show every commit before.
+        self.inner.store.settle()?;
         let mut txn = self.begin()?;
         let done = work(&mut txn)?;
-        txn.commit_as(true)?;
+        txn.commit_as(true, true)?;
         Ok(done)
     }
 }
@@ -102,41 +129,74 @@ impl Txn {
     ///
     /// `WriteConflict` means that another transaction was first; begin again.
     pub fn commit(self) -> Result<CommitOutcome> {
-        self.commit_as(false)
+        self.commit_as(false, true).map(|(outcome, _)| outcome)
+    }
+
+    /// [`Txn::commit`], but does not wait until it is durable: [`TableStore::commit_unsynced`].
+    ///
+    /// [`TableStore::commit_unsynced`]: crate::seam::TableStore::commit_unsynced
+    pub fn commit_unsynced(mut self) -> Result<(CommitOutcome, CommitTicket)> {
+        let locks = self.take_locks();
+        let committed = self.commit_as(false, false);
+        if let (Some(locks), Ok((_, ticket))) = (locks, &committed) {
+            // Whoever gets them finds what it made. A commit that was refused gives them back here.
+            ticket.on_durable(move |_| locks.release_all());
+        }
+        committed
     }
 
     /// Commits; `alone` when nobody else has committed since the transaction began, and nobody can: its caller holds
     /// the gate.
-    fn commit_as(mut self, alone: bool) -> Result<CommitOutcome> {
+    fn commit_as(mut self, alone: bool, waits: bool) -> Result<(CommitOutcome, CommitTicket)> {
         let changes = self.changes();
-        let batch = self.batch();
+        let mut batch = self.batch();
         let wrote = !batch.changes_nothing();
-        if !wrote {
-            return Ok(CommitOutcome {
-                seq: self.snapshot_seq(),
-                wrote,
-                changes,
+        if wrote && let Some(reads) = self.read_set() {
+            batch.reads = Some(Validated {
+                snapshot: self.snapshot_seq(),
+                reads: Arc::new(reads),
             });
         }
+        if !wrote {
+            let seq = self.snapshot_seq();
+            let outcome = CommitOutcome { seq, wrote, changes };
+            return Ok((outcome, CommitTicket::durable(seq)));
+        }
         let inner = &self.tables.inner;
+        let began_us = inner.clock.now_mono_us();
+        let commit = |batch| match waits {
+            true => inner.store.commit(batch).map(CommitTicket::durable),
+            false => inner.store.commit_unsynced(batch),
+        };
         let committed = if alone {
-            inner.store.commit(batch)
+            commit(batch)
         } else if self.state.checks.is_empty() {
             let _shared = inner.commit_gate.read();
-            inner.store.commit(batch)
+            commit(batch)
         } else {
             let _alone = inner.commit_gate.write();
+            // A snapshot shows what is durable, and the checks are of every commit before.
+            inner.store.settle()?;
             let newest = self.tables.newest()?;
             for check in &self.state.checks {
                 check.run(&newest, &self.view.writes)?;
             }
-            inner.store.commit(batch)
+            commit(batch)
         };
-        let seq = committed.map_err(|error| self.explain(error))?;
+        match &committed {
+            Ok(_) => {
+                let taken_us = inner.clock.now_mono_us().saturating_sub(began_us);
+                inner.commits.taken.record(taken_us.saturating_mul(1_000));
+            }
+            Err(StoreError::Conflict { .. }) => drop(inner.commits.conflicts.fetch_add(1, Ordering::Relaxed)),
+            Err(_) => {}
+        }
+        let ticket = committed.map_err(|error| self.explain(error))?;
         for index in &self.state.dropped_indexes {
             inner.usage.forget(*index);
         }
-        Ok(CommitOutcome { seq, wrote, changes })
+        let seq = ticket.seq();
+        Ok((CommitOutcome { seq, wrote, changes }, ticket))
     }
 
     fn batch(&mut self) -> WriteBatch {

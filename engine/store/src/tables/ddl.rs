@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustydb_kernel::locks::LockMode;
+
 use crate::change_log::DdlChange;
 use crate::seam::SpaceId;
 use crate::tables::catalog::{self, CatalogEntry};
@@ -61,7 +63,10 @@ impl Txn {
         self.atomically(|txn| {
             for relation in txn.view.relations(name)? {
                 match relation {
-                    Relation::Table(table) => txn.remove_table(&table)?,
+                    Relation::Table(table) => {
+                        txn.lock_table(&table, LockMode::X)?;
+                        txn.remove_table(&table)?;
+                    }
                     Relation::View(view) => txn.remove_view(&view)?,
                 }
             }
@@ -96,6 +101,7 @@ impl Txn {
     pub fn drop_table(&mut self, database: &str, schema: &str, name: &str) -> Result<()> {
         self.require_writable()?;
         let table = self.require_table(database, schema, name)?;
+        self.lock_table(&table, LockMode::X)?;
         self.require_no_dependents(database, schema, name)?;
         self.atomically(|txn| {
             txn.check_dependents_at_commit(database, schema, name);
@@ -108,6 +114,7 @@ impl Txn {
     pub fn truncate_table(&mut self, database: &str, schema: &str, name: &str) -> Result<u64> {
         self.require_writable()?;
         let table = self.require_table(database, schema, name)?;
+        self.lock_table(&table, LockMode::X)?;
         let rows = self.row_count(&table)?;
         let mut emptied = TableDef::clone(&table);
         emptied.altered_at_us = self.tables.inner.clock.now_us();

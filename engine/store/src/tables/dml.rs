@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use rustydb_kernel::locks::LockMode;
+
 use crate::change_log::{self, RowOp};
 use crate::codec::{decode_row, rowid_key};
 use crate::datum::row_id_text;
@@ -45,6 +47,10 @@ impl Txn {
                 rowid_key(next_rowid - 1)
             });
             incoming.push(Incoming { key, row, bytes });
+        }
+        if !table.primary_key.is_empty() {
+            let keys = incoming.iter().map(|incoming| incoming.key.0.as_slice());
+            self.claim(table, table.space, keys, LockMode::X)?;
         }
         self.atomically(|txn| {
             txn.count(table, incoming.len() as u64, 0, 0);
@@ -98,6 +104,12 @@ impl Txn {
                 },
             ));
         }
+        let moved_to =
+            |(key, incoming): &(RowKey, Incoming)| (*key != incoming.key).then_some(incoming.key.clone());
+        let targets: Vec<RowKey> = changes.iter().filter_map(moved_to).collect();
+        let keys = changes.iter().map(|(key, _)| key.0.as_slice());
+        self.claim(table, table.space, keys, LockMode::X)?;
+        self.lock_rows(table, &targets, LockMode::X)?;
         self.atomically(|txn| {
             txn.count(table, 0, changes.len() as u64, 0);
             let mut taken_out = Vec::with_capacity(changes.len());
@@ -157,6 +169,7 @@ impl Txn {
     /// Removes rows; the answer is how many there were. A key named twice counts once.
     pub fn delete_many(&mut self, table: &TableDef, keys: &[RowKey]) -> Result<u64> {
         self.require_current(table)?;
+        self.lock_rows(table, keys, LockMode::X)?;
         self.atomically(|txn| {
             let mut deleted = 0;
             for key in keys {

@@ -8,6 +8,8 @@
 //! a change that finds nothing to remove, or the entry of another row, relies on that: the commit fails when somebody
 //! has filled in just that entry meanwhile. The other way round the filling commit guards the rows that it read.
 
+use rustydb_kernel::locks::LockMode;
+
 use crate::codec::{encode_index_values, encode_key, index_row_key};
 use crate::datum::{datum_to_text, shortened};
 use crate::seam::SpaceId;
@@ -175,6 +177,7 @@ impl Txn {
         let Some(entry) = keyed.entry(table, row, row_key)? else {
             return Ok(());
         };
+        self.claim_entry(table, keyed, &entry)?;
         let slot = self.view.slot(keyed.space, &entry.key)?;
         if slot.value.is_some() && keyed.unique {
             return Err(keyed.violation(table, &values_of(row, keyed.columns)));
@@ -189,6 +192,14 @@ impl Txn {
         Ok(())
     }
 
+    /// Locks the values of a unique constraint. Entries of other indexes are those of one row, which is locked.
+    fn claim_entry(&mut self, table: &TableDef, keyed: Keyed<'_>, entry: &Entry) -> Result<()> {
+        match keyed.unique {
+            true => self.claim(table, keyed.space, [entry.key.as_slice()], LockMode::X),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn remove_entry(
         &mut self,
         table: &TableDef,
@@ -198,6 +209,7 @@ impl Txn {
         let Some(entry) = entry else {
             return Ok(());
         };
+        self.claim_entry(table, keyed, &entry)?;
         let slot = self.view.slot(keyed.space, &entry.key)?;
         let is_own = slot.value.as_ref() == Some(&entry.value);
         if is_own {

@@ -1,5 +1,9 @@
 //! What can go wrong with tables, rows and transactions.
 
+use std::sync::Arc;
+
+use rustydb_kernel::locks::{Deadlock, LockError, LockMode, Resource};
+
 use crate::error::StoreError;
 use crate::transactions::EndReason;
 use crate::types::ColumnType;
@@ -104,6 +108,44 @@ pub enum TableError {
     /// Another transaction committed first; the whole transaction may be tried again.
     #[error("another transaction changed {object} first; try the transaction again")]
     WriteConflict { object: String },
+    #[error("the transaction has no savepoint \"{name}\"")]
+    SavepointNotFound { name: String },
+    #[error("a transaction has at most {max} savepoints; release some")]
+    TooManySavepoints { max: usize },
+    /// The statement needs a lock that somebody else holds. What it did is undone; see [`crate::locking`].
+    #[error("the transaction has to wait for a lock; run the statement again after that")]
+    MustWait,
+    /// Under read committed: somebody changed {object} since the statement began.
+    #[error("{object} has changed since the statement began; run the statement again")]
+    RunAgain { object: String },
+    #[error(
+        "{resource} is locked by {}, and the call is not to wait",
+        transactions(held_by)
+    )]
+    LockNotAvailable { resource: Resource, held_by: Vec<u64> },
+    #[error(
+        "waited {} ms for a lock on {resource} in mode {mode}; end the transaction that holds it, or set a longer lock time-out",
+        timeout_us / 1_000
+    )]
+    LockTimeout {
+        resource: Resource,
+        mode: LockMode,
+        timeout_us: u64,
+    },
+    /// It is the victim: it has to be rolled back, and may be run again from its start.
+    #[error(
+        "transaction {transaction} was rolled back to end a deadlock among {}; run it again",
+        members(deadlock)
+    )]
+    Deadlock {
+        transaction: u64,
+        deadlock: Arc<Deadlock>,
+    },
+    /// While a call waited, another one released what it waited with.
+    #[error("the locks of transaction {transaction} were released while it waited")]
+    LockReleased { transaction: u64 },
+    #[error(transparent)]
+    Lock(LockError),
     #[error("\"{name}\" is needed by {}; drop or change them first", quoted(dependents))]
     DependentObjects { name: String, dependents: Vec<String> },
     #[error("invalid definition of \"{name}\": {reason}")]
@@ -123,8 +165,17 @@ pub enum TableError {
         open: usize,
         max: usize,
     },
-    #[error("an idle time-out of {value_us} us is outside {min_us}..={max_us}")]
-    InvalidIdleTimeout { value_us: u64, min_us: u64, max_us: u64 },
+    #[error("a {what} of {value_us} us is outside {min_us}..={max_us}")]
+    InvalidTimeout {
+        what: &'static str,
+        value_us: u64,
+        min_us: u64,
+        max_us: u64,
+    },
+    #[error(
+        "transaction {id} has been used already; its isolation level can be set before its first call only"
+    )]
+    IsolationFixed { id: u64 },
     /// The storage below failed, or its bytes do not decode.
     #[error(transparent)]
     Store(StoreError),
@@ -133,7 +184,10 @@ pub enum TableError {
 impl TableError {
     /// Whether the same transaction, run again from its start, may succeed.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, TableError::WriteConflict { .. })
+        matches!(
+            self,
+            TableError::WriteConflict { .. } | TableError::Deadlock { .. }
+        )
     }
 }
 
@@ -159,4 +213,18 @@ fn quoted(names: &[String]) -> String {
         .map(|name| format!("\"{name}\""))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+fn transactions(ids: &[u64]) -> String {
+    let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+    match ids.as_slice() {
+        [] => "nobody any more".to_owned(),
+        [id] => format!("transaction {id}"),
+        _ => format!("transactions {}", ids.join(", ")),
+    }
+}
+
+fn members(deadlock: &Deadlock) -> String {
+    let ids: Vec<u64> = deadlock.members.iter().map(|member| member.owner.0).collect();
+    transactions(&ids)
 }

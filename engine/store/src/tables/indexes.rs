@@ -6,6 +6,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use rustydb_kernel::locks::LockMode;
+
 use crate::change_log::DdlChange;
 use crate::codec::RowDecoder;
 use crate::seam::{KeyRange, SpaceId};
@@ -100,19 +102,19 @@ impl TxnReader {
     }
 
     /// How many entries a range of an index has, counting no further than `entries_max`. For planners; it is no use
-    /// of the index.
+    /// of the index, and no read that a serializable transaction relies on.
     pub fn count_entries(&self, index: &IndexDef, range: &KeyRange, entries_max: usize) -> Result<usize> {
         self.count_within(index.space, range, entries_max)
     }
 
-    /// How many rows a range of keys has, counting no further than `rows_max`.
+    /// How many rows a range of keys has, counting no further than `rows_max`: for planners as well.
     pub fn count_rows(&self, table: &TableDef, range: &KeyRange, rows_max: usize) -> Result<usize> {
         self.count_within(table.space, range, rows_max)
     }
 
     fn count_within(&self, space: SpaceId, range: &KeyRange, entries_max: usize) -> Result<usize> {
         let mut count = 0;
-        self.scan_entries(space, range, entries_max, |_, _| {
+        self.unnoted().scan_entries(space, range, entries_max, |_, _| {
             count += 1;
             Ok(ControlFlow::Continue(()))
         })?;
@@ -145,6 +147,7 @@ impl Txn {
     pub fn create_index(&mut self, spec: &IndexSpec) -> Result<Arc<TableDef>> {
         self.require_writable()?;
         let (before, index) = self.checked_index(spec, IndexState::Ready)?;
+        self.lock_table(&before, LockMode::X)?;
         let mut after = TableDef::clone(&before);
         after.indexes.push(index);
         self.atomically(|txn| {
@@ -169,6 +172,7 @@ impl Txn {
     pub fn drop_index(&mut self, database: &str, schema: &str, name: &str) -> Result<()> {
         self.require_writable()?;
         let (before, index) = self.require_index(database, schema, name)?;
+        self.lock_table(&before, LockMode::X)?;
         self.atomically(|txn| {
             let mut after = TableDef::clone(&before);
             after.indexes.retain(|other| other.name != name);

@@ -4,7 +4,7 @@
 //! store, and no lock is held, until [`Txn::commit`] hands over everything as one batch. So any number of
 //! transactions may be open, for any time, without delaying another.
 //!
-//! **Isolation** is snapshot isolation, first committer wins. Each written key carries the version that the
+//! **Isolation** is snapshot isolation unless [`Isolation`] says otherwise, first committer wins. Each written key carries the version that the
 //! snapshot holds of it; the store refuses the batch when one has changed. That covers rows, and by their keys
 //! also primary keys and unique constraints: of two transactions that insert the same value, neither seeing
 //! the other, the later committer conflicts. Write skew is allowed, as everywhere under this level.
@@ -34,6 +34,7 @@
 
 mod build;
 mod catalog;
+mod claims;
 mod commit;
 mod constraints;
 mod counters;
@@ -43,8 +44,10 @@ mod dml;
 mod entries;
 mod error;
 mod indexes;
+mod places;
 mod reader;
 mod replace;
+mod savepoints;
 mod spec;
 mod txn;
 mod usage;
@@ -57,22 +60,27 @@ pub(crate) mod tests;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use rustydb_kernel::locks::Locks;
 use rustydb_runtime::Clock;
 
 pub use build::{BuildProgress, Builder};
+pub use commit::CommitMeter;
 pub use constraints::{KEY_BYTES_MAX, ROW_BYTES_MAX, VALUE_BYTES_MAX};
 pub(crate) use counters::Counter;
 pub use definition::{COLUMNS_MAX, INDEXES_MAX, KEY_COLUMNS_MAX, NAME_BYTES_MAX, ROWID_COLUMN, UNIQUE_MAX};
 pub(crate) use error::corrupt;
 pub use error::{Result, TableError};
 pub use indexes::{IndexStats, ScannedIndex};
+pub use places::{Place, Places, RowPlace, TableName, TableReads, WrittenRow};
 pub use reader::{Relation, ScannedRows, TableStats, TxnReader};
+pub use savepoints::{SAVEPOINTS_MAX, Savepoint};
 pub use spec::{ColumnSpec, IndexSpec, TableSpec, UniqueSpec, ViewSpec};
-pub use txn::{CommitOutcome, Mark, PENDING_BYTES_MAX, TableChanges, Txn};
+pub use txn::{CommitOutcome, Isolation, Mark, PENDING_BYTES_MAX, TableChanges, Txn, TxnOptions};
 pub use usage::IndexUse;
 pub use verify::Verification;
 
 use crate::error::StoreError;
+use crate::locking::LockRoom;
 use crate::seam::{SpaceId, StoreSnapshot, TableStore, Write, WriteBatch};
 use crate::types::{DatabaseDef, ObjectId, SchemaDef};
 use catalog::{CatalogEntry, DefinitionCache};
@@ -106,6 +114,8 @@ struct Inner {
     objects: Counter,
     /// Row numbers of all tables without a primary key, one sequence.
     rowids: Counter,
+    locks: Arc<LockRoom>,
+    commits: CommitMeter,
     /// Shared by commits of rows, exclusive for commits that rely on the absence of something.
     commit_gate: RwLock<()>,
 }
@@ -120,6 +130,7 @@ impl Tables {
             SpaceId::FIRST_USER.0,
             OBJECT_BLOCK,
         );
+        let locks = Locks::new(Arc::clone(&clock));
         let rowids = Counter::new(store.clone(), b"counter/row", 1, ROWID_BLOCK);
         let tables = Tables {
             inner: Arc::new(Inner {
@@ -129,6 +140,8 @@ impl Tables {
                 usage: Arc::default(),
                 objects,
                 rowids,
+                locks: Arc::new(LockRoom::new(locks)),
+                commits: CommitMeter::default(),
                 commit_gate: RwLock::new(()),
             }),
         };
@@ -140,18 +153,40 @@ impl Tables {
         Ok(tables)
     }
 
-    /// A transaction on the newest durable state.
+    /// A transaction on the newest durable state, under snapshot isolation.
     pub fn begin(&self) -> Result<Txn> {
-        Ok(Txn::new(self.clone(), self.newest()?, false))
+        self.begin_with(TxnOptions::default())
     }
 
     /// A transaction whose every write is refused with [`TableError::ReadOnly`].
     pub fn begin_read_only(&self) -> Result<Txn> {
-        Ok(Txn::new(self.clone(), self.newest()?, true))
+        self.begin_with(TxnOptions {
+            read_only: true,
+            ..TxnOptions::default()
+        })
+    }
+
+    pub fn begin_with(&self, options: TxnOptions) -> Result<Txn> {
+        // Who writes nothing reads a state that was, which is as good as any order asks for.
+        let validated = options.isolation == Isolation::Serializable && !options.read_only;
+        let interest = validated.then(|| self.inner.store.read_interest());
+        let mut view = self.newest()?;
+        view.reads = validated.then(Arc::default);
+        Ok(Txn::new(self.clone(), view, options, interest))
     }
 
     pub fn store(&self) -> &Arc<dyn TableStore> {
         &self.inner.store
+    }
+
+    /// The locks of all transactions.
+    pub fn locks(&self) -> &Arc<LockRoom> {
+        &self.inner.locks
+    }
+
+    /// Commits since the tables were opened.
+    pub fn commits(&self) -> &CommitMeter {
+        &self.inner.commits
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -168,6 +203,7 @@ impl Tables {
             writes: Arc::default(),
             definitions: self.inner.definitions.clone(),
             usage: self.inner.usage.clone(),
+            reads: None,
         }
     }
 

@@ -3,8 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::codec::{RowDecoder, decode_row, encode_key, prefix_range};
-use crate::seam::{CommitSeq, KeyRange, SpaceId, StoreSnapshot};
+use crate::reads::ReadSet;
+use crate::seam::{CommitSeq, KeyRange, SpaceId, StoreSnapshot, Versioned};
 use crate::tables::catalog::{self, CatalogEntry, DefinitionCache};
 use crate::tables::usage::IndexUsage;
 use crate::tables::write_set::{Base, Pending, WriteSet};
@@ -53,6 +56,8 @@ pub struct TxnReader {
     pub(super) writes: Arc<WriteSet>,
     pub(super) definitions: Arc<DefinitionCache>,
     pub(super) usage: Arc<IndexUsage>,
+    /// Where a serializable transaction notes what it reads of the snapshot.
+    pub(super) reads: Option<Arc<Mutex<ReadSet>>>,
 }
 
 /// A key as a transaction sees it: what the snapshot holds of it, and its value now.
@@ -97,7 +102,7 @@ impl TxnReader {
         if let Some(pending) = self.writes.get(SpaceId::CATALOG, &key) {
             return pending.value.as_deref().map(CatalogEntry::relation).transpose();
         }
-        match self.snapshot.get(SpaceId::CATALOG, &key)? {
+        match self.stored(SpaceId::CATALOG, &key)? {
             None => Ok(None),
             Some(found) => self
                 .definitions
@@ -178,7 +183,7 @@ impl TxnReader {
                 .map(|bytes| decode_row(&table.columns, bytes))
                 .transpose(),
             None => {
-                let found = self.snapshot.get(table.space, &key.0)?;
+                let found = self.stored(table.space, &key.0)?;
                 found
                     .map(|found| decode_row(&table.columns, &found.value))
                     .transpose()
@@ -236,6 +241,11 @@ impl TxnReader {
         Ok(self.space_size(table.space)?.0)
     }
 
+    /// [`TxnReader::row_count`] for planners: no read that a serializable transaction relies on.
+    pub fn row_count_estimated(&self, table: &TableDef) -> Result<u64> {
+        self.unnoted().row_count(table)
+    }
+
     /// Exact for what this transaction sees, without reading rows.
     pub fn table_stats(&self, table: &TableDef) -> Result<TableStats> {
         let (row_count, row_bytes) = self.space_size(table.space)?;
@@ -271,7 +281,7 @@ impl TxnReader {
     pub(super) fn value(&self, space: SpaceId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.writes.get(space, key) {
             Some(pending) => Ok(pending.value.as_deref().map(<[u8]>::to_vec)),
-            None => Ok(self.snapshot.get(space, key)?.map(|found| found.value)),
+            None => Ok(self.stored(space, key)?.map(|found| found.value)),
         }
     }
 
@@ -282,7 +292,7 @@ impl TxnReader {
                 value: pending.value.as_deref().map(<[u8]>::to_vec),
             });
         }
-        Ok(match self.snapshot.get(space, key)? {
+        Ok(match self.stored(space, key)? {
             None => Slot {
                 base: None,
                 value: None,
@@ -297,8 +307,27 @@ impl TxnReader {
         })
     }
 
+    /// What the snapshot has of a key.
+    pub(super) fn stored(&self, space: SpaceId, key: &[u8]) -> Result<Option<Versioned>> {
+        if let Some(reads) = &self.reads {
+            reads.lock().key(space, key);
+        }
+        Ok(self.snapshot.get(space, key)?)
+    }
+
+    /// The same reader, whose reads nobody notes: for looks at the data that no answer depends on.
+    pub(super) fn unnoted(&self) -> TxnReader {
+        TxnReader {
+            reads: None,
+            ..self.clone()
+        }
+    }
+
     /// Entries and bytes of a space, own writes counted.
     pub(super) fn space_size(&self, space: SpaceId) -> Result<(u64, u64)> {
+        if let Some(reads) = &self.reads {
+            reads.lock().space(space);
+        }
         let stats = self.snapshot.space_stats(space)?;
         let (entries, bytes) = self
             .writes
@@ -339,6 +368,7 @@ impl TxnReader {
             .into_iter()
             .flatten()
             .peekable();
+        let whole = range;
         let mut range = range.clone();
         let mut left = entries_max;
         let mut exhausted = false;
@@ -347,6 +377,14 @@ impl TxnReader {
             let page_max = left.min(page_entries);
             let page = self.snapshot.scan(space, &range, page_max)?;
             exhausted = page.len() < page_max;
+            if let Some(reads) = &self.reads {
+                // Up to the last key that came, and that there were no others.
+                let mut seen = whole.clone();
+                if let (false, Some((last, _))) = (exhausted, page.last()) {
+                    seen.until = Some([last.as_slice(), &[0]].concat());
+                }
+                reads.lock().range(space, &seen);
+            }
             let page_bytes: usize = page.iter().map(|(_, found)| found.value.len()).sum();
             let fitting = PAGE_BYTES * page.len().max(1) / page_bytes.max(1);
             page_entries = (page_entries * 4).min(fitting).clamp(1, PAGE_ENTRIES_MAX);

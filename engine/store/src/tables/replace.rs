@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use rustydb_kernel::locks::LockMode;
+
 use crate::change_log::DdlChange;
 use crate::codec::rowid_key;
 use crate::datum::{Widening, datum_from_json};
@@ -32,6 +34,7 @@ impl Txn {
     pub fn replace_table(&mut self, spec: TableSpec) -> Result<Arc<TableDef>> {
         self.require_writable()?;
         let before = self.require_table(&spec.database, &spec.schema, &spec.name)?;
+        self.lock_table(&before, LockMode::X)?;
         let checked = definition::check(&spec)?;
         if narrows(&before, &checked.columns) {
             self.require_no_dependents(&spec.database, &spec.schema, &spec.name)?;

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rustydb_kernel::locks::LockMode;
+
 use crate::change_log::{self, CommitOrigin, DdlChange};
+use crate::locking::TxnLocks;
+use crate::reads::{ReadInterest, ReadSet};
 use crate::seam::{CommitSeq, KeyRange, SpaceId};
 use crate::tables::catalog;
 use crate::tables::commit::CommitCheck;
 use crate::tables::write_set::{Base, Pending};
-use crate::tables::{Relation, Result, TableError, TableStats, Tables, TxnReader};
+use crate::tables::{Relation, Result, Savepoint, TableError, TableStats, Tables, TxnReader};
 use crate::types::{DatabaseDef, Datum, ObjectId, Row, RowKey, SchemaDef, TableDef, UniqueDef, ViewDef};
 
 /// Memory that the changes of one transaction may take, in bytes.
@@ -45,11 +49,34 @@ pub struct Mark {
     state: Arc<State>,
 }
 
-/// A transaction under snapshot isolation. Dropping it rolls it back.
+/// What a transaction sees of others, and what its commit relies on. Writes and commits are the same at each level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Isolation {
+    /// Each statement reads the newest state at its beginning.
+    ReadCommitted,
+    /// All statements read the state at the transaction's beginning.
+    #[default]
+    Snapshot,
+    /// As `Snapshot`, and the commit is refused when something that was read has changed since: [`crate::reads`].
+    Serializable,
+}
+
+/// What a transaction is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TxnOptions {
+    pub isolation: Isolation,
+    /// Every write is refused with [`TableError::ReadOnly`].
+    pub read_only: bool,
+}
+
+/// A transaction. Dropping it rolls it back.
 pub struct Txn {
     pub(super) tables: Tables,
     pub(super) view: TxnReader,
-    read_only: bool,
+    options: TxnOptions,
+    /// Of a serializable one that may write.
+    _interest: Option<ReadInterest>,
+    pub(super) locks: Option<Arc<TxnLocks>>,
     /// What each write replaced in the write set, oldest first: how the way back to a mark is found.
     journal: Vec<Replaced>,
     /// Change-log entries of the commit, in statement order.
@@ -84,6 +111,9 @@ pub(super) struct State {
     /// Spaces of indexes being built in which the absence of an entry was relied on: there a key that was and is not
     /// there must not be there at the commit either.
     pub(super) guarded_spaces: BTreeSet<SpaceId>,
+    pub(super) savepoints: Vec<Savepoint>,
+    /// Whether definitions were changed.
+    pub(super) defines: bool,
 }
 
 #[derive(Clone)]
@@ -94,11 +124,18 @@ pub(super) struct Written {
 }
 
 impl Txn {
-    pub(super) fn new(tables: Tables, view: TxnReader, read_only: bool) -> Txn {
+    pub(super) fn new(
+        tables: Tables,
+        view: TxnReader,
+        options: TxnOptions,
+        interest: Option<ReadInterest>,
+    ) -> Txn {
         Txn {
             tables,
             view,
-            read_only,
+            options,
+            _interest: interest,
+            locks: None,
             journal: Vec::new(),
             log: Vec::new(),
             origin: None,
@@ -114,7 +151,24 @@ impl Txn {
     }
 
     pub fn is_read_only(&self) -> bool {
-        self.read_only
+        self.options.read_only
+    }
+
+    pub fn isolation(&self) -> Isolation {
+        self.options.isolation
+    }
+
+    /// To be called before each statement: under `ReadCommitted`, it reads the newest state from here on.
+    pub fn begin_statement(&mut self) -> Result<()> {
+        if self.options.isolation == Isolation::ReadCommitted {
+            self.view.snapshot = self.tables.inner.store.snapshot()?;
+        }
+        Ok(())
+    }
+
+    /// What a serializable transaction has read so far; `None` of others, which need not know.
+    pub fn read_set(&self) -> Option<ReadSet> {
+        self.view.reads.as_ref().map(|reads| reads.lock().clone())
     }
 
     /// The tables that it is a transaction of.
@@ -241,7 +295,7 @@ impl Txn {
     pub fn rollback(self) {}
 
     pub(super) fn require_writable(&self) -> Result<()> {
-        if self.read_only {
+        if self.options.read_only {
             Err(TableError::ReadOnly)
         } else {
             Ok(())
@@ -297,11 +351,8 @@ impl Txn {
     /// Makes the commit fail when the catalog key has changed since the snapshot.
     pub(super) fn guard_catalog(&mut self, key: Vec<u8>) -> Result<()> {
         if !self.state.guards.contains_key(&key) {
-            let version = self
-                .view
-                .snapshot
-                .get(SpaceId::CATALOG, &key)?
-                .map(|found| found.version);
+            let found = self.view.snapshot.get(SpaceId::CATALOG, &key)?;
+            let version = found.map(|found| found.version);
             Arc::make_mut(&mut self.state).guards.insert(key, version);
         }
         Ok(())
@@ -311,6 +362,7 @@ impl Txn {
     /// commit must fail when another transaction changes it.
     pub(super) fn require_current(&mut self, table: &TableDef) -> Result<()> {
         self.require_writable()?;
+        self.lock_table(table, LockMode::IX)?;
         if let Some(written) = self.state.written.get(&table.id)
             && written.schema_version == table.schema_version
             && written.spaces.iter().copied().eq(table.spaces())
@@ -362,6 +414,7 @@ impl Txn {
     }
 
     pub(super) fn log_ddl(&mut self, change: DdlChange) {
+        Arc::make_mut(&mut self.state).defines = true;
         if let Some(text) = self.statement.take() {
             self.log_entry(change_log::encode_statement(&text));
         }
@@ -371,6 +424,15 @@ impl Txn {
     pub(super) fn log_entry(&mut self, payload: Vec<u8>) {
         self.pending_bytes += payload.len();
         self.log.push(payload);
+    }
+}
+
+impl Drop for Txn {
+    /// Behind the commit, so that who gets the locks finds what it made.
+    fn drop(&mut self) {
+        if let Some(locks) = self.locks.take() {
+            locks.release_all();
+        }
     }
 }
 

@@ -18,6 +18,16 @@ pub fn kernel_store(clock: Arc<dyn Clock>) -> KernelStore {
 /// The store on `disk`, made there if there is none. Small, so that pages are evicted and segments end; nothing happens
 /// but in calls, so that the disk sees the same operations in each run.
 pub fn kernel_store_on(disk: &SimDisk, clock: Arc<dyn Clock>) -> Result<KernelStore, StoreError> {
+    kernel_store_with(disk, clock, false)
+}
+
+/// The same; with `async_commits` it answers those who want that before their commit is durable, and nobody syncs it but who
+/// asks for that.
+pub fn kernel_store_with(
+    disk: &SimDisk,
+    clock: Arc<dyn Clock>,
+    async_commits: bool,
+) -> Result<KernelStore, StoreError> {
     let options = KernelOptions {
         pool_bytes: 256 * 8192,
         wal: WalOptions {
@@ -25,6 +35,7 @@ pub fn kernel_store_on(disk: &SimDisk, clock: Arc<dyn Clock>) -> Result<KernelSt
             ..WalOptions::default()
         },
         background: false,
+        async_commits,
         ..KernelOptions::default()
     };
     KernelStore::open_on(

@@ -11,6 +11,7 @@ use rustydb_runtime::Clock;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
+use crate::reads::{ReadInterest, RecentWrites};
 use crate::seam::{
     CommitSeq, KeyRange, LogEntry, LogExtent, SpaceId, SpaceStats, StoreSnapshot, TableStore, Versioned,
     WriteBatch,
@@ -23,6 +24,7 @@ pub struct MemStore {
     clock: Arc<dyn Clock>,
     newest: Mutex<Arc<State>>,
     log: Mutex<Log>,
+    recent: RecentWrites,
     commits: watch::Sender<CommitSeq>,
 }
 
@@ -52,6 +54,7 @@ impl MemStore {
             clock,
             newest: Mutex::default(),
             log: Mutex::default(),
+            recent: RecentWrites::default(),
             commits: watch::Sender::default(),
         }
     }
@@ -82,11 +85,17 @@ impl TableStore for MemStore {
                 });
             }
         }
+        if let Some(validated) = &batch.reads
+            && let Some((space, key)) = self.recent.conflict(&validated.reads, validated.snapshot)
+        {
+            return Err(StoreError::Conflict { space, key });
+        }
         if batch.changes_nothing() {
             return Ok(newest.seq);
         }
         let mut state = State::clone(&newest);
         state.seq.0 += 1;
+        self.recent.note(state.seq, &batch);
         let committed_at_us = self.clock.now_us();
         for space in batch.dropped_spaces {
             state.spaces.remove(&space);
@@ -165,6 +174,10 @@ impl TableStore for MemStore {
 
     fn commits(&self) -> watch::Receiver<CommitSeq> {
         self.commits.subscribe()
+    }
+
+    fn read_interest(&self) -> ReadInterest {
+        self.recent.interest()
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

@@ -8,7 +8,9 @@ use rustydb_runtime::Clock;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{BeginOptions, Book, EndReason, TransactionInfo};
-use crate::tables::{CommitOutcome, Result, Txn};
+use crate::locking::LOCK_TIMEOUT_US_DEFAULT;
+use crate::seam::CommitTicket;
+use crate::tables::{CommitOutcome, Isolation, Result, Txn};
 
 pub(super) struct Entry {
     id: u64,
@@ -35,11 +37,21 @@ impl Slot {
     pub(super) fn close(&mut self) {
         self.txn = None;
     }
+
+    /// Puts another transaction in its place; whether there was one. When none can be made, the old one is gone.
+    pub(super) fn replace(&mut self, make: impl FnOnce(Txn) -> Result<Txn>) -> Result<bool> {
+        let Some(old) = self.txn.take() else {
+            return Ok(false);
+        };
+        self.txn = Some(make(old)?);
+        Ok(true)
+    }
 }
 
 /// What can be told without waiting for a running call.
 struct Shown {
     info: TransactionInfo,
+    started_mono_us: u64,
     last_used_mono_us: u64,
 }
 
@@ -58,18 +70,25 @@ impl Entry {
             owner_name: options.owner_name.clone(),
             session: options.session.clone(),
             database: options.database.clone(),
+            isolation: options.isolation,
             read_only: options.read_only,
             started_at_us: now_us,
             last_used_at_us: now_us,
             idle_timeout_us,
+            timeout_us: options.timeout_us,
+            lock_timeout_us: txn
+                .locks()
+                .map_or(LOCK_TIMEOUT_US_DEFAULT, |locks| locks.timeout_us()),
             snapshot_seq: txn.snapshot_seq(),
             in_use: false,
             calls: 0,
             changes: Vec::new(),
         };
+        let now_mono_us = clock.now_mono_us();
         let shown = Shown {
             info,
-            last_used_mono_us: clock.now_mono_us(),
+            started_mono_us: now_mono_us,
+            last_used_mono_us: now_mono_us,
         };
         Entry {
             id,
@@ -98,14 +117,35 @@ impl Entry {
         self.slot.clone().lock_owned().await
     }
 
-    /// The slot of a transaction that is open, unused, and has been so for longer than it may.
-    pub(super) fn idle_slot(&self) -> Option<OwnedMutexGuard<Slot>> {
+    pub(super) fn now_us(&self) -> i64 {
+        self.clock.now_us()
+    }
+
+    /// The slot of a transaction that is open and unused, and has been so for longer than it may.
+    pub(super) fn late_slot(&self) -> Option<(OwnedMutexGuard<Slot>, EndReason)> {
         let slot = self.slot.clone().try_lock_owned().ok()?;
-        let idle_us = self
-            .clock
-            .now_mono_us()
-            .saturating_sub(self.shown.lock().last_used_mono_us);
-        (slot.is_open() && idle_us > self.idle_timeout_us).then_some(slot)
+        if !slot.is_open() {
+            return None;
+        }
+        let now_us = self.clock.now_mono_us();
+        let shown = self.shown.lock();
+        if now_us.saturating_sub(shown.last_used_mono_us) > self.idle_timeout_us {
+            return Some((slot, EndReason::TimedOut));
+        }
+        let open_us = now_us.saturating_sub(shown.started_mono_us);
+        let late = shown
+            .info
+            .timeout_us
+            .is_some_and(|timeout_us| open_us > timeout_us);
+        late.then_some((slot, EndReason::Expired))
+    }
+
+    pub(super) fn note_isolation(&self, isolation: Isolation) {
+        self.shown.lock().info.isolation = isolation;
+    }
+
+    pub(super) fn note_timeout(&self, timeout_us: Option<u64>) {
+        self.shown.lock().info.timeout_us = timeout_us;
     }
 
     fn note_start(&self) {
@@ -119,6 +159,7 @@ impl Entry {
         let mut shown = self.shown.lock();
         shown.info.in_use = false;
         shown.info.changes = txn.changes();
+        shown.info.snapshot_seq = txn.snapshot_seq();
         self.note_use(&mut shown);
     }
 
@@ -161,12 +202,49 @@ impl TxnLease {
         })
     }
 
+    /// Commits without waiting until it is durable: [`Txn::commit_unsynced`]. The transaction has ended when this returns, and
+    /// whoever hears of ends hears of it once it is durable.
+    pub fn commit_unsynced(mut self) -> Result<(CommitOutcome, CommitTicket)> {
+        let txn = self
+            .slot
+            .txn
+            .take()
+            .expect("a lease holds its transaction until it is finished");
+        let committed = txn.commit_unsynced();
+        let (entry, book) = (Arc::clone(&self.entry), Arc::clone(&self.book));
+        match &committed {
+            Err(_) => {
+                book.lock().end(entry.id, EndReason::RolledBack);
+            }
+            Ok((_, ticket)) => {
+                book.lock().leave(entry.id, EndReason::Committed);
+                ticket.on_durable(move |how| {
+                    let reason = match how {
+                        Ok(()) => EndReason::Committed,
+                        Err(_) => EndReason::RolledBack,
+                    };
+                    book.lock().tell_end(&entry, reason);
+                });
+            }
+        }
+        committed
+    }
+
     /// Ends the transaction and forgets all its changes.
     pub fn rollback(self) -> Result<()> {
         self.finish(|txn| {
             txn.rollback();
             (Ok(()), EndReason::RolledBack)
         })
+    }
+
+    /// Ends the transaction as the victim of a deadlock; its locks are released.
+    pub fn end_deadlocked(self) {
+        // Nothing of it can fail.
+        let _ = self.finish(|txn| {
+            txn.rollback();
+            (Ok(()), EndReason::Deadlock)
+        });
     }
 
     /// Ends the transaction for good.

@@ -12,6 +12,7 @@
 //! - Numbers come from a durable counter and are never given again. The latest ended ones are remembered, so
 //!   that a late call learns how its transaction ended.
 
+mod deadlocks;
 mod entry;
 
 #[cfg(test)]
@@ -23,19 +24,27 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use deadlocks::{DEADLOCKS_KEPT_MAX, DeadlockLog, DeadlockMember, DeadlockRecord, mode_name};
 use entry::Entry;
 pub use entry::TxnLease;
 
 use crate::change_log::CommitOrigin;
+use crate::locking::{Activity, LOCK_TIMEOUT_US_DEFAULT};
 use crate::seam::CommitSeq;
-use crate::tables::{CommitOutcome, Counter, Result, TableChanges, TableError, Tables, Txn};
+use crate::tables::{
+    CommitOutcome, Counter, Isolation, Result, TableChanges, TableError, Tables, Txn, TxnOptions,
+};
 
 /// Idle time-out of a transaction that names none.
 pub const IDLE_TIMEOUT_US_DEFAULT: u64 = 60_000_000;
-/// Shortest idle time-out that can be asked for.
-pub const IDLE_TIMEOUT_US_MIN: u64 = 1_000;
+/// Shortest time-out that can be asked for.
+pub const TIMEOUT_US_MIN: u64 = 1_000;
 /// Longest idle time-out that can be asked for.
 pub const IDLE_TIMEOUT_US_MAX: u64 = 3_600_000_000;
+/// Longest time that a transaction may be given to stay open.
+pub const TIMEOUT_US_MAX: u64 = 24 * 3_600_000_000;
+/// Transactions that outlived a limit and are remembered.
+pub const TIMED_OUT_REMEMBERED_MAX: usize = 1_000;
 /// Transactions that one owner may have open.
 pub const OPEN_PER_OWNER_MAX: usize = 64;
 /// Transactions that all owners together may have open.
@@ -52,7 +61,12 @@ const ID_FIRST: u64 = 1_000;
 pub enum EndReason {
     Committed,
     RolledBack,
+    /// Nobody used it for its idle time-out.
     TimedOut,
+    /// It was open for as long as it may be.
+    Expired,
+    /// It was the victim of a deadlock.
+    Deadlock,
 }
 
 impl fmt::Display for EndReason {
@@ -61,6 +75,8 @@ impl fmt::Display for EndReason {
             EndReason::Committed => "was committed",
             EndReason::RolledBack => "was rolled back",
             EndReason::TimedOut => "was rolled back after being idle too long",
+            EndReason::Expired => "was rolled back after being open too long",
+            EndReason::Deadlock => "was rolled back to end a deadlock",
         })
     }
 }
@@ -73,7 +89,7 @@ pub trait TransactionObserver: Send + Sync {
     fn ended(&self, transaction: &TransactionInfo, reason: EndReason);
 }
 
-/// What a new transaction is to be. Its isolation is snapshot isolation.
+/// What a new transaction is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BeginOptions {
     /// Who may use it: an opaque principal name.
@@ -83,9 +99,14 @@ pub struct BeginOptions {
     /// The login session it is begun in.
     pub session: Option<String>,
     pub database: String,
+    pub isolation: Isolation,
     pub read_only: bool,
     /// `None` takes [`IDLE_TIMEOUT_US_DEFAULT`].
     pub idle_timeout_us: Option<u64>,
+    /// How long it may stay open; `None` for as long as it is used.
+    pub timeout_us: Option<u64>,
+    /// How long it waits for a lock; `None` takes [`LOCK_TIMEOUT_US_DEFAULT`](crate::locking::LOCK_TIMEOUT_US_DEFAULT).
+    pub lock_timeout_us: Option<u64>,
 }
 
 /// An open transaction as listings show it.
@@ -96,11 +117,15 @@ pub struct TransactionInfo {
     pub owner_name: String,
     pub session: Option<String>,
     pub database: String,
+    pub isolation: Isolation,
     pub read_only: bool,
     pub started_at_us: i64,
     /// Start or end of its latest call.
     pub last_used_at_us: i64,
     pub idle_timeout_us: u64,
+    pub timeout_us: Option<u64>,
+    pub lock_timeout_us: u64,
+    /// Of its latest statement.
     pub snapshot_seq: CommitSeq,
     /// Whether a call is running in it now.
     pub in_use: bool,
@@ -108,6 +133,31 @@ pub struct TransactionInfo {
     pub calls: u64,
     /// Row changes at the end of its latest call.
     pub changes: Vec<TableChanges>,
+}
+
+/// A transaction that outlived a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimedOut {
+    pub transaction: TransactionInfo,
+    /// [`EndReason::TimedOut`] or [`EndReason::Expired`].
+    pub reason: EndReason,
+    /// Microseconds since the Unix epoch.
+    pub ended_at_us: i64,
+}
+
+/// Numbers since the registry was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TransactionCounts {
+    pub begun: u64,
+    pub committed: u64,
+    /// For any reason.
+    pub rolled_back: u64,
+    /// Of these, because they outlived a limit.
+    pub timed_out: u64,
+    /// Of these, as victims of deadlocks.
+    pub deadlocks: u64,
+    /// Open now.
+    pub active: u64,
 }
 
 /// All open explicit transactions. Share it behind an `Arc`.
@@ -125,6 +175,9 @@ struct Book {
     ended: HashMap<u64, Ended>,
     /// Ids of `ended`, oldest first.
     ended_order: VecDeque<u64>,
+    /// Oldest first.
+    timed_out: VecDeque<TimedOut>,
+    counts: TransactionCounts,
     observer: Option<Arc<dyn TransactionObserver>>,
 }
 
@@ -136,12 +189,23 @@ struct Ended {
 impl Book {
     /// Moves a transaction from the open ones to the ended ones; whether it was open.
     fn end(&mut self, id: u64, reason: EndReason) -> bool {
-        let Some(entry) = self.open.remove(&id) else {
+        let Some(entry) = self.leave(id, reason) else {
             return false;
         };
+        self.tell_end(&entry, reason);
+        true
+    }
+
+    fn tell_end(&self, entry: &Entry, reason: EndReason) {
         if let Some(observer) = &self.observer {
             observer.ended(&entry.info(), reason);
         }
+    }
+
+    /// [`Book::end`], of which nobody is told; the transaction, if it was open.
+    fn leave(&mut self, id: u64, reason: EndReason) -> Option<Arc<Entry>> {
+        let entry = self.open.remove(&id)?;
+        self.count(&entry, reason);
         let owner = entry.owner().to_owned();
         if let Some(open) = self.open_by_owner.get_mut(&owner) {
             *open -= 1;
@@ -156,7 +220,29 @@ impl Book {
         }
         self.ended_order.push_back(id);
         self.ended.insert(id, Ended { owner, reason });
-        true
+        Some(entry)
+    }
+
+    fn count(&mut self, entry: &Entry, reason: EndReason) {
+        match reason {
+            EndReason::Committed => self.counts.committed += 1,
+            _ => self.counts.rolled_back += 1,
+        }
+        match reason {
+            EndReason::TimedOut | EndReason::Expired => {
+                self.counts.timed_out += 1;
+                if self.timed_out.len() == TIMED_OUT_REMEMBERED_MAX {
+                    self.timed_out.pop_front();
+                }
+                self.timed_out.push_back(TimedOut {
+                    transaction: entry.info(),
+                    reason,
+                    ended_at_us: entry.now_us(),
+                });
+            }
+            EndReason::Deadlock => self.counts.deadlocks += 1,
+            EndReason::Committed | EndReason::RolledBack => {}
+        }
     }
 
     fn require_room(&self, owner: &str) -> Result<()> {
@@ -198,19 +284,17 @@ impl TransactionRegistry {
     /// Opens a transaction on the newest durable state.
     pub fn begin(&self, options: BeginOptions) -> Result<TransactionInfo> {
         let idle_timeout_us = options.idle_timeout_us.unwrap_or(IDLE_TIMEOUT_US_DEFAULT);
-        if !(IDLE_TIMEOUT_US_MIN..=IDLE_TIMEOUT_US_MAX).contains(&idle_timeout_us) {
-            return Err(TableError::InvalidIdleTimeout {
-                value_us: idle_timeout_us,
-                min_us: IDLE_TIMEOUT_US_MIN,
-                max_us: IDLE_TIMEOUT_US_MAX,
-            });
+        require_timeout("idle time-out", idle_timeout_us, IDLE_TIMEOUT_US_MAX)?;
+        let lock_timeout_us = options.lock_timeout_us.unwrap_or(LOCK_TIMEOUT_US_DEFAULT);
+        require_timeout("lock time-out", lock_timeout_us, TIMEOUT_US_MAX)?;
+        if let Some(timeout_us) = options.timeout_us {
+            require_timeout("time-out", timeout_us, TIMEOUT_US_MAX)?;
         }
         self.book.lock().require_room(&options.owner)?;
-        let mut txn = if options.read_only {
-            self.tables.begin_read_only()?
-        } else {
-            self.tables.begin()?
-        };
+        let mut txn = self.tables.begin_with(TxnOptions {
+            isolation: options.isolation,
+            read_only: options.read_only,
+        })?;
         if txn.database(&options.database)?.is_none() {
             return Err(TableError::DatabaseNotFound {
                 name: options.database,
@@ -221,6 +305,14 @@ impl TransactionRegistry {
             transaction_id: Some(id),
             user: options.owner_name.clone(),
         });
+        let locks = self.tables.locks().of_transaction(id);
+        locks.set_timeout_us(lock_timeout_us);
+        locks.set_activity(Activity {
+            username: options.owner_name.clone(),
+            database: options.database.clone(),
+            statement: String::new(),
+        });
+        txn.use_locks(locks);
         let entry = Arc::new(Entry::new(
             id,
             &options,
@@ -234,6 +326,7 @@ impl TransactionRegistry {
         book.require_room(&options.owner)?;
         *book.open_by_owner.entry(options.owner).or_default() += 1;
         book.open.insert(id, entry);
+        book.counts.begun += 1;
         if let Some(observer) = &book.observer {
             observer.began(&info);
         }
@@ -281,23 +374,70 @@ impl TransactionRegistry {
             .collect()
     }
 
-    /// Rolls back what has been idle too long; answers the ids, in order.
+    /// Rolls back what has been idle, or open, too long; answers the ids, in order. While a call runs, its transaction goes
+    /// on until the call's end.
     pub fn sweep(&self) -> Vec<u64> {
         let entries: Vec<Arc<Entry>> = self.book.lock().open.values().cloned().collect();
         entries
             .iter()
-            .filter(|entry| self.end_if_idle(entry))
+            .filter(|entry| self.end_if_late(entry))
             .map(|entry| entry.id())
             .collect()
     }
 
-    /// Whether the transaction was idle too long and has been ended for it.
-    fn end_if_idle(&self, entry: &Entry) -> bool {
-        let Some(mut slot) = entry.idle_slot() else {
+    /// Another isolation for a transaction that no call has used yet; it begins on the newest state.
+    pub async fn set_isolation(&self, id: u64, owner: &str, isolation: Isolation) -> Result<TransactionInfo> {
+        let entry = self.find(id, owner)?;
+        let mut slot = entry.slot().await;
+        if entry.info().calls > 0 {
+            return Err(TableError::IsolationFixed { id });
+        }
+        if !slot.replace(|old| {
+            let mut txn = self.tables.begin_with(TxnOptions {
+                isolation,
+                read_only: old.is_read_only(),
+            })?;
+            old.hand_over(&mut txn);
+            Ok(txn)
+        })? {
+            return Err(self.missing(id, owner));
+        }
+        entry.note_isolation(isolation);
+        Ok(entry.info())
+    }
+
+    /// How long a transaction may stay open, from its beginning on; `None` for as long as it is used.
+    pub fn set_timeout(&self, id: u64, owner: &str, timeout_us: Option<u64>) -> Result<TransactionInfo> {
+        if let Some(timeout_us) = timeout_us {
+            require_timeout("time-out", timeout_us, TIMEOUT_US_MAX)?;
+        }
+        let entry = self.find(id, owner)?;
+        entry.note_timeout(timeout_us);
+        Ok(entry.info())
+    }
+
+    /// Those that outlived a limit, oldest first; of one owner, or of all. The latest are remembered.
+    pub fn timed_out(&self, owner: Option<&str>) -> Vec<TimedOut> {
+        let book = self.book.lock();
+        let wanted = |ended: &&TimedOut| owner.is_none_or(|owner| ended.transaction.owner == owner);
+        book.timed_out.iter().filter(wanted).cloned().collect()
+    }
+
+    pub fn counts(&self) -> TransactionCounts {
+        let book = self.book.lock();
+        TransactionCounts {
+            active: book.open.len() as u64,
+            ..book.counts
+        }
+    }
+
+    /// Whether the transaction was idle or open too long and has been ended for it.
+    fn end_if_late(&self, entry: &Entry) -> bool {
+        let Some((mut slot, reason)) = entry.late_slot() else {
             return false;
         };
         slot.close();
-        self.book.lock().end(entry.id(), EndReason::TimedOut)
+        self.book.lock().end(entry.id(), reason)
     }
 
     fn find(&self, id: u64, owner: &str) -> Result<Arc<Entry>> {
@@ -305,7 +445,7 @@ impl TransactionRegistry {
         match entry {
             None => Err(self.missing(id, owner)),
             Some(entry) if entry.owner() != owner => Err(TableError::NotOwner { id }),
-            Some(entry) if self.end_if_idle(&entry) => Err(self.missing(id, owner)),
+            Some(entry) if self.end_if_late(&entry) => Err(self.missing(id, owner)),
             Some(entry) => Ok(entry),
         }
     }
@@ -321,4 +461,16 @@ impl TransactionRegistry {
             },
         }
     }
+}
+
+fn require_timeout(what: &'static str, value_us: u64, max_us: u64) -> Result<()> {
+    if (TIMEOUT_US_MIN..=max_us).contains(&value_us) {
+        return Ok(());
+    }
+    Err(TableError::InvalidTimeout {
+        what,
+        value_us,
+        min_us: TIMEOUT_US_MIN,
+        max_us,
+    })
 }

@@ -21,13 +21,24 @@ fn options(owner: &str) -> BeginOptions {
         owner_name: owner.to_owned(),
         session: None,
         database: "main".to_owned(),
+        isolation: Isolation::default(),
         read_only: false,
         idle_timeout_us: None,
+        timeout_us: None,
+        lock_timeout_us: None,
     }
 }
 
 fn begin(registry: &TransactionRegistry, owner: &str) -> u64 {
     registry.begin(options(owner)).unwrap().id
+}
+
+fn serializable(registry: &TransactionRegistry, owner: &str) -> u64 {
+    let options = BeginOptions {
+        isolation: Isolation::Serializable,
+        ..options(owner)
+    };
+    registry.begin(options).unwrap().id
 }
 
 #[test]
@@ -67,7 +78,7 @@ fn an_ended_transaction_says_how_it_ended_and_an_unknown_one_that_it_is_unknown(
         begin(&registry, "a"),
         begin(&registry, "a"),
         begin(&registry, "a"),
-        begin(&registry, "a"),
+        serializable(&registry, "a"),
     );
     let change = |txn: &mut Txn| {
         drop(
@@ -76,7 +87,12 @@ fn an_ended_transaction_says_how_it_ended_and_an_unknown_one_that_it_is_unknown(
         )
     };
     registry.with(committed, "a", change).unwrap();
-    registry.with(refused, "a", change).unwrap();
+    registry
+        .with(refused, "a", |txn| {
+            txn.get(&table, &key(&table, 1)).unwrap();
+            txn.insert(&table, vec![int(9), text("x")]).unwrap();
+        })
+        .unwrap();
     registry.commit(committed, "a").unwrap();
     registry.rollback(rolled_back, "a").unwrap();
     assert!(registry.commit(refused, "a").unwrap_err().is_retryable());
@@ -174,12 +190,12 @@ fn idle_means_unused_for_longer_than_the_time_out_that_was_asked_for() {
         registry.list(None).iter().map(|info| info.id).collect::<Vec<_>>(),
         [long]
     );
-    for wrong in [0, IDLE_TIMEOUT_US_MIN - 1, IDLE_TIMEOUT_US_MAX + 1] {
+    for wrong in [0, TIMEOUT_US_MIN - 1, IDLE_TIMEOUT_US_MAX + 1] {
         let refused = registry.begin(BeginOptions {
             idle_timeout_us: Some(wrong),
             ..options("a")
         });
-        assert!(matches!(refused, Err(TableError::InvalidIdleTimeout { .. })));
+        assert!(matches!(refused, Err(TableError::InvalidTimeout { .. })));
     }
 }
 

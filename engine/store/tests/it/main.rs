@@ -2,8 +2,10 @@
 // Random tests print their seeds.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod histories;
 mod reference;
 mod store_concurrency;
 mod store_failure;
 mod store_model;
 mod tables_crash;
+mod unsynced;

@@ -550,11 +550,7 @@ pub static SERVER_INFO: TypeDesc = TypeDesc {
             FieldDesc {
                 name: "memory_total_bytes",
                 description: "Of the machine.",
-                ty: Ty::Integer {
-                    width: IntegerWidth::UInt53,
-                    minimum: 0,
-                    maximum: 9007199254740991,
-                },
+                ty: Ty::Ref(&::rustydb_contract_core::desc::MEASURED_BYTES),
                 required: true,
                 nullable: false,
                 default: None,

@@ -136,7 +136,7 @@ pub struct ServerInfo {
     /// Processors the server may use.
     pub cpus: u32,
     /// Of the machine.
-    pub memory_total_bytes: u64,
+    pub memory_total_bytes: ::rustydb_contract_core::MeasuredBytes,
     /// Resident memory of the server.
     pub memory_process_bytes: ::rustydb_contract_core::MeasuredBytes,
     /// Where the data lies.

@@ -176,6 +176,64 @@ pub static PROCESS_ID: TypeDesc = TypeDesc {
         maximum: 4294967295,
     }),
 };
+pub static STARTUP_PHASE: TypeDesc = TypeDesc {
+    name: "StartupPhase",
+    description: "What a server is at as it starts, in this order. `opening`: the files of the data are opened. `replaying`: changes in the log that the files may not have are made again. `writing`: pages are written, so that the log need not be replayed again. `loading`: definitions, users and jobs are read.",
+    shape: Shape::Enum(&["opening", "replaying", "writing", "loading"]),
+};
+pub static STARTUP_PROGRESS: TypeDesc = TypeDesc {
+    name: "StartupProgress",
+    description: "How far the start of a server is. No number of it goes back.",
+    shape: Shape::Object(ObjectDesc {
+        fields: &[
+            FieldDesc {
+                name: "phase",
+                description: "",
+                ty: Ty::Ref(&crate::desc::STARTUP_PHASE),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "replayed_bytes",
+                description: "Bytes of the log that were replayed.",
+                ty: Ty::Ref(&crate::desc::MEASURED_BYTES),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "total_bytes",
+                description: "Bytes of the log that there may be to replay: up to the end of its files, until its own end is found.",
+                ty: Ty::Ref(&crate::desc::MEASURED_BYTES),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+            FieldDesc {
+                name: "percent",
+                description: "Of the replay; 100 once it is done, whatever is left to do besides.",
+                ty: Ty::Ref(&crate::desc::MEASURED_PERCENT),
+                required: true,
+                nullable: false,
+                default: None,
+                sensitive: false,
+                place: None,
+                deprecated: None,
+            },
+        ],
+        exactly_one_of: &[],
+    }),
+};
 pub static STREAM_CONTROL: TypeDesc = TypeDesc {
     name: "StreamControl",
     description: "What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did. GAP: `count` events of the source were dropped here, matching or not, because the reader was slow; only telemetry drops any. FELL_BEHIND: what comes is `count` commits older than the newest, and CAUGHT_UP: it is the newest again. SNAPSHOT_COMPLETE: all `count` rows that were there are sent, and changes follow.",

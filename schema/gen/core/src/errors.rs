@@ -28,6 +28,15 @@ pub static DEADLINE_EXCEEDED: ::rustydb_contract::ErrorDesc = ::rustydb_contract
     summary: "The call was not done in its time; what it had begun was undone, unless it was being committed.",
     details: None,
 };
+/// The transaction waited in a circle with others and was rolled back to let them go on.
+pub static DEADLOCK: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "DEADLOCK",
+    status: 409u16,
+    rpc: -32026i32,
+    retry: ::rustydb_contract::Retry::Transaction,
+    summary: "The transaction waited in a circle with others and was rolled back to let them go on.",
+    details: None,
+};
 /// The device has no room for what the call would write; nothing was changed.
 pub static DISK_FULL: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "DISK_FULL",
@@ -62,6 +71,24 @@ pub static INVALID_REQUEST: ::rustydb_contract::ErrorDesc = ::rustydb_contract::
     rpc: -32600i32,
     retry: ::rustydb_contract::Retry::Never,
     summary: "The request is not of the interface's form.",
+    details: None,
+};
+/// Somebody else holds the lock, and the call was not to wait for it.
+pub static LOCK_NOT_AVAILABLE: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "LOCK_NOT_AVAILABLE",
+    status: 409u16,
+    rpc: -32025i32,
+    retry: ::rustydb_contract::Retry::Safe,
+    summary: "Somebody else holds the lock, and the call was not to wait for it.",
+    details: None,
+};
+/// A lock was waited for as long as the transaction waits for locks; what the call did was undone.
+pub static LOCK_TIMEOUT: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "LOCK_TIMEOUT",
+    status: 409u16,
+    rpc: -32024i32,
+    retry: ::rustydb_contract::Retry::Safe,
+    summary: "A lock was waited for as long as the transaction waits for locks; what the call did was undone.",
     details: None,
 };
 /// The request is not JSON.
@@ -127,6 +154,15 @@ pub static POOL_EXHAUSTED: ::rustydb_contract::ErrorDesc = ::rustydb_contract::E
     summary: "Every frame of the buffer pool is pinned or waits for the log; repeat the call, or make the pool larger.",
     details: None,
 };
+/// The server is starting, and takes no calls until that is done; the probe of start-up tells how far it is.
+pub static SERVER_STARTING: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "SERVER_STARTING",
+    status: 503u16,
+    rpc: -32000i32,
+    retry: ::rustydb_contract::Retry::Safe,
+    summary: "The server is starting, and takes no calls until that is done; the probe of start-up tells how far it is.",
+    details: Some(&crate::desc::STARTUP_PROGRESS),
+};
 /// The store refused the write, or refuses all writes after a failure of the disk.
 pub static STORAGE_FAILURE: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "STORAGE_FAILURE",
@@ -143,6 +179,15 @@ pub static TOKEN_EXPIRED: ::rustydb_contract::ErrorDesc = ::rustydb_contract::Er
     rpc: -32003i32,
     retry: ::rustydb_contract::Retry::Never,
     summary: "The access token's time is over; refresh it.",
+    details: None,
+};
+/// The transaction, or the server, has as many locks as it may; lock the table as a whole, or commit more often.
+pub static TOO_MANY_LOCKS: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "TOO_MANY_LOCKS",
+    status: 409u16,
+    rpc: -32027i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "The transaction, or the server, has as many locks as it may; lock the table as a whole, or commit more often.",
     details: None,
 };
 /// The connection has as many subscriptions as it may.
@@ -190,13 +235,13 @@ pub static UNAUTHENTICATED: ::rustydb_contract::ErrorDesc = ::rustydb_contract::
     summary: "The call needs valid credentials.",
     details: None,
 };
-/// The server is starting or stopping, or has as many jobs as it takes.
+/// The server is stopping, or has as many jobs as it takes.
 pub static UNAVAILABLE: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "UNAVAILABLE",
     status: 503u16,
     rpc: -32008i32,
     retry: ::rustydb_contract::Retry::Safe,
-    summary: "The server is starting or stopping, or has as many jobs as it takes.",
+    summary: "The server is stopping, or has as many jobs as it takes.",
     details: None,
 };
 /// The body is not application/json.

@@ -39,6 +39,46 @@ pub struct PageCorruptDetails {
 }
 /// Of the operating system.
 pub type ProcessId = u32;
+/// What a server is at as it starts, in this order. `opening`: the files of the data are opened. `replaying`: changes in the log that the files may not have are made again. `writing`: pages are written, so that the log need not be replayed again. `loading`: definitions, users and jobs are read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum StartupPhase {
+    #[serde(rename = "opening")]
+    Opening,
+    #[serde(rename = "replaying")]
+    Replaying,
+    #[serde(rename = "writing")]
+    Writing,
+    #[serde(rename = "loading")]
+    Loading,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl StartupPhase {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            StartupPhase::Opening => "opening",
+            StartupPhase::Replaying => "replaying",
+            StartupPhase::Writing => "writing",
+            StartupPhase::Loading => "loading",
+            StartupPhase::Unrecognized(text) => text,
+        }
+    }
+}
+/// How far the start of a server is. No number of it goes back.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct StartupProgress {
+    pub phase: crate::types::StartupPhase,
+    /// Bytes of the log that were replayed.
+    pub replayed_bytes: crate::types::MeasuredBytes,
+    /// Bytes of the log that there may be to replay: up to the end of its files, until its own end is found.
+    pub total_bytes: crate::types::MeasuredBytes,
+    /// Of the replay; 100 once it is done, whatever is left to do besides.
+    pub percent: crate::types::MeasuredPercent,
+}
 /// What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did. GAP: `count` events of the source were dropped here, matching or not, because the reader was slow; only telemetry drops any. FELL_BEHIND: what comes is `count` commits older than the newest, and CAUGHT_UP: it is the newest again. SNAPSHOT_COMPLETE: all `count` rows that were there are sent, and changes follow.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]

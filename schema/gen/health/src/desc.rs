@@ -419,7 +419,7 @@ pub static STARTUP: TypeDesc = TypeDesc {
         fields: &[
             FieldDesc {
                 name: "started",
-                description: "Always true; a server that still starts answers UNAVAILABLE.",
+                description: "Always true; a server that still starts answers SERVER_STARTING.",
                 ty: Ty::Boolean,
                 required: true,
                 nullable: false,

@@ -15,13 +15,15 @@ mod service {
         ) -> ::rustydb_contract::ServiceResult<crate::types::Liveness>;
         /// Tell whether the server can take requests.
         ///
-        /// Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes.
+        /// Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes, and SERVER_STARTING while it starts.
         async fn check_readiness(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::HealthCheckReadinessInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::Readiness>;
         /// Tell whether start-up has finished.
+        ///
+        /// While it has not, that is SERVER_STARTING with status 503, and its details tell how far it is: this probe and that of liveness are answered, over REST, from the moment on that the server listens. Every other call answers the same error until it is done.
         async fn check_startup(
             &self,
             context: &::rustydb_contract::CallContext,
@@ -83,7 +85,7 @@ mod table {
         path: "/api/v1/health/readiness",
         permission: PermissionRule::Public,
         summary: "Tell whether the server can take requests.",
-        description: "Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes.",
+        description: "Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes, and SERVER_STARTING while it starts.",
         input: &crate::desc::HEALTH_CHECK_READINESS_INPUT,
         output: Some(&crate::desc::READINESS),
         result: None,
@@ -103,7 +105,7 @@ mod table {
         path: "/api/v1/health/startup",
         permission: PermissionRule::Public,
         summary: "Tell whether start-up has finished.",
-        description: "",
+        description: "While it has not, that is SERVER_STARTING with status 503, and its details tell how far it is: this probe and that of liveness are answered, over REST, from the moment on that the server listens. Every other call answers the same error until it is done.",
         input: &crate::desc::HEALTH_CHECK_STARTUP_INPUT,
         output: Some(&crate::desc::STARTUP),
         result: None,

@@ -124,7 +124,7 @@ pub struct Readiness {
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct Startup {
-    /// Always true; a server that still starts answers UNAVAILABLE.
+    /// Always true; a server that still starts answers SERVER_STARTING.
     pub started: bool,
     /// Time from the process's start to its readiness.
     pub startup_ms: u64,

@@ -27,7 +27,7 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::IndexesGetInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::Index>;
-        /// Report entries, size and use of an index.
+        /// Report entries, height, size and use of an index.
         async fn get_stats(
             &self,
             context: &::rustydb_contract::CallContext,
@@ -154,7 +154,7 @@ mod table {
         permission: PermissionRule::Needs(
             ::rustydb_contract_core::access::DATABASE_READ,
         ),
-        summary: "Report entries, size and use of an index.",
+        summary: "Report entries, height, size and use of an index.",
         description: "",
         input: &crate::desc::INDEXES_GET_STATS_INPUT,
         output: Some(&crate::desc::INDEX_STATS),
@@ -287,7 +287,7 @@ impl ::rustydb_contract::Operation for Get {
         service.get(context, input)
     }
 }
-/// Report entries, size and use of an index.
+/// Report entries, height, size and use of an index.
 #[derive(Debug, Clone, Copy)]
 pub struct GetStats;
 impl ::rustydb_contract::Operation for GetStats {

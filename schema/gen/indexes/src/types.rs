@@ -131,6 +131,14 @@ pub struct IndexStats {
     pub entries: u64,
     /// Of its entries, without what the store adds.
     pub size_bytes: u64,
+    /// Levels of its tree, from the root to the leaves; 0 before its first entry is committed. This and what follows is told of the tree as it is, whatever the transaction sees of it.
+    pub height: u32,
+    /// Pages of its tree that hold entries.
+    pub leaf_pages: u64,
+    /// Pages of its tree that lead to others.
+    pub inner_pages: u64,
+    /// That these pages take. An entry of more than 1.7 kB may lie in pages besides, which do not count.
+    pub disk_bytes: u64,
     /// Ranges of it that statements have read since the server started.
     pub scans: u64,
     /// Rows that they found so.

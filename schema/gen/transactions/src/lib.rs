@@ -2,7 +2,7 @@
 
 //! Transactions that span calls.
 //!
-//! A transaction reads one snapshot and its own writes; of two that change the same row, the first to commit wins and the other answers WRITE_CONFLICT. Only the user who began a transaction may use it. One that is idle for longer than its time-out is rolled back.
+//! What a transaction sees of others is its isolation level's matter. Whoever changes a row locks it until the end of the transaction; of two that change the same row, the second waits for the first, and answers WRITE_CONFLICT when that committed, unless its level is `read_committed`. Only the user who began a transaction may use it. One that is idle, or open, for longer than it may be is rolled back.
 #[rustfmt::skip]
 pub mod desc;
 #[rustfmt::skip]

@@ -3,26 +3,66 @@
 //! What utoipa asks of operations, answered from the descriptors.
 #[allow(unused_imports, reason = "a module may have no body")]
 use ::rustydb_contract::{openapi_body as body, openapi_operation as operation};
+operation!(crate ::operations::AcquireLock, & crate ::operations::ACQUIRE_LOCK);
 operation!(crate ::operations::ArchiveWal, & crate ::operations::ARCHIVE_WAL);
 operation!(crate ::operations::Begin, & crate ::operations::BEGIN);
 operation!(crate ::operations::CheckpointWal, & crate ::operations::CHECKPOINT_WAL);
 operation!(crate ::operations::Commit, & crate ::operations::COMMIT);
+operation!(crate ::operations::CreateSavepoint, & crate ::operations::CREATE_SAVEPOINT);
+operation!(crate ::operations::DetectDeadlocks, & crate ::operations::DETECT_DEADLOCKS);
 operation!(crate ::operations::Execute, & crate ::operations::EXECUTE);
 operation!(crate ::operations::FlushWal, & crate ::operations::FLUSH_WAL);
 operation!(crate ::operations::Get, & crate ::operations::GET);
+operation!(crate ::operations::GetLockGraph, & crate ::operations::GET_LOCK_GRAPH);
+operation!(crate ::operations::GetReadSet, & crate ::operations::GET_READ_SET);
+operation!(crate ::operations::GetStats, & crate ::operations::GET_STATS);
 operation!(
     crate ::operations::GetWalReplayStatus, & crate ::operations::GET_WAL_REPLAY_STATUS
 );
 operation!(crate ::operations::GetWalStatus, & crate ::operations::GET_WAL_STATUS);
+operation!(crate ::operations::GetWriteSet, & crate ::operations::GET_WRITE_SET);
 operation!(crate ::operations::ListActive, & crate ::operations::LIST_ACTIVE);
+operation!(crate ::operations::ListDeadlocks, & crate ::operations::LIST_DEADLOCKS);
+operation!(crate ::operations::ListLockHolders, & crate ::operations::LIST_LOCK_HOLDERS);
+operation!(crate ::operations::ListLockWaiters, & crate ::operations::LIST_LOCK_WAITERS);
+operation!(crate ::operations::ListLocks, & crate ::operations::LIST_LOCKS);
+operation!(crate ::operations::ListSavepoints, & crate ::operations::LIST_SAVEPOINTS);
+operation!(crate ::operations::ListTimedOut, & crate ::operations::LIST_TIMED_OUT);
 operation!(crate ::operations::ListWalSegments, & crate ::operations::LIST_WAL_SEGMENTS);
+operation!(crate ::operations::ReleaseAllLocks, & crate ::operations::RELEASE_ALL_LOCKS);
+operation!(crate ::operations::ReleaseLock, & crate ::operations::RELEASE_LOCK);
+operation!(
+    crate ::operations::ReleaseSavepoint, & crate ::operations::RELEASE_SAVEPOINT
+);
 operation!(crate ::operations::Rollback, & crate ::operations::ROLLBACK);
+operation!(
+    crate ::operations::RollbackToSavepoint, & crate ::operations::ROLLBACK_TO_SAVEPOINT
+);
+operation!(
+    crate ::operations::SetIsolationLevel, & crate ::operations::SET_ISOLATION_LEVEL
+);
+operation!(crate ::operations::SetTimeout, & crate ::operations::SET_TIMEOUT);
 operation!(
     crate ::operations::SwitchWalSegment, & crate ::operations::SWITCH_WAL_SEGMENT
 );
 operation!(crate ::operations::TruncateWal, & crate ::operations::TRUNCATE_WAL);
+operation!(crate ::operations::UpgradeLock, & crate ::operations::UPGRADE_LOCK);
+body!(crate ::operations::AcquireLockBody, & crate ::operations::ACQUIRE_LOCK);
 body!(crate ::operations::BeginBody, & crate ::operations::BEGIN);
+body!(crate ::operations::CommitBody, & crate ::operations::COMMIT);
+body!(crate ::operations::CreateSavepointBody, & crate ::operations::CREATE_SAVEPOINT);
 body!(crate ::operations::ExecuteBody, & crate ::operations::EXECUTE);
+body!(crate ::operations::ReleaseAllLocksBody, & crate ::operations::RELEASE_ALL_LOCKS);
+body!(crate ::operations::ReleaseSavepointBody, & crate ::operations::RELEASE_SAVEPOINT);
+body!(
+    crate ::operations::RollbackToSavepointBody, & crate
+    ::operations::ROLLBACK_TO_SAVEPOINT
+);
+body!(
+    crate ::operations::SetIsolationLevelBody, & crate ::operations::SET_ISOLATION_LEVEL
+);
+body!(crate ::operations::SetTimeoutBody, & crate ::operations::SET_TIMEOUT);
 body!(crate ::operations::TruncateWalBody, & crate ::operations::TRUNCATE_WAL);
+body!(crate ::operations::UpgradeLockBody, & crate ::operations::UPGRADE_LOCK);
 operation!(crate ::views::TransactionEvents, & crate ::views::TRANSACTION_EVENTS.open);
 operation!(crate ::views::WalEvents, & crate ::views::WAL_EVENTS.open);

@@ -7,6 +7,14 @@ mod service {
     /// What stands behind the `transactions` module: one call an operation, one an opening of a stream.
     #[::rustydb_contract::async_trait]
     pub trait TransactionsService: Send + Sync + 'static {
+        /// Take a lock of a given mode on a resource.
+        ///
+        /// On a table, a row of it, or a name that means what its users agree on. Waits while others hold it in a mode that does not go with this one. A row is locked as it is seen: a transaction whose snapshot has an older version of it answers WRITE_CONFLICT.
+        async fn acquire_lock(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsAcquireLockInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::Lock>;
         /// Copy finished log segments to the archive.
         ///
         /// The archive is a folder of the data directory; who needs the room moves its files elsewhere. `transactions.switch_wal_segment` finishes the active segment first.
@@ -31,12 +39,28 @@ mod service {
         ) -> ::rustydb_contract::ServiceResult<crate::types::WalCheckpointed>;
         /// Make a transaction's changes permanent.
         ///
-        /// Answers WRITE_CONFLICT, and rolls back, when another transaction changed one of the same rows first.
+        /// Answers WRITE_CONFLICT, and rolls back, when another transaction has changed something first that this one relies on: what it read, if it is `serializable`, or the definition of a table that it changed.
         async fn commit(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsCommitInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::CommittedTransaction>;
+        /// Mark a point to which a transaction can return.
+        ///
+        /// The SQL statement `SAVEPOINT name` does the same.
+        async fn create_savepoint(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsCreateSavepointInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::Savepoint>;
+        /// Search for deadlocks now and resolve those found.
+        ///
+        /// The server searches by itself for whoever has waited for its deadlock time-out (`--deadlock-timeout-ms`, 100 unless set). This does not wait for that.
+        async fn detect_deadlocks(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsDetectDeadlocksInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::FoundDeadlocks>;
         /// Run a list of row operations as one atomic unit.
         async fn execute(
             &self,
@@ -57,6 +81,26 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsGetInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::Transaction>;
+        /// Return the wait-for graph with any cycles marked.
+        async fn get_lock_graph(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsGetLockGraphInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::LockGraph>;
+        /// List the rows that a transaction has read.
+        ///
+        /// Only of a `serializable` transaction that may write is it noted what it reads; its commit depends on it.
+        async fn get_read_set(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsGetReadSetInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::ReadSet>;
+        /// Report commit, abort and deadlock counts with latencies.
+        async fn get_stats(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsGetStatsInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::TransactionStats>;
         /// Report what recovery did with the log when the server started.
         async fn get_wal_replay_status(
             &self,
@@ -69,24 +113,114 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsGetWalStatusInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::WalStatus>;
+        /// List the rows that a transaction has changed.
+        async fn get_write_set(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsGetWriteSetInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::WriteSet>;
         /// List the transactions that are open.
         async fn list_active(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsListActiveInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::TransactionList>;
+        /// List the deadlocks found so far and their victims.
+        async fn list_deadlocks(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListDeadlocksInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::DeadlockList>;
+        /// List the holders of the lock on one resource, if any.
+        ///
+        /// The resource is a table, a row of it, or a name.
+        async fn list_lock_holders(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListLockHoldersInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::LockList>;
+        /// List the transactions that wait for a lock and who blocks them.
+        async fn list_lock_waiters(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListLockWaitersInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::LockWaiterList>;
+        /// List all locks, granted and waiting.
+        async fn list_locks(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListLocksInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::LockList>;
+        /// List the savepoints of a transaction.
+        async fn list_savepoints(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListSavepointsInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::SavepointList>;
+        /// List the transactions that outlived their limit.
+        async fn list_timed_out(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListTimedOutInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::TimedOutList>;
         /// List the log segments and whether each is archived.
         async fn list_wal_segments(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsListWalSegmentsInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::WalSegmentList>;
+        /// Release every lock held by a transaction.
+        ///
+        /// Locks that protect changes of the transaction stay until its end.
+        async fn release_all_locks(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsReleaseAllLocksInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::ReleasedLocks>;
+        /// Release one lock.
+        ///
+        /// Locks that protect changes of the transaction stay until its end.
+        async fn release_lock(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsReleaseLockInput,
+        ) -> ::rustydb_contract::ServiceResult<::rustydb_contract::Empty>;
+        /// Forget a savepoint and keep the changes made since.
+        ///
+        /// Those made after it are forgotten as well.
+        async fn release_savepoint(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsReleaseSavepointInput,
+        ) -> ::rustydb_contract::ServiceResult<::rustydb_contract::Empty>;
         /// Undo a transaction.
         async fn rollback(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsRollbackInput,
         ) -> ::rustydb_contract::ServiceResult<::rustydb_contract::Empty>;
+        /// Undo everything done after a savepoint.
+        ///
+        /// The savepoint stays, those made after it go. Locks stay until the end of the transaction.
+        async fn rollback_to_savepoint(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsRollbackToSavepointInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::Transaction>;
+        /// Change the isolation level of an open transaction.
+        ///
+        /// Before its first call only. It reads from then on what is committed at that time.
+        async fn set_isolation_level(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsSetIsolationLevelInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::TransactionIsolation>;
+        /// Set how long a transaction may stay open.
+        async fn set_timeout(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsSetTimeoutInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::Transaction>;
         /// Close the current log segment and open the next.
         ///
         /// What was committed is in the finished one; the next commit begins the other. A segment that nothing was written to stays.
@@ -103,6 +237,14 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsTruncateWalInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::TruncatedWal>;
+        /// Raise a held lock to a stronger mode.
+        ///
+        /// The lock is held in a mode that covers both, under its number: `S` and `IX` give `SIX`.
+        async fn upgrade_lock(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsUpgradeLockInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::Lock>;
         /// Watch transactions begin and end.
         ///
         /// Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.
@@ -130,6 +272,31 @@ mod service {
 mod table {
     #[allow(unused_imports, reason = "a module may have views alone")]
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
+    pub static ACQUIRE_LOCK: OperationDesc = OperationDesc {
+        id: "transactions.acquire_lock",
+        module: "transactions",
+        name: "acquire_lock",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/{id}/locks",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_WRITE,
+        ),
+        summary: "Take a lock of a given mode on a resource.",
+        description: "On a table, a row of it, or a name that means what its users agree on. Waits while others hold it in a mode that does not go with this one. A row is locked as it is seen: a transaction whose snapshot has an older version of it answers WRITE_CONFLICT.",
+        input: &crate::desc::TRANSACTIONS_ACQUIRE_LOCK_INPUT,
+        output: Some(&crate::desc::LOCK),
+        result: None,
+        status: 200u16,
+        errors: &[
+            &::rustydb_contract_database::errors::ROW_NOT_FOUND,
+            &::rustydb_contract_database::errors::TABLE_NOT_FOUND,
+        ],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsAcquireLock",
+        deprecated: None,
+    };
     pub static ARCHIVE_WAL: OperationDesc = OperationDesc {
         id: "transactions.archive_wal",
         module: "transactions",
@@ -166,10 +333,7 @@ mod table {
         output: Some(&crate::desc::TRANSACTION),
         result: None,
         status: 201u16,
-        errors: &[
-            &crate::errors::TOO_MANY_TRANSACTIONS,
-            &crate::errors::UNSUPPORTED_ISOLATION_LEVEL,
-        ],
+        errors: &[&crate::errors::TOO_MANY_TRANSACTIONS],
         timeout_ms: 30000,
         retry_safe: false,
         graphql: "transactionsBegin",
@@ -206,15 +370,57 @@ mod table {
             ::rustydb_contract_core::access::DATABASE_READ,
         ),
         summary: "Make a transaction's changes permanent.",
-        description: "Answers WRITE_CONFLICT, and rolls back, when another transaction changed one of the same rows first.",
+        description: "Answers WRITE_CONFLICT, and rolls back, when another transaction has changed something first that this one relies on: what it read, if it is `serializable`, or the definition of a table that it changed.",
         input: &crate::desc::TRANSACTIONS_COMMIT_INPUT,
         output: Some(&crate::desc::COMMITTED_TRANSACTION),
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::ASYNC_COMMITS_DISABLED],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsCommit",
+        deprecated: None,
+    };
+    pub static CREATE_SAVEPOINT: OperationDesc = OperationDesc {
+        id: "transactions.create_savepoint",
+        module: "transactions",
+        name: "create_savepoint",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/{id}/savepoint",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "Mark a point to which a transaction can return.",
+        description: "The SQL statement `SAVEPOINT name` does the same.",
+        input: &crate::desc::TRANSACTIONS_CREATE_SAVEPOINT_INPUT,
+        output: Some(&crate::desc::SAVEPOINT),
+        result: None,
+        status: 201u16,
+        errors: &[&crate::errors::TOO_MANY_SAVEPOINTS],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsCreateSavepoint",
+        deprecated: None,
+    };
+    pub static DETECT_DEADLOCKS: OperationDesc = OperationDesc {
+        id: "transactions.detect_deadlocks",
+        module: "transactions",
+        name: "detect_deadlocks",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/deadlocks/detect",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Search for deadlocks now and resolve those found.",
+        description: "The server searches by itself for whoever has waited for its deadlock time-out (`--deadlock-timeout-ms`, 100 unless set). This does not wait for that.",
+        input: &crate::desc::TRANSACTIONS_DETECT_DEADLOCKS_INPUT,
+        output: Some(&crate::desc::FOUND_DEADLOCKS),
         result: None,
         status: 200u16,
         errors: &[],
         timeout_ms: 30000,
         retry_safe: false,
-        graphql: "transactionsCommit",
+        graphql: "transactionsDetectDeadlocks",
         deprecated: None,
     };
     pub static EXECUTE: OperationDesc = OperationDesc {
@@ -234,6 +440,7 @@ mod table {
         result: None,
         status: 200u16,
         errors: &[
+            &crate::errors::ASYNC_COMMITS_DISABLED,
             &::rustydb_contract_database::errors::COLUMN_NOT_FOUND,
             &::rustydb_contract_database::errors::INVALID_VALUE,
             &::rustydb_contract_database::errors::NOT_NULL_VIOLATION,
@@ -288,6 +495,68 @@ mod table {
         graphql: "transactionsGet",
         deprecated: None,
     };
+    pub static GET_LOCK_GRAPH: OperationDesc = OperationDesc {
+        id: "transactions.get_lock_graph",
+        module: "transactions",
+        name: "get_lock_graph",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/locks/graph",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "Return the wait-for graph with any cycles marked.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_GET_LOCK_GRAPH_INPUT,
+        output: Some(&crate::desc::LOCK_GRAPH),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsLockGraph",
+        deprecated: None,
+    };
+    pub static GET_READ_SET: OperationDesc = OperationDesc {
+        id: "transactions.get_read_set",
+        module: "transactions",
+        name: "get_read_set",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/{id}/read-set",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "List the rows that a transaction has read.",
+        description: "Only of a `serializable` transaction that may write is it noted what it reads; its commit depends on it.",
+        input: &crate::desc::TRANSACTIONS_GET_READ_SET_INPUT,
+        output: Some(&crate::desc::READ_SET),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsReadSet",
+        deprecated: None,
+    };
+    pub static GET_STATS: OperationDesc = OperationDesc {
+        id: "transactions.get_stats",
+        module: "transactions",
+        name: "get_stats",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/stats",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "Report commit, abort and deadlock counts with latencies.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_GET_STATS_INPUT,
+        output: Some(&crate::desc::TRANSACTION_STATS),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsStats",
+        deprecated: None,
+    };
     pub static GET_WAL_REPLAY_STATUS: OperationDesc = OperationDesc {
         id: "transactions.get_wal_replay_status",
         module: "transactions",
@@ -328,6 +597,28 @@ mod table {
         graphql: "transactionsWalStatus",
         deprecated: None,
     };
+    pub static GET_WRITE_SET: OperationDesc = OperationDesc {
+        id: "transactions.get_write_set",
+        module: "transactions",
+        name: "get_write_set",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/{id}/write-set",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "List the rows that a transaction has changed.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_GET_WRITE_SET_INPUT,
+        output: Some(&crate::desc::WRITE_SET),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsWriteSet",
+        deprecated: None,
+    };
     pub static LIST_ACTIVE: OperationDesc = OperationDesc {
         id: "transactions.list_active",
         module: "transactions",
@@ -346,6 +637,128 @@ mod table {
         timeout_ms: 30000,
         retry_safe: true,
         graphql: "transactionsListActive",
+        deprecated: None,
+    };
+    pub static LIST_DEADLOCKS: OperationDesc = OperationDesc {
+        id: "transactions.list_deadlocks",
+        module: "transactions",
+        name: "list_deadlocks",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/deadlocks",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "List the deadlocks found so far and their victims.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_LIST_DEADLOCKS_INPUT,
+        output: Some(&crate::desc::DEADLOCK_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListDeadlocks",
+        deprecated: None,
+    };
+    pub static LIST_LOCK_HOLDERS: OperationDesc = OperationDesc {
+        id: "transactions.list_lock_holders",
+        module: "transactions",
+        name: "list_lock_holders",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/locks/holders",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "List the holders of the lock on one resource, if any.",
+        description: "The resource is a table, a row of it, or a name.",
+        input: &crate::desc::TRANSACTIONS_LIST_LOCK_HOLDERS_INPUT,
+        output: Some(&crate::desc::LOCK_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[&::rustydb_contract_database::errors::TABLE_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListLockHolders",
+        deprecated: None,
+    };
+    pub static LIST_LOCK_WAITERS: OperationDesc = OperationDesc {
+        id: "transactions.list_lock_waiters",
+        module: "transactions",
+        name: "list_lock_waiters",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/locks/waiters",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "List the transactions that wait for a lock and who blocks them.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_LIST_LOCK_WAITERS_INPUT,
+        output: Some(&crate::desc::LOCK_WAITER_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListLockWaiters",
+        deprecated: None,
+    };
+    pub static LIST_LOCKS: OperationDesc = OperationDesc {
+        id: "transactions.list_locks",
+        module: "transactions",
+        name: "list_locks",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/locks",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "List all locks, granted and waiting.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_LIST_LOCKS_INPUT,
+        output: Some(&crate::desc::LOCK_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListLocks",
+        deprecated: None,
+    };
+    pub static LIST_SAVEPOINTS: OperationDesc = OperationDesc {
+        id: "transactions.list_savepoints",
+        module: "transactions",
+        name: "list_savepoints",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/{id}/savepoints",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "List the savepoints of a transaction.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_LIST_SAVEPOINTS_INPUT,
+        output: Some(&crate::desc::SAVEPOINT_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListSavepoints",
+        deprecated: None,
+    };
+    pub static LIST_TIMED_OUT: OperationDesc = OperationDesc {
+        id: "transactions.list_timed_out",
+        module: "transactions",
+        name: "list_timed_out",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/timeouts",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "List the transactions that outlived their limit.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_LIST_TIMED_OUT_INPUT,
+        output: Some(&crate::desc::TIMED_OUT_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListTimedOut",
         deprecated: None,
     };
     pub static LIST_WAL_SEGMENTS: OperationDesc = OperationDesc {
@@ -368,6 +781,72 @@ mod table {
         graphql: "transactionsListWalSegments",
         deprecated: None,
     };
+    pub static RELEASE_ALL_LOCKS: OperationDesc = OperationDesc {
+        id: "transactions.release_all_locks",
+        module: "transactions",
+        name: "release_all_locks",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/locks/release-all",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_WRITE,
+        ),
+        summary: "Release every lock held by a transaction.",
+        description: "Locks that protect changes of the transaction stay until its end.",
+        input: &crate::desc::TRANSACTIONS_RELEASE_ALL_LOCKS_INPUT,
+        output: Some(&crate::desc::RELEASED_LOCKS),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsReleaseAllLocks",
+        deprecated: None,
+    };
+    pub static RELEASE_LOCK: OperationDesc = OperationDesc {
+        id: "transactions.release_lock",
+        module: "transactions",
+        name: "release_lock",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/locks/{id}/release",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_WRITE,
+        ),
+        summary: "Release one lock.",
+        description: "Locks that protect changes of the transaction stay until its end.",
+        input: &crate::desc::TRANSACTIONS_RELEASE_LOCK_INPUT,
+        output: None,
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::LOCK_IN_USE, &crate::errors::LOCK_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsReleaseLock",
+        deprecated: None,
+    };
+    pub static RELEASE_SAVEPOINT: OperationDesc = OperationDesc {
+        id: "transactions.release_savepoint",
+        module: "transactions",
+        name: "release_savepoint",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/{id}/release-savepoint",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "Forget a savepoint and keep the changes made since.",
+        description: "Those made after it are forgotten as well.",
+        input: &crate::desc::TRANSACTIONS_RELEASE_SAVEPOINT_INPUT,
+        output: None,
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::SAVEPOINT_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsReleaseSavepoint",
+        deprecated: None,
+    };
     pub static ROLLBACK: OperationDesc = OperationDesc {
         id: "transactions.rollback",
         module: "transactions",
@@ -388,6 +867,72 @@ mod table {
         timeout_ms: 30000,
         retry_safe: false,
         graphql: "transactionsRollback",
+        deprecated: None,
+    };
+    pub static ROLLBACK_TO_SAVEPOINT: OperationDesc = OperationDesc {
+        id: "transactions.rollback_to_savepoint",
+        module: "transactions",
+        name: "rollback_to_savepoint",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/{id}/rollback-to-savepoint",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "Undo everything done after a savepoint.",
+        description: "The savepoint stays, those made after it go. Locks stay until the end of the transaction.",
+        input: &crate::desc::TRANSACTIONS_ROLLBACK_TO_SAVEPOINT_INPUT,
+        output: Some(&crate::desc::TRANSACTION),
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::SAVEPOINT_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsRollbackToSavepoint",
+        deprecated: None,
+    };
+    pub static SET_ISOLATION_LEVEL: OperationDesc = OperationDesc {
+        id: "transactions.set_isolation_level",
+        module: "transactions",
+        name: "set_isolation_level",
+        kind: OperationKind::Command,
+        method: "PUT",
+        path: "/api/v1/transactions/{id}/isolation-level",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "Change the isolation level of an open transaction.",
+        description: "Before its first call only. It reads from then on what is committed at that time.",
+        input: &crate::desc::TRANSACTIONS_SET_ISOLATION_LEVEL_INPUT,
+        output: Some(&crate::desc::TRANSACTION_ISOLATION),
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::ISOLATION_LEVEL_FIXED],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsSetIsolationLevel",
+        deprecated: None,
+    };
+    pub static SET_TIMEOUT: OperationDesc = OperationDesc {
+        id: "transactions.set_timeout",
+        module: "transactions",
+        name: "set_timeout",
+        kind: OperationKind::Command,
+        method: "PUT",
+        path: "/api/v1/transactions/{id}/timeout",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "Set how long a transaction may stay open.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_SET_TIMEOUT_INPUT,
+        output: Some(&crate::desc::TRANSACTION),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsSetTimeout",
         deprecated: None,
     };
     pub static SWITCH_WAL_SEGMENT: OperationDesc = OperationDesc {
@@ -430,6 +975,46 @@ mod table {
         graphql: "transactionsTruncateWal",
         deprecated: None,
     };
+    pub static UPGRADE_LOCK: OperationDesc = OperationDesc {
+        id: "transactions.upgrade_lock",
+        module: "transactions",
+        name: "upgrade_lock",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/locks/{id}/upgrade",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_WRITE,
+        ),
+        summary: "Raise a held lock to a stronger mode.",
+        description: "The lock is held in a mode that covers both, under its number: `S` and `IX` give `SIX`.",
+        input: &crate::desc::TRANSACTIONS_UPGRADE_LOCK_INPUT,
+        output: Some(&crate::desc::LOCK),
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::LOCK_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsUpgradeLock",
+        deprecated: None,
+    };
+}
+/// Take a lock of a given mode on a resource.
+#[derive(Debug, Clone, Copy)]
+pub struct AcquireLock;
+impl ::rustydb_contract::Operation for AcquireLock {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsAcquireLockInput;
+    type Output = crate::types::Lock;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &ACQUIRE_LOCK
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.acquire_lock(context, input)
+    }
 }
 /// Copy finished log segments to the archive.
 #[derive(Debug, Clone, Copy)]
@@ -503,6 +1088,42 @@ impl ::rustydb_contract::Operation for Commit {
         service.commit(context, input)
     }
 }
+/// Mark a point to which a transaction can return.
+#[derive(Debug, Clone, Copy)]
+pub struct CreateSavepoint;
+impl ::rustydb_contract::Operation for CreateSavepoint {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsCreateSavepointInput;
+    type Output = crate::types::Savepoint;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &CREATE_SAVEPOINT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.create_savepoint(context, input)
+    }
+}
+/// Search for deadlocks now and resolve those found.
+#[derive(Debug, Clone, Copy)]
+pub struct DetectDeadlocks;
+impl ::rustydb_contract::Operation for DetectDeadlocks {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsDetectDeadlocksInput;
+    type Output = crate::types::FoundDeadlocks;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &DETECT_DEADLOCKS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.detect_deadlocks(context, input)
+    }
+}
 /// Run a list of row operations as one atomic unit.
 #[derive(Debug, Clone, Copy)]
 pub struct Execute;
@@ -557,6 +1178,60 @@ impl ::rustydb_contract::Operation for Get {
         service.get(context, input)
     }
 }
+/// Return the wait-for graph with any cycles marked.
+#[derive(Debug, Clone, Copy)]
+pub struct GetLockGraph;
+impl ::rustydb_contract::Operation for GetLockGraph {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsGetLockGraphInput;
+    type Output = crate::types::LockGraph;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &GET_LOCK_GRAPH
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.get_lock_graph(context, input)
+    }
+}
+/// List the rows that a transaction has read.
+#[derive(Debug, Clone, Copy)]
+pub struct GetReadSet;
+impl ::rustydb_contract::Operation for GetReadSet {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsGetReadSetInput;
+    type Output = crate::types::ReadSet;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &GET_READ_SET
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.get_read_set(context, input)
+    }
+}
+/// Report commit, abort and deadlock counts with latencies.
+#[derive(Debug, Clone, Copy)]
+pub struct GetStats;
+impl ::rustydb_contract::Operation for GetStats {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsGetStatsInput;
+    type Output = crate::types::TransactionStats;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &GET_STATS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.get_stats(context, input)
+    }
+}
 /// Report what recovery did with the log when the server started.
 #[derive(Debug, Clone, Copy)]
 pub struct GetWalReplayStatus;
@@ -593,6 +1268,24 @@ impl ::rustydb_contract::Operation for GetWalStatus {
         service.get_wal_status(context, input)
     }
 }
+/// List the rows that a transaction has changed.
+#[derive(Debug, Clone, Copy)]
+pub struct GetWriteSet;
+impl ::rustydb_contract::Operation for GetWriteSet {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsGetWriteSetInput;
+    type Output = crate::types::WriteSet;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &GET_WRITE_SET
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.get_write_set(context, input)
+    }
+}
 /// List the transactions that are open.
 #[derive(Debug, Clone, Copy)]
 pub struct ListActive;
@@ -609,6 +1302,114 @@ impl ::rustydb_contract::Operation for ListActive {
         input: Self::Input,
     ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
         service.list_active(context, input)
+    }
+}
+/// List the deadlocks found so far and their victims.
+#[derive(Debug, Clone, Copy)]
+pub struct ListDeadlocks;
+impl ::rustydb_contract::Operation for ListDeadlocks {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListDeadlocksInput;
+    type Output = crate::types::DeadlockList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_DEADLOCKS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_deadlocks(context, input)
+    }
+}
+/// List the holders of the lock on one resource, if any.
+#[derive(Debug, Clone, Copy)]
+pub struct ListLockHolders;
+impl ::rustydb_contract::Operation for ListLockHolders {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListLockHoldersInput;
+    type Output = crate::types::LockList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_LOCK_HOLDERS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_lock_holders(context, input)
+    }
+}
+/// List the transactions that wait for a lock and who blocks them.
+#[derive(Debug, Clone, Copy)]
+pub struct ListLockWaiters;
+impl ::rustydb_contract::Operation for ListLockWaiters {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListLockWaitersInput;
+    type Output = crate::types::LockWaiterList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_LOCK_WAITERS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_lock_waiters(context, input)
+    }
+}
+/// List all locks, granted and waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct ListLocks;
+impl ::rustydb_contract::Operation for ListLocks {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListLocksInput;
+    type Output = crate::types::LockList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_LOCKS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_locks(context, input)
+    }
+}
+/// List the savepoints of a transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct ListSavepoints;
+impl ::rustydb_contract::Operation for ListSavepoints {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListSavepointsInput;
+    type Output = crate::types::SavepointList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_SAVEPOINTS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_savepoints(context, input)
+    }
+}
+/// List the transactions that outlived their limit.
+#[derive(Debug, Clone, Copy)]
+pub struct ListTimedOut;
+impl ::rustydb_contract::Operation for ListTimedOut {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListTimedOutInput;
+    type Output = crate::types::TimedOutList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_TIMED_OUT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_timed_out(context, input)
     }
 }
 /// List the log segments and whether each is archived.
@@ -629,6 +1430,60 @@ impl ::rustydb_contract::Operation for ListWalSegments {
         service.list_wal_segments(context, input)
     }
 }
+/// Release every lock held by a transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct ReleaseAllLocks;
+impl ::rustydb_contract::Operation for ReleaseAllLocks {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsReleaseAllLocksInput;
+    type Output = crate::types::ReleasedLocks;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &RELEASE_ALL_LOCKS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.release_all_locks(context, input)
+    }
+}
+/// Release one lock.
+#[derive(Debug, Clone, Copy)]
+pub struct ReleaseLock;
+impl ::rustydb_contract::Operation for ReleaseLock {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsReleaseLockInput;
+    type Output = ::rustydb_contract::Empty;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &RELEASE_LOCK
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.release_lock(context, input)
+    }
+}
+/// Forget a savepoint and keep the changes made since.
+#[derive(Debug, Clone, Copy)]
+pub struct ReleaseSavepoint;
+impl ::rustydb_contract::Operation for ReleaseSavepoint {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsReleaseSavepointInput;
+    type Output = ::rustydb_contract::Empty;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &RELEASE_SAVEPOINT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.release_savepoint(context, input)
+    }
+}
 /// Undo a transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct Rollback;
@@ -645,6 +1500,60 @@ impl ::rustydb_contract::Operation for Rollback {
         input: Self::Input,
     ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
         service.rollback(context, input)
+    }
+}
+/// Undo everything done after a savepoint.
+#[derive(Debug, Clone, Copy)]
+pub struct RollbackToSavepoint;
+impl ::rustydb_contract::Operation for RollbackToSavepoint {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsRollbackToSavepointInput;
+    type Output = crate::types::Transaction;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &ROLLBACK_TO_SAVEPOINT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.rollback_to_savepoint(context, input)
+    }
+}
+/// Change the isolation level of an open transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct SetIsolationLevel;
+impl ::rustydb_contract::Operation for SetIsolationLevel {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsSetIsolationLevelInput;
+    type Output = crate::types::TransactionIsolation;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &SET_ISOLATION_LEVEL
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.set_isolation_level(context, input)
+    }
+}
+/// Set how long a transaction may stay open.
+#[derive(Debug, Clone, Copy)]
+pub struct SetTimeout;
+impl ::rustydb_contract::Operation for SetTimeout {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsSetTimeoutInput;
+    type Output = crate::types::Transaction;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &SET_TIMEOUT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.set_timeout(context, input)
     }
 }
 /// Close the current log segment and open the next.
@@ -683,12 +1592,57 @@ impl ::rustydb_contract::Operation for TruncateWal {
         service.truncate_wal(context, input)
     }
 }
+/// Raise a held lock to a stronger mode.
+#[derive(Debug, Clone, Copy)]
+pub struct UpgradeLock;
+impl ::rustydb_contract::Operation for UpgradeLock {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsUpgradeLockInput;
+    type Output = crate::types::Lock;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &UPGRADE_LOCK
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.upgrade_lock(context, input)
+    }
+}
+/// What REST sends in the body of `transactions.acquire_lock`.
+#[derive(Debug, Clone, Copy)]
+pub struct AcquireLockBody;
 /// What REST sends in the body of `transactions.begin`.
 #[derive(Debug, Clone, Copy)]
 pub struct BeginBody;
+/// What REST sends in the body of `transactions.commit`.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitBody;
+/// What REST sends in the body of `transactions.create_savepoint`.
+#[derive(Debug, Clone, Copy)]
+pub struct CreateSavepointBody;
 /// What REST sends in the body of `transactions.execute`.
 #[derive(Debug, Clone, Copy)]
 pub struct ExecuteBody;
+/// What REST sends in the body of `transactions.release_all_locks`.
+#[derive(Debug, Clone, Copy)]
+pub struct ReleaseAllLocksBody;
+/// What REST sends in the body of `transactions.release_savepoint`.
+#[derive(Debug, Clone, Copy)]
+pub struct ReleaseSavepointBody;
+/// What REST sends in the body of `transactions.rollback_to_savepoint`.
+#[derive(Debug, Clone, Copy)]
+pub struct RollbackToSavepointBody;
+/// What REST sends in the body of `transactions.set_isolation_level`.
+#[derive(Debug, Clone, Copy)]
+pub struct SetIsolationLevelBody;
+/// What REST sends in the body of `transactions.set_timeout`.
+#[derive(Debug, Clone, Copy)]
+pub struct SetTimeoutBody;
 /// What REST sends in the body of `transactions.truncate_wal`.
 #[derive(Debug, Clone, Copy)]
 pub struct TruncateWalBody;
+/// What REST sends in the body of `transactions.upgrade_lock`.
+#[derive(Debug, Clone, Copy)]
+pub struct UpgradeLockBody;

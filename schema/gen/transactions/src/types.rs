@@ -16,6 +16,47 @@ pub struct CommittedTransaction {
     /// Position of the commit; that of the snapshot when nothing was written.
     pub lsn: ::rustydb_contract::Lsn,
     pub rows_changed: u64,
+    /// Whether the commit is on the disk. It is, unless the caller did not wait for that.
+    pub durable: bool,
+}
+/// Transactions waited for each other in a circle; one was rolled back.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DeadlockDetected {
+    /// Rises; it goes on after a restart.
+    pub deadlock_id: ::rustydb_contract::Id64,
+    pub detected_at: ::rustydb_contract::Timestamp,
+    /// Each waited for the next, the last for the first.
+    pub transactions: ::std::vec::Vec<::rustydb_contract::Id64>,
+    pub victim_transaction: ::rustydb_contract::Id64,
+    pub resource_graph: ::std::vec::Vec<crate::types::DeadlockEdge>,
+    pub resolution_strategy: crate::types::ResolutionStrategy,
+    /// What they ran.
+    pub impacted_queries: ::std::vec::Vec<::std::string::String>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DeadlockEdge {
+    pub waiter: ::rustydb_contract::Id64,
+    pub blocker: ::rustydb_contract::Id64,
+    /// Whose transaction waits.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub username: ::std::option::Option<::std::string::String>,
+    pub resource: crate::types::LockResource,
+    /// That was waited for.
+    pub mode: crate::types::LockMode,
+    /// What the waiter ran: SQL text, or the name of the operation.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub statement: ::std::option::Option<::std::string::String>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DeadlockList {
+    /// Oldest first; the latest thousand, also of the time before a restart.
+    pub deadlocks: ::std::vec::Vec<crate::types::DeadlockDetected>,
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub next: ::std::option::Option<::rustydb_contract::Cursor>,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -32,6 +73,9 @@ pub struct ExecutedOperations {
     /// Position of the commit; absent while a transaction of the caller is open.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub lsn: ::std::option::Option<::rustydb_contract::Lsn>,
+    /// Whether the commit is on the disk. It is, unless the caller did not wait for that; absent while a transaction of the caller is open.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub durable: ::std::option::Option<bool>,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -43,11 +87,17 @@ pub struct FlushedWal {
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct FoundDeadlocks {
+    /// Those that were found and ended now.
+    pub deadlocks: ::std::vec::Vec<crate::types::DeadlockDetected>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct InsertOperation {
     pub table: ::rustydb_contract_database::ObjectName,
     pub rows: ::std::vec::Vec<::rustydb_contract_database::RowData>,
 }
-/// Only `snapshot` is done; any other is refused by name.
+/// `read_committed`: each statement reads what is committed when it begins. `snapshot`: all statements read what was committed when the transaction began. `serializable`: as `snapshot`, and the commit is refused when anything that was read has changed since. Other names get the next stronger level: `read_uncommitted` is `read_committed`, `repeatable_read` is `snapshot`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub enum IsolationLevel {
@@ -78,10 +128,246 @@ impl IsolationLevel {
         }
     }
 }
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct Lock {
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// Who the transaction belongs to.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub username: ::std::option::Option<::std::string::String>,
+    pub resource: crate::types::LockResource,
+    pub mode: crate::types::LockMode,
+    /// Whether it is held; otherwise it is waited for.
+    pub granted: bool,
+    /// Since when it is held or waited for.
+    pub since: ::rustydb_contract::Timestamp,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockBlocker {
+    pub transaction_id: ::rustydb_contract::Id64,
+    pub lock_id: ::rustydb_contract::Id64,
+    pub mode: crate::types::LockMode,
+    /// Whether it holds the lock; otherwise it is ahead in the queue.
+    pub granted: bool,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockGraph {
+    /// Transactions that wait or are waited for.
+    pub nodes: ::std::vec::Vec<crate::types::LockGraphNode>,
+    pub edges: ::std::vec::Vec<crate::types::LockGraphEdge>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockGraphEdge {
+    /// The transaction that waits.
+    pub waiter: ::rustydb_contract::Id64,
+    /// The transaction that it waits for.
+    pub blocker: ::rustydb_contract::Id64,
+    pub lock_id: ::rustydb_contract::Id64,
+    pub resource: crate::types::LockResource,
+    /// That is waited for.
+    pub mode: crate::types::LockMode,
+    pub in_cycle: bool,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockGraphNode {
+    pub transaction_id: ::rustydb_contract::Id64,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub username: ::std::option::Option<::std::string::String>,
+    pub waiting: bool,
+    /// Whether it waits for itself by way of others.
+    pub in_cycle: bool,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum LockKind {
+    #[serde(rename = "table")]
+    Table,
+    #[serde(rename = "row")]
+    Row,
+    #[serde(rename = "named")]
+    Named,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl LockKind {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            LockKind::Table => "table",
+            LockKind::Row => "row",
+            LockKind::Named => "named",
+            LockKind::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockList {
+    /// In the order in which they were asked for.
+    pub locks: ::std::vec::Vec<crate::types::Lock>,
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// `S` shared, `X` exclusive; `IS` and `IX` the intention to take such locks on rows, of a table only; `SIX` both `S` and `IX`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum LockMode {
+    #[serde(rename = "IS")]
+    Is,
+    #[serde(rename = "IX")]
+    Ix,
+    #[serde(rename = "S")]
+    S,
+    #[serde(rename = "SIX")]
+    Six,
+    #[serde(rename = "X")]
+    X,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl LockMode {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            LockMode::Is => "IS",
+            LockMode::Ix => "IX",
+            LockMode::S => "S",
+            LockMode::Six => "SIX",
+            LockMode::X => "X",
+            LockMode::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockResource {
+    pub kind: crate::types::LockKind,
+    /// Of a table or row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a table or row; absent when the table is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// The unique constraint or index whose values are locked, instead of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub constraint: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a named resource.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub name: ::std::option::Option<::std::string::String>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockWaiter {
+    pub lock_id: ::rustydb_contract::Id64,
+    pub transaction_id: ::rustydb_contract::Id64,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub username: ::std::option::Option<::std::string::String>,
+    pub resource: crate::types::LockResource,
+    pub mode: crate::types::LockMode,
+    /// How long it has waited.
+    pub wait_ms: ::rustydb_contract_core::MeasuredMilliseconds,
+    /// What it runs: SQL text, or the name of the operation.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub statement: ::std::option::Option<::std::string::String>,
+    pub blocked_by: ::std::vec::Vec<crate::types::LockBlocker>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockWaiterList {
+    /// In the order in which they asked.
+    pub waiters: ::std::vec::Vec<crate::types::LockWaiter>,
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
 /// The position of a commit.
 pub type LogCommit = ::rustydb_contract::Lsn;
 /// A place in the write-ahead log, in bytes since its beginning, which stays what it is when older segments go.
 pub type LogPosition = u64;
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct ReadSet {
+    /// Whether it is noted what the transaction reads. Only `serializable` transactions that may write need that.
+    pub tracked: bool,
+    pub tables: ::std::vec::Vec<crate::types::ReadTable>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct ReadTable {
+    pub database: ::rustydb_contract_database::ObjectName,
+    pub table: ::rustydb_contract_database::ObjectName,
+    /// The index or unique constraint whose entries were read; absent for the rows themselves.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub index: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// All of it counts as read: its size was, or more than can be told apart.
+    pub whole: bool,
+    /// Ids of rows that were read one by one, also of rows that are not there; empty for an index. At most 1,000 are shown.
+    pub rows: ::std::vec::Vec<::std::string::String>,
+    /// Ranges of keys that were read.
+    pub ranges: u64,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct ReleasedLocks {
+    pub released: u64,
+    /// Locks that protect changes of the transaction; they stay until its end.
+    pub kept: u64,
+}
+/// `abort_youngest`: of the transactions in the circle the one that began last is rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum ResolutionStrategy {
+    #[serde(rename = "abort_youngest")]
+    AbortYoungest,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl ResolutionStrategy {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            ResolutionStrategy::AbortYoungest => "abort_youngest",
+            ResolutionStrategy::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum RowChangeKind {
+    #[serde(rename = "insert")]
+    Insert,
+    #[serde(rename = "update")]
+    Update,
+    #[serde(rename = "delete")]
+    Delete,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl RowChangeKind {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            RowChangeKind::Insert => "insert",
+            RowChangeKind::Update => "update",
+            RowChangeKind::Delete => "delete",
+            RowChangeKind::Unrecognized(text) => text,
+        }
+    }
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde", tag = "op")]
 pub enum RowOperation {
@@ -101,6 +387,20 @@ pub struct RowOperationResult {
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct Savepoint {
+    pub name: crate::types::SavepointName,
+    pub created_at: ::rustydb_contract::Timestamp,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct SavepointList {
+    /// Oldest first.
+    pub savepoints: ::std::vec::Vec<crate::types::Savepoint>,
+}
+/// Names may come twice in a transaction; the latest counts.
+pub type SavepointName = ::std::string::String;
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct SwitchedWal {
     /// The segment that the next commit begins.
     pub number: u64,
@@ -118,6 +418,49 @@ pub struct TableChange {
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct TimedOutList {
+    /// Newest first; the latest thousand since the server started.
+    pub transactions: ::std::vec::Vec<crate::types::TimedOutTransaction>,
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// `idle`: nobody used it for its idle time-out. `open`: it was open for as long as it may be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum TimedOutReason {
+    #[serde(rename = "idle")]
+    Idle,
+    #[serde(rename = "open")]
+    Open,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl TimedOutReason {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            TimedOutReason::Idle => "idle",
+            TimedOutReason::Open => "open",
+            TimedOutReason::Unrecognized(text) => text,
+        }
+    }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TimedOutTransaction {
+    pub transaction_id: ::rustydb_contract::Id64,
+    pub username: ::std::string::String,
+    pub database: ::rustydb_contract_database::ObjectName,
+    pub reason: crate::types::TimedOutReason,
+    /// The time that it outlived.
+    pub limit_ms: u64,
+    pub started_at: ::rustydb_contract::Timestamp,
+    pub ended_at: ::rustydb_contract::Timestamp,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct Transaction {
     pub transaction_id: ::rustydb_contract::Id64,
     pub state: crate::types::TransactionState,
@@ -129,8 +472,17 @@ pub struct Transaction {
     pub started_at: ::rustydb_contract::Timestamp,
     pub last_used_at: ::rustydb_contract::Timestamp,
     pub idle_timeout_ms: u64,
+    /// How long it may stay open, from its beginning; absent when as long as it is used.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub timeout_ms: ::std::option::Option<u64>,
+    /// How long it waits for a lock.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub lock_timeout_ms: ::std::option::Option<u64>,
     /// Tables with uncommitted changes of this transaction.
     pub changes: ::std::vec::Vec<crate::types::TableChange>,
+    /// Locks that it holds or waits for; only where one transaction is asked for. At most 1,000 are shown.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub locks: ::std::option::Option<::std::vec::Vec<crate::types::Lock>>,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -161,6 +513,10 @@ pub enum TransactionEventType {
     Commit,
     #[serde(rename = "ROLLBACK")]
     Rollback,
+    #[serde(rename = "SAVEPOINT")]
+    Savepoint,
+    #[serde(rename = "RELEASE_SAVEPOINT")]
+    ReleaseSavepoint,
     /// A value that this version does not know. No input carries it.
     #[serde(untagged)]
     Unrecognized(::std::string::String),
@@ -172,9 +528,18 @@ impl TransactionEventType {
             TransactionEventType::Begin => "BEGIN",
             TransactionEventType::Commit => "COMMIT",
             TransactionEventType::Rollback => "ROLLBACK",
+            TransactionEventType::Savepoint => "SAVEPOINT",
+            TransactionEventType::ReleaseSavepoint => "RELEASE_SAVEPOINT",
             TransactionEventType::Unrecognized(text) => text,
         }
     }
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionIsolation {
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// That it has from now on.
+    pub isolation_level: crate::types::IsolationLevel,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -203,6 +568,53 @@ impl TransactionState {
         }
     }
 }
+/// Since the server started. Calls without a transaction are transactions of their own and count as well.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionStats {
+    /// Commits that changed something.
+    pub total_commits: ::rustydb_contract_core::MeasuredCount,
+    /// Transactions of several calls that were rolled back, for whatever reason, and commits that were refused.
+    pub total_aborts: ::rustydb_contract_core::MeasuredCount,
+    /// Commits that were refused because somebody else was first.
+    pub total_conflicts: ::rustydb_contract_core::MeasuredCount,
+    /// Transactions that outlived their time.
+    pub total_timeouts: ::rustydb_contract_core::MeasuredCount,
+    /// Deadlocks that were found.
+    pub total_deadlocks: ::rustydb_contract_core::MeasuredCount,
+    /// Transactions of several calls that are open.
+    pub active_transactions: ::rustydb_contract_core::MeasuredCount,
+    /// That a commit took on average, the wait for the disk included; 0 before the first.
+    pub avg_commit_latency_ms: ::rustydb_contract_core::MeasuredMilliseconds,
+    /// 99 of 100 commits took less, up to a factor of two; 0 before the first.
+    pub p99_latency_ms: ::rustydb_contract_core::MeasuredMilliseconds,
+    /// Aborts among aborts and commits; 0 before the first.
+    pub abort_ratio: ::rustydb_contract_core::MeasuredRatio,
+}
+/// Input of `transactions.acquire_lock`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsAcquireLockInput {
+    pub id: ::rustydb_contract::Id64,
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row of the table.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Of a named resource; instead of a table.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub name: ::std::option::Option<::std::string::String>,
+    /// `S` or `X` for a row or a name.
+    pub mode: crate::types::LockMode,
+    /// Answer LOCK_NOT_AVAILABLE instead of waiting.
+    ///
+    /// Default: `false`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub no_wait: ::std::option::Option<bool>,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+}
 /// Input of `transactions.archive_wal`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -214,9 +626,19 @@ pub struct TransactionsBeginInput {
     /// Default: `"snapshot"`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub isolation_level: ::std::option::Option<crate::types::IsolationLevel>,
+    /// It writes nothing, waits for nothing and is never refused.
+    ///
     /// Default: `false`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub read_only: ::std::option::Option<bool>,
+    /// Time after which the transaction is rolled back however it is used; without it there is no such bound.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub timeout_ms: ::std::option::Option<u64>,
+    /// Time for which a call of the transaction waits for a lock.
+    ///
+    /// Default: `30000`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub lock_timeout_ms: ::std::option::Option<u64>,
     /// Time without a call after which the transaction is rolled back.
     ///
     /// Default: `60000`.
@@ -235,7 +657,21 @@ pub struct TransactionsCheckpointWalInput {}
 #[serde(crate = "::serde")]
 pub struct TransactionsCommitInput {
     pub id: ::rustydb_contract::Id64,
+    /// Default: `true`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub wait_until_durable: ::std::option::Option<crate::types::WaitUntilDurable>,
 }
+/// Input of `transactions.create_savepoint`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsCreateSavepointInput {
+    pub id: ::rustydb_contract::Id64,
+    pub name: crate::types::SavepointName,
+}
+/// Input of `transactions.detect_deadlocks`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsDetectDeadlocksInput {}
 /// Input of `transactions.execute`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -247,6 +683,11 @@ pub struct TransactionsExecuteInput {
     /// Run in this transaction and leave it open; a failure leaves nothing behind in it.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub transaction_id: ::std::option::Option<::rustydb_contract::Id64>,
+    /// As of `transactions.commit`, and refused with `transaction_id`, whose commit is another call.
+    ///
+    /// Default: `true`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub wait_until_durable: ::std::option::Option<crate::types::WaitUntilDurable>,
 }
 /// Input of `transactions.flush_wal`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -258,6 +699,20 @@ pub struct TransactionsFlushWalInput {}
 pub struct TransactionsGetInput {
     pub id: ::rustydb_contract::Id64,
 }
+/// Input of `transactions.get_lock_graph`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsGetLockGraphInput {}
+/// Input of `transactions.get_read_set`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsGetReadSetInput {
+    pub id: ::rustydb_contract::Id64,
+}
+/// Input of `transactions.get_stats`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsGetStatsInput {}
 /// Input of `transactions.get_wal_replay_status`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -270,10 +725,109 @@ pub struct TransactionsGetWalStatusInput {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub window_ms: ::std::option::Option<u64>,
 }
+/// Input of `transactions.get_write_set`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsGetWriteSetInput {
+    pub id: ::rustydb_contract::Id64,
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
 /// Input of `transactions.list_active`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct TransactionsListActiveInput {
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Input of `transactions.list_deadlocks`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListDeadlocksInput {
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Input of `transactions.list_lock_holders`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListLockHoldersInput {
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row of the table.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Of a named resource; instead of a table.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub name: ::std::option::Option<::std::string::String>,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Input of `transactions.list_lock_waiters`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListLockWaitersInput {
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Input of `transactions.list_locks`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListLocksInput {
+    /// Only those of this transaction.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub of_transaction: ::std::option::Option<::rustydb_contract::Id64>,
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Input of `transactions.list_savepoints`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListSavepointsInput {
+    pub id: ::rustydb_contract::Id64,
+}
+/// Input of `transactions.list_timed_out`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListTimedOutInput {
     /// Most items to answer.
     ///
     /// Default: `100`.
@@ -296,11 +850,54 @@ pub struct TransactionsListWalSegmentsInput {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub after: ::std::option::Option<::rustydb_contract::Cursor>,
 }
+/// Input of `transactions.release_all_locks`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsReleaseAllLocksInput {
+    pub transaction_id: ::rustydb_contract::Id64,
+}
+/// Input of `transactions.release_lock`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsReleaseLockInput {
+    /// Of the lock.
+    pub id: ::rustydb_contract::Id64,
+}
+/// Input of `transactions.release_savepoint`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsReleaseSavepointInput {
+    pub id: ::rustydb_contract::Id64,
+    pub name: crate::types::SavepointName,
+}
 /// Input of `transactions.rollback`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct TransactionsRollbackInput {
     pub id: ::rustydb_contract::Id64,
+}
+/// Input of `transactions.rollback_to_savepoint`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsRollbackToSavepointInput {
+    pub id: ::rustydb_contract::Id64,
+    pub name: crate::types::SavepointName,
+}
+/// Input of `transactions.set_isolation_level`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsSetIsolationLevelInput {
+    pub id: ::rustydb_contract::Id64,
+    pub isolation_level: crate::types::IsolationLevel,
+}
+/// Input of `transactions.set_timeout`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsSetTimeoutInput {
+    pub id: ::rustydb_contract::Id64,
+    /// Counted from its beginning, so that one that is open longer already is rolled back. Without it there is no such bound.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub timeout_ms: ::std::option::Option<u64>,
 }
 /// Input of `transactions.switch_wal_segment`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -327,6 +924,19 @@ pub struct TransactionsTruncateWalInput {
     /// Keep changes from this commit on. Without it all are kept that the bounds of the change log keep.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub before: ::std::option::Option<::rustydb_contract::Lsn>,
+}
+/// Input of `transactions.upgrade_lock`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsUpgradeLockInput {
+    /// Of the lock.
+    pub id: ::rustydb_contract::Id64,
+    pub mode: crate::types::LockMode,
+    /// Answer LOCK_NOT_AVAILABLE instead of waiting.
+    ///
+    /// Default: `false`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub no_wait: ::std::option::Option<bool>,
 }
 /// Any event of `transactions.wal_events`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -380,6 +990,8 @@ pub struct UpdateOperation {
     pub id: ::std::string::String,
     pub values: ::rustydb_contract_database::RowData,
 }
+/// Answer when the commit is on the disk. With `false`, which the server's setting `--async-commits` allows, it answers before: the commit follows on the disk within about 10 ms, nobody sees it until then, the caller neither, and a failure of the power may take it back, with every later commit and no earlier one.
+pub type WaitUntilDurable = bool;
 /// A checkpoint was taken, by the server itself or because somebody asked for one.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -569,4 +1181,23 @@ pub struct WalWrite {
     /// Of its first byte.
     pub position: crate::types::LogPosition,
     pub size_bytes: ::rustydb_contract_core::MeasuredBytes,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WriteSet {
+    /// In the order of tables and keys.
+    pub rows: ::std::vec::Vec<crate::types::WrittenRow>,
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct WrittenRow {
+    pub database: ::rustydb_contract_database::ObjectName,
+    pub table: ::rustydb_contract_database::ObjectName,
+    /// Id of the row.
+    pub id: ::std::string::String,
+    /// What the commit will have made of the row that there was when the transaction began.
+    pub change: crate::types::RowChangeKind,
 }

@@ -29,6 +29,16 @@ class ApiKeyNotFoundError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class AsyncCommitsDisabledError(_errors.ApiError):
+    """The server answers a commit only once it is durable; its setting `--async-commits` lets
+    callers not wait for that.
+
+    `ASYNC_COMMITS_DISABLED`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class CancelledError(_errors.ApiError):
     """The caller cancelled the call; what it had begun was undone, unless it was being committed.
 
@@ -101,6 +111,15 @@ class DeadlineExceededError(_errors.ApiError):
     """
 
     retry: _ClassVar[_errors.Retry] = "never"
+
+
+class DeadlockError(_errors.ApiError):
+    """The transaction waited in a circle with others and was rolled back to let them go on.
+
+    `DEADLOCK`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "transaction"
 
 
 class DependentObjectsError(_errors.ApiError):
@@ -262,6 +281,16 @@ class IoQueueFullError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "safe"
 
 
+class IsolationLevelFixedError(_errors.ApiError):
+    """The transaction has been used already; its isolation level can be set before its first call
+    only.
+
+    `ISOLATION_LEVEL_FIXED`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class JobNotFoundError(_errors.ApiError):
     """The caller has no such job; an old one may be kept no longer.
 
@@ -287,6 +316,43 @@ class LimitBelowUseError(_errors.ApiError):
     """
 
     retry: _ClassVar[_errors.Retry] = "never"
+
+
+class LockInUseError(_errors.ApiError):
+    """The lock protects changes of the transaction and ends with it.
+
+    `LOCK_IN_USE`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class LockNotAvailableError(_errors.ApiError):
+    """Somebody else holds the lock, and the call was not to wait for it.
+
+    `LOCK_NOT_AVAILABLE`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "safe"
+
+
+class LockNotFoundError(_errors.ApiError):
+    """The caller has no lock of this number.
+
+    `LOCK_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class LockTimeoutError(_errors.ApiError):
+    """A lock was waited for as long as the transaction waits for locks; what the call did was
+    undone.
+
+    `LOCK_TIMEOUT`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "safe"
 
 
 class LsnNotReachedError(_errors.ApiError):
@@ -486,6 +552,31 @@ class RowNotFoundError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class SavepointNotFoundError(_errors.ApiError):
+    """The transaction has no savepoint of this name.
+
+    `SAVEPOINT_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class ServerStartingError(_errors.ApiError):
+    """The server is starting, and takes no calls until that is done; the probe of start-up tells
+    how far it is.
+
+    `SERVER_STARTING`, status 503.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "safe"
+
+    @property
+    def typed_details(self) -> _types.StartupProgress | None:
+        """`details` as the contract has them; `None` when they are absent or of another form."""
+        typed: _types.StartupProgress | None = _errors.convert_details(self.details, _types.StartupProgress)
+        return typed
+
+
 class StorageFailureError(_errors.ApiError):
     """The store refused the write, or refuses all writes after a failure of the disk.
 
@@ -591,6 +682,25 @@ class TokenExpiredError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class TooManyLocksError(_errors.ApiError):
+    """The transaction, or the server, has as many locks as it may; lock the table as a whole, or
+    commit more often.
+
+    `TOO_MANY_LOCKS`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class TooManySavepointsError(_errors.ApiError):
+    """The transaction has as many savepoints as it may; release some.
+
+    `TOO_MANY_SAVEPOINTS`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class TooManySubscriptionsError(_errors.ApiError):
     """The connection has as many subscriptions as it may.
 
@@ -655,7 +765,7 @@ class UnauthenticatedError(_errors.ApiError):
 
 
 class UnavailableError(_errors.ApiError):
-    """The server is starting or stopping, or has as many jobs as it takes.
+    """The server is stopping, or has as many jobs as it takes.
 
     `UNAVAILABLE`, status 503.
     """
@@ -723,15 +833,6 @@ class UnsupportedError(_errors.ApiError):
         return typed
 
 
-class UnsupportedIsolationLevelError(_errors.ApiError):
-    """The engine does not do the isolation level.
-
-    `UNSUPPORTED_ISOLATION_LEVEL`, status 400.
-    """
-
-    retry: _ClassVar[_errors.Retry] = "never"
-
-
 class UnsupportedMediaTypeError(_errors.ApiError):
     """The body is not application/json.
 
@@ -779,6 +880,7 @@ class WriteConflictError(_errors.ApiError):
 _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "API_KEY_LIMIT": ApiKeyLimitError,
     "API_KEY_NOT_FOUND": ApiKeyNotFoundError,
+    "ASYNC_COMMITS_DISABLED": AsyncCommitsDisabledError,
     "CANCELLED": CancelledError,
     "COLUMN_NOT_FOUND": ColumnNotFoundError,
     "CONNECTION_NOT_FOUND": ConnectionNotFoundError,
@@ -787,6 +889,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "DATABASE_NOT_FOUND": DatabaseNotFoundError,
     "DATABASE_PROTECTED": DatabaseProtectedError,
     "DEADLINE_EXCEEDED": DeadlineExceededError,
+    "DEADLOCK": DeadlockError,
     "DEPENDENT_OBJECTS": DependentObjectsError,
     "DISK_FULL": DiskFullError,
     "DUPLICATE_COLUMN_NAME": DuplicateColumnNameError,
@@ -804,9 +907,14 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "INVALID_REQUEST": InvalidRequestError,
     "INVALID_VALUE": InvalidValueError,
     "IO_QUEUE_FULL": IoQueueFullError,
+    "ISOLATION_LEVEL_FIXED": IsolationLevelFixedError,
     "JOB_NOT_FOUND": JobNotFoundError,
     "LAST_ADMINISTRATOR": LastAdministratorError,
     "LIMIT_BELOW_USE": LimitBelowUseError,
+    "LOCK_IN_USE": LockInUseError,
+    "LOCK_NOT_AVAILABLE": LockNotAvailableError,
+    "LOCK_NOT_FOUND": LockNotFoundError,
+    "LOCK_TIMEOUT": LockTimeoutError,
     "LSN_NOT_REACHED": LsnNotReachedError,
     "MALFORMED_JSON": MalformedJsonError,
     "METHOD_NOT_ALLOWED": MethodNotAllowedError,
@@ -828,6 +936,8 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "RESULT_TOO_LARGE": ResultTooLargeError,
     "ROLE_NOT_FOUND": RoleNotFoundError,
     "ROW_NOT_FOUND": RowNotFoundError,
+    "SAVEPOINT_NOT_FOUND": SavepointNotFoundError,
+    "SERVER_STARTING": ServerStartingError,
     "STORAGE_FAILURE": StorageFailureError,
     "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError,
     "SYNTAX_ERROR": SyntaxError,
@@ -839,6 +949,8 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "TABLE_EXISTS": TableExistsError,
     "TABLE_NOT_FOUND": TableNotFoundError,
     "TOKEN_EXPIRED": TokenExpiredError,
+    "TOO_MANY_LOCKS": TooManyLocksError,
+    "TOO_MANY_SAVEPOINTS": TooManySavepointsError,
     "TOO_MANY_SUBSCRIPTIONS": TooManySubscriptionsError,
     "TOO_MANY_TRANSACTIONS": TooManyTransactionsError,
     "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError,
@@ -853,7 +965,6 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "UNKNOWN_REVISION": UnknownRevisionError,
     "UNKNOWN_VIEW": UnknownViewError,
     "UNSUPPORTED": UnsupportedError,
-    "UNSUPPORTED_ISOLATION_LEVEL": UnsupportedIsolationLevelError,
     "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaTypeError,
     "USER_EXISTS": UserExistsError,
     "USER_NOT_FOUND": UserNotFoundError,
@@ -864,6 +975,7 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
 __all__ = [
     "ApiKeyLimitError",
     "ApiKeyNotFoundError",
+    "AsyncCommitsDisabledError",
     "CancelledError",
     "ColumnNotFoundError",
     "ConnectionNotFoundError",
@@ -872,6 +984,7 @@ __all__ = [
     "DatabaseNotFoundError",
     "DatabaseProtectedError",
     "DeadlineExceededError",
+    "DeadlockError",
     "DependentObjectsError",
     "DiskFullError",
     "DuplicateColumnNameError",
@@ -889,9 +1002,14 @@ __all__ = [
     "InvalidRequestError",
     "InvalidValueError",
     "IoQueueFullError",
+    "IsolationLevelFixedError",
     "JobNotFoundError",
     "LastAdministratorError",
     "LimitBelowUseError",
+    "LockInUseError",
+    "LockNotAvailableError",
+    "LockNotFoundError",
+    "LockTimeoutError",
     "LsnNotReachedError",
     "MalformedJsonError",
     "MethodNotAllowedError",
@@ -913,6 +1031,8 @@ __all__ = [
     "ResultTooLargeError",
     "RoleNotFoundError",
     "RowNotFoundError",
+    "SavepointNotFoundError",
+    "ServerStartingError",
     "StorageFailureError",
     "SubscriptionNotFoundError",
     "SyntaxError",
@@ -924,6 +1044,8 @@ __all__ = [
     "TablespaceNotFoundError",
     "TablespaceReadOnlyError",
     "TokenExpiredError",
+    "TooManyLocksError",
+    "TooManySavepointsError",
     "TooManySubscriptionsError",
     "TooManyTransactionsError",
     "TransactionNotActiveError",
@@ -938,7 +1060,6 @@ __all__ = [
     "UnknownRevisionError",
     "UnknownViewError",
     "UnsupportedError",
-    "UnsupportedIsolationLevelError",
     "UnsupportedMediaTypeError",
     "UserExistsError",
     "UserNotFoundError",

@@ -102,7 +102,8 @@ export class HealthOperations {
   /**
    * Tell whether the server can take requests.
    *
-   * Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes.
+   * Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes, and SERVER_STARTING
+   * while it starts.
    *
    * Needs no credentials. `GET /api/v1/health/readiness`.
    *
@@ -115,6 +116,10 @@ export class HealthOperations {
 
   /**
    * Tell whether start-up has finished.
+   *
+   * While it has not, that is SERVER_STARTING with status 503, and its details tell how far it is: this probe and
+   * that of liveness are answered, over REST, from the moment on that the server listens. Every other call
+   * answers the same error until it is done.
    *
    * Needs no credentials. `GET /api/v1/health/startup`.
    *

@@ -170,7 +170,7 @@ export class IndexesOperations {
   }
 
   /**
-   * Report entries, size and use of an index.
+   * Report entries, height, size and use of an index.
    *
    * Permission: `database:read`. `GET /api/v1/indexes/{name}/stats`.
    *

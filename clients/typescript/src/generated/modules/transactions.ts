@@ -7,6 +7,16 @@ import type * as transactionsTypes from "../types/transactions.js";
 
 /** How each operation travels. */
 export const operations = {
+  acquireLock: {
+    id: "transactions.acquire_lock",
+    method: "POST",
+    path: "/api/v1/transactions/{id}/locks",
+    query: [],
+    body: ["table", "row_id", "name", "mode", "no_wait", "database"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
   archiveWal: {
     id: "transactions.archive_wal",
     method: "POST",
@@ -22,7 +32,14 @@ export const operations = {
     method: "POST",
     path: "/api/v1/transactions",
     query: [],
-    body: ["isolation_level", "read_only", "idle_timeout_ms", "database"],
+    body: [
+      "isolation_level",
+      "read_only",
+      "timeout_ms",
+      "lock_timeout_ms",
+      "idle_timeout_ms",
+      "database",
+    ],
     retrySafe: false,
     public: false,
     timeoutMs: 30000,
@@ -42,6 +59,26 @@ export const operations = {
     method: "POST",
     path: "/api/v1/transactions/{id}/commit",
     query: [],
+    body: ["wait_until_durable"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  createSavepoint: {
+    id: "transactions.create_savepoint",
+    method: "POST",
+    path: "/api/v1/transactions/{id}/savepoint",
+    query: [],
+    body: ["name"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  detectDeadlocks: {
+    id: "transactions.detect_deadlocks",
+    method: "POST",
+    path: "/api/v1/transactions/deadlocks/detect",
+    query: [],
     body: [],
     retrySafe: false,
     public: false,
@@ -52,7 +89,7 @@ export const operations = {
     method: "POST",
     path: "/api/v1/transactions/execute",
     query: [],
-    body: ["operations", "database", "transaction_id"],
+    body: ["operations", "database", "transaction_id", "wait_until_durable"],
     retrySafe: false,
     public: false,
     timeoutMs: 30000,
@@ -71,6 +108,36 @@ export const operations = {
     id: "transactions.get",
     method: "GET",
     path: "/api/v1/transactions/{id}",
+    query: [],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  getLockGraph: {
+    id: "transactions.get_lock_graph",
+    method: "GET",
+    path: "/api/v1/transactions/locks/graph",
+    query: [],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  getReadSet: {
+    id: "transactions.get_read_set",
+    method: "GET",
+    path: "/api/v1/transactions/{id}/read-set",
+    query: [],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  getStats: {
+    id: "transactions.get_stats",
+    method: "GET",
+    path: "/api/v1/transactions/stats",
     query: [],
     body: [],
     retrySafe: true,
@@ -97,10 +164,87 @@ export const operations = {
     public: false,
     timeoutMs: 30000,
   },
+  getWriteSet: {
+    id: "transactions.get_write_set",
+    method: "GET",
+    path: "/api/v1/transactions/{id}/write-set",
+    query: [["limit", "text"], ["after", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
   listActive: {
     id: "transactions.list_active",
     method: "GET",
     path: "/api/v1/transactions/active",
+    query: [["limit", "text"], ["after", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listDeadlocks: {
+    id: "transactions.list_deadlocks",
+    method: "GET",
+    path: "/api/v1/transactions/deadlocks",
+    query: [["limit", "text"], ["after", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listLockHolders: {
+    id: "transactions.list_lock_holders",
+    method: "GET",
+    path: "/api/v1/transactions/locks/holders",
+    query: [
+      ["table", "text"],
+      ["row_id", "text"],
+      ["name", "text"],
+      ["database", "text"],
+      ["limit", "text"],
+      ["after", "text"],
+    ],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listLockWaiters: {
+    id: "transactions.list_lock_waiters",
+    method: "GET",
+    path: "/api/v1/transactions/locks/waiters",
+    query: [["limit", "text"], ["after", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listLocks: {
+    id: "transactions.list_locks",
+    method: "GET",
+    path: "/api/v1/transactions/locks",
+    query: [["of_transaction", "text"], ["limit", "text"], ["after", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listSavepoints: {
+    id: "transactions.list_savepoints",
+    method: "GET",
+    path: "/api/v1/transactions/{id}/savepoints",
+    query: [],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listTimedOut: {
+    id: "transactions.list_timed_out",
+    method: "GET",
+    path: "/api/v1/transactions/timeouts",
     query: [["limit", "text"], ["after", "text"]],
     body: [],
     retrySafe: true,
@@ -117,12 +261,72 @@ export const operations = {
     public: false,
     timeoutMs: 30000,
   },
+  releaseAllLocks: {
+    id: "transactions.release_all_locks",
+    method: "POST",
+    path: "/api/v1/transactions/locks/release-all",
+    query: [],
+    body: ["transaction_id"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  releaseLock: {
+    id: "transactions.release_lock",
+    method: "POST",
+    path: "/api/v1/transactions/locks/{id}/release",
+    query: [],
+    body: [],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  releaseSavepoint: {
+    id: "transactions.release_savepoint",
+    method: "POST",
+    path: "/api/v1/transactions/{id}/release-savepoint",
+    query: [],
+    body: ["name"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
   rollback: {
     id: "transactions.rollback",
     method: "POST",
     path: "/api/v1/transactions/{id}/rollback",
     query: [],
     body: [],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  rollbackToSavepoint: {
+    id: "transactions.rollback_to_savepoint",
+    method: "POST",
+    path: "/api/v1/transactions/{id}/rollback-to-savepoint",
+    query: [],
+    body: ["name"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  setIsolationLevel: {
+    id: "transactions.set_isolation_level",
+    method: "PUT",
+    path: "/api/v1/transactions/{id}/isolation-level",
+    query: [],
+    body: ["isolation_level"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  setTimeout: {
+    id: "transactions.set_timeout",
+    method: "PUT",
+    path: "/api/v1/transactions/{id}/timeout",
+    query: [],
+    body: ["timeout_ms"],
     retrySafe: false,
     public: false,
     timeoutMs: 30000,
@@ -146,6 +350,16 @@ export const operations = {
     retrySafe: false,
     public: false,
     timeoutMs: 300000,
+  },
+  upgradeLock: {
+    id: "transactions.upgrade_lock",
+    method: "POST",
+    path: "/api/v1/transactions/locks/{id}/upgrade",
+    query: [],
+    body: ["mode", "no_wait"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
   },
 } satisfies Record<string, runtime.Operation>;
 
@@ -178,15 +392,34 @@ export const views = {
 /**
  * Transactions that span calls.
  *
- * A transaction reads one snapshot and its own writes; of two that change the same row, the first to commit wins
- * and the other answers WRITE_CONFLICT. Only the user who began a transaction may use it. One that is idle for
- * longer than its time-out is rolled back.
+ * What a transaction sees of others is its isolation level's matter. Whoever changes a row locks it until the end
+ * of the transaction; of two that change the same row, the second waits for the first, and answers WRITE_CONFLICT
+ * when that committed, unless its level is `read_committed`. Only the user who began a transaction may use it.
+ * One that is idle, or open, for longer than it may be is rolled back.
  */
 export class TransactionsOperations {
   readonly #caller: runtime.Caller;
 
   constructor(caller: runtime.Caller) {
     this.#caller = caller;
+  }
+
+  /**
+   * Take a lock of a given mode on a resource.
+   *
+   * On a table, a row of it, or a name that means what its users agree on. Waits while others hold it in a mode
+   * that does not go with this one. A row is locked as it is seen: a transaction whose snapshot has an older
+   * version of it answers WRITE_CONFLICT.
+   *
+   * Permission: `database:write`. `POST /api/v1/transactions/{id}/locks`.
+   *
+   * @throws RowNotFoundError `ROW_NOT_FOUND`: The table has no row of that id.
+   * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async acquireLock(input: transactionsTypes.TransactionsAcquireLockInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.Lock> {
+    return this.#caller.call(operations.acquireLock, input, options);
   }
 
   /**
@@ -211,8 +444,6 @@ export class TransactionsOperations {
    *
    * @throws TooManyTransactionsError `TOO_MANY_TRANSACTIONS`: The caller has as many open transactions as are
    *   allowed; end one.
-   * @throws UnsupportedIsolationLevelError `UNSUPPORTED_ISOLATION_LEVEL`: The engine does not do the isolation
-   *   level.
    * @throws RustyDBError Any error that every call can end with.
    * @since 0.1.0
    */
@@ -238,10 +469,13 @@ export class TransactionsOperations {
   /**
    * Make a transaction's changes permanent.
    *
-   * Answers WRITE_CONFLICT, and rolls back, when another transaction changed one of the same rows first.
+   * Answers WRITE_CONFLICT, and rolls back, when another transaction has changed something first that this one
+   * relies on: what it read, if it is `serializable`, or the definition of a table that it changed.
    *
    * Permission: `database:read`. `POST /api/v1/transactions/{id}/commit`.
    *
+   * @throws AsyncCommitsDisabledError `ASYNC_COMMITS_DISABLED`: The server answers a commit only once it is
+   *   durable; its setting `--async-commits` lets callers not wait for that.
    * @throws RustyDBError Any error that every call can end with.
    * @since 0.1.0
    */
@@ -250,10 +484,43 @@ export class TransactionsOperations {
   }
 
   /**
+   * Mark a point to which a transaction can return.
+   *
+   * The SQL statement `SAVEPOINT name` does the same.
+   *
+   * Permission: `database:read`. `POST /api/v1/transactions/{id}/savepoint`.
+   *
+   * @throws TooManySavepointsError `TOO_MANY_SAVEPOINTS`: The transaction has as many savepoints as it may;
+   *   release some.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async createSavepoint(input: transactionsTypes.TransactionsCreateSavepointInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.Savepoint> {
+    return this.#caller.call(operations.createSavepoint, input, options);
+  }
+
+  /**
+   * Search for deadlocks now and resolve those found.
+   *
+   * The server searches by itself for whoever has waited for its deadlock time-out (`--deadlock-timeout-ms`, 100
+   * unless set). This does not wait for that.
+   *
+   * Permission: `system:admin`. `POST /api/v1/transactions/deadlocks/detect`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async detectDeadlocks(input: transactionsTypes.TransactionsDetectDeadlocksInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.FoundDeadlocks> {
+    return this.#caller.call(operations.detectDeadlocks, input, options);
+  }
+
+  /**
    * Run a list of row operations as one atomic unit.
    *
    * Permission: `database:write`. `POST /api/v1/transactions/execute`.
    *
+   * @throws AsyncCommitsDisabledError `ASYNC_COMMITS_DISABLED`: The server answers a commit only once it is
+   *   durable; its setting `--async-commits` lets callers not wait for that.
    * @throws ColumnNotFoundError `COLUMN_NOT_FOUND`: The table has no such column.
    * @throws InvalidValueError `INVALID_VALUE`: A value is not of its column's type or out of its range.
    * @throws NotNullViolationError `NOT_NULL_VIOLATION`: A column that is NOT NULL would be null.
@@ -295,6 +562,44 @@ export class TransactionsOperations {
   }
 
   /**
+   * Return the wait-for graph with any cycles marked.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/locks/graph`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async getLockGraph(input: transactionsTypes.TransactionsGetLockGraphInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.LockGraph> {
+    return this.#caller.call(operations.getLockGraph, input, options);
+  }
+
+  /**
+   * List the rows that a transaction has read.
+   *
+   * Only of a `serializable` transaction that may write is it noted what it reads; its commit depends on it.
+   *
+   * Permission: `database:read`. `GET /api/v1/transactions/{id}/read-set`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async getReadSet(input: transactionsTypes.TransactionsGetReadSetInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.ReadSet> {
+    return this.#caller.call(operations.getReadSet, input, options);
+  }
+
+  /**
+   * Report commit, abort and deadlock counts with latencies.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/stats`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async getStats(input: transactionsTypes.TransactionsGetStatsInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.TransactionStats> {
+    return this.#caller.call(operations.getStats, input, options);
+  }
+
+  /**
    * Report what recovery did with the log when the server started.
    *
    * Permission: `system:read`. `GET /api/v1/transactions/wal/replay-status`.
@@ -319,6 +624,27 @@ export class TransactionsOperations {
   }
 
   /**
+   * List the rows that a transaction has changed.
+   *
+   * Permission: `database:read`. `GET /api/v1/transactions/{id}/write-set`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async getWriteSet(input: transactionsTypes.TransactionsGetWriteSetInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.WriteSet> {
+    return this.#caller.call(operations.getWriteSet, input, options);
+  }
+
+  /** Items of `getWriteSet` across pages; `limit` is the size of a page. */
+  getWriteSetItems(input: transactionsTypes.TransactionsGetWriteSetInput, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.WrittenRow, void, undefined> {
+    return runtime.items(
+      operations.getWriteSet,
+      (after) => this.getWriteSet(after === undefined ? input : { ...input, after }, options),
+      (page) => page.rows,
+    );
+  }
+
+  /**
    * List the transactions that are open.
    *
    * Permission: `system:read`. `GET /api/v1/transactions/active`.
@@ -335,6 +661,126 @@ export class TransactionsOperations {
     return runtime.items(
       operations.listActive,
       (after) => this.listActive(after === undefined ? input : { ...input, after }, options),
+      (page) => page.transactions,
+    );
+  }
+
+  /**
+   * List the deadlocks found so far and their victims.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/deadlocks`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listDeadlocks(input: transactionsTypes.TransactionsListDeadlocksInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.DeadlockList> {
+    return this.#caller.call(operations.listDeadlocks, input, options);
+  }
+
+  /** Items of `listDeadlocks` across pages; `limit` is the size of a page. */
+  listDeadlocksItems(input: transactionsTypes.TransactionsListDeadlocksInput = {}, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.DeadlockDetected, void, undefined> {
+    return runtime.items(
+      operations.listDeadlocks,
+      (after) => this.listDeadlocks(after === undefined ? input : { ...input, after }, options),
+      (page) => page.deadlocks,
+    );
+  }
+
+  /**
+   * List the holders of the lock on one resource, if any.
+   *
+   * The resource is a table, a row of it, or a name.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/locks/holders`.
+   *
+   * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listLockHolders(input: transactionsTypes.TransactionsListLockHoldersInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.LockList> {
+    return this.#caller.call(operations.listLockHolders, input, options);
+  }
+
+  /** Items of `listLockHolders` across pages; `limit` is the size of a page. */
+  listLockHoldersItems(input: transactionsTypes.TransactionsListLockHoldersInput = {}, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.Lock, void, undefined> {
+    return runtime.items(
+      operations.listLockHolders,
+      (after) => this.listLockHolders(after === undefined ? input : { ...input, after }, options),
+      (page) => page.locks,
+    );
+  }
+
+  /**
+   * List the transactions that wait for a lock and who blocks them.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/locks/waiters`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listLockWaiters(input: transactionsTypes.TransactionsListLockWaitersInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.LockWaiterList> {
+    return this.#caller.call(operations.listLockWaiters, input, options);
+  }
+
+  /** Items of `listLockWaiters` across pages; `limit` is the size of a page. */
+  listLockWaitersItems(input: transactionsTypes.TransactionsListLockWaitersInput = {}, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.LockWaiter, void, undefined> {
+    return runtime.items(
+      operations.listLockWaiters,
+      (after) => this.listLockWaiters(after === undefined ? input : { ...input, after }, options),
+      (page) => page.waiters,
+    );
+  }
+
+  /**
+   * List all locks, granted and waiting.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/locks`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listLocks(input: transactionsTypes.TransactionsListLocksInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.LockList> {
+    return this.#caller.call(operations.listLocks, input, options);
+  }
+
+  /** Items of `listLocks` across pages; `limit` is the size of a page. */
+  listLocksItems(input: transactionsTypes.TransactionsListLocksInput = {}, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.Lock, void, undefined> {
+    return runtime.items(
+      operations.listLocks,
+      (after) => this.listLocks(after === undefined ? input : { ...input, after }, options),
+      (page) => page.locks,
+    );
+  }
+
+  /**
+   * List the savepoints of a transaction.
+   *
+   * Permission: `database:read`. `GET /api/v1/transactions/{id}/savepoints`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listSavepoints(input: transactionsTypes.TransactionsListSavepointsInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.SavepointList> {
+    return this.#caller.call(operations.listSavepoints, input, options);
+  }
+
+  /**
+   * List the transactions that outlived their limit.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/timeouts`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listTimedOut(input: transactionsTypes.TransactionsListTimedOutInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.TimedOutList> {
+    return this.#caller.call(operations.listTimedOut, input, options);
+  }
+
+  /** Items of `listTimedOut` across pages; `limit` is the size of a page. */
+  listTimedOutItems(input: transactionsTypes.TransactionsListTimedOutInput = {}, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.TimedOutTransaction, void, undefined> {
+    return runtime.items(
+      operations.listTimedOut,
+      (after) => this.listTimedOut(after === undefined ? input : { ...input, after }, options),
       (page) => page.transactions,
     );
   }
@@ -361,6 +807,51 @@ export class TransactionsOperations {
   }
 
   /**
+   * Release every lock held by a transaction.
+   *
+   * Locks that protect changes of the transaction stay until its end.
+   *
+   * Permission: `database:write`. `POST /api/v1/transactions/locks/release-all`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async releaseAllLocks(input: transactionsTypes.TransactionsReleaseAllLocksInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.ReleasedLocks> {
+    return this.#caller.call(operations.releaseAllLocks, input, options);
+  }
+
+  /**
+   * Release one lock.
+   *
+   * Locks that protect changes of the transaction stay until its end.
+   *
+   * Permission: `database:write`. `POST /api/v1/transactions/locks/{id}/release`.
+   *
+   * @throws LockInUseError `LOCK_IN_USE`: The lock protects changes of the transaction and ends with it.
+   * @throws LockNotFoundError `LOCK_NOT_FOUND`: The caller has no lock of this number.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async releaseLock(input: transactionsTypes.TransactionsReleaseLockInput, options: runtime.CallOptions = {}): Promise<void> {
+    await this.#caller.call(operations.releaseLock, input, options);
+  }
+
+  /**
+   * Forget a savepoint and keep the changes made since.
+   *
+   * Those made after it are forgotten as well.
+   *
+   * Permission: `database:read`. `POST /api/v1/transactions/{id}/release-savepoint`.
+   *
+   * @throws SavepointNotFoundError `SAVEPOINT_NOT_FOUND`: The transaction has no savepoint of this name.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async releaseSavepoint(input: transactionsTypes.TransactionsReleaseSavepointInput, options: runtime.CallOptions = {}): Promise<void> {
+    await this.#caller.call(operations.releaseSavepoint, input, options);
+  }
+
+  /**
    * Undo a transaction.
    *
    * Permission: `database:read`. `POST /api/v1/transactions/{id}/rollback`.
@@ -370,6 +861,49 @@ export class TransactionsOperations {
    */
   async rollback(input: transactionsTypes.TransactionsRollbackInput, options: runtime.CallOptions = {}): Promise<void> {
     await this.#caller.call(operations.rollback, input, options);
+  }
+
+  /**
+   * Undo everything done after a savepoint.
+   *
+   * The savepoint stays, those made after it go. Locks stay until the end of the transaction.
+   *
+   * Permission: `database:read`. `POST /api/v1/transactions/{id}/rollback-to-savepoint`.
+   *
+   * @throws SavepointNotFoundError `SAVEPOINT_NOT_FOUND`: The transaction has no savepoint of this name.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async rollbackToSavepoint(input: transactionsTypes.TransactionsRollbackToSavepointInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.Transaction> {
+    return this.#caller.call(operations.rollbackToSavepoint, input, options);
+  }
+
+  /**
+   * Change the isolation level of an open transaction.
+   *
+   * Before its first call only. It reads from then on what is committed at that time.
+   *
+   * Permission: `database:read`. `PUT /api/v1/transactions/{id}/isolation-level`.
+   *
+   * @throws IsolationLevelFixedError `ISOLATION_LEVEL_FIXED`: The transaction has been used already; its
+   *   isolation level can be set before its first call only.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async setIsolationLevel(input: transactionsTypes.TransactionsSetIsolationLevelInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.TransactionIsolation> {
+    return this.#caller.call(operations.setIsolationLevel, input, options);
+  }
+
+  /**
+   * Set how long a transaction may stay open.
+   *
+   * Permission: `database:read`. `PUT /api/v1/transactions/{id}/timeout`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async setTimeout(input: transactionsTypes.TransactionsSetTimeoutInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.Transaction> {
+    return this.#caller.call(operations.setTimeout, input, options);
   }
 
   /**
@@ -402,6 +936,21 @@ export class TransactionsOperations {
    */
   async truncateWal(input: transactionsTypes.TransactionsTruncateWalInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.TruncatedWal> {
     return this.#caller.call(operations.truncateWal, input, options);
+  }
+
+  /**
+   * Raise a held lock to a stronger mode.
+   *
+   * The lock is held in a mode that covers both, under its number: `S` and `IX` give `SIX`.
+   *
+   * Permission: `database:write`. `POST /api/v1/transactions/locks/{id}/upgrade`.
+   *
+   * @throws LockNotFoundError `LOCK_NOT_FOUND`: The caller has no lock of this number.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async upgradeLock(input: transactionsTypes.TransactionsUpgradeLockInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.Lock> {
+    return this.#caller.call(operations.upgradeLock, input, options);
   }
 
   /**

@@ -120,7 +120,7 @@ export interface ServerInfo {
   /** Processors the server may use. */
   cpus: number;
   /** Of the machine. */
-  memory_total_bytes: number;
+  memory_total_bytes: coreTypes.MeasuredBytes;
   /** Resident memory of the server. */
   memory_process_bytes: coreTypes.MeasuredBytes;
   /** Where the data lies. */

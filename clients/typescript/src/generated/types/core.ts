@@ -79,6 +79,32 @@ export interface PageCorruptDetails {
 /** Of the operating system. */
 export type ProcessId = number;
 
+/** Values of {@link StartupPhase}. */
+export const StartupPhaseValues = [
+  "opening",
+  "replaying",
+  "writing",
+  "loading",
+] as const;
+
+/**
+ * What a server is at as it starts, in this order. `opening`: the files of the data are opened. `replaying`:
+ * changes in the log that the files may not have are made again. `writing`: pages are written, so that the log
+ * need not be replayed again. `loading`: definitions, users and jobs are read.
+ */
+export type StartupPhase = (typeof StartupPhaseValues)[number];
+
+/** How far the start of a server is. No number of it goes back. */
+export interface StartupProgress {
+  phase: wire.Open<StartupPhase>;
+  /** Bytes of the log that were replayed. */
+  replayed_bytes: MeasuredBytes;
+  /** Bytes of the log that there may be to replay: up to the end of its files, until its own end is found. */
+  total_bytes: MeasuredBytes;
+  /** Of the replay; 100 once it is done, whatever is left to do besides. */
+  percent: MeasuredPercent;
+}
+
 /**
  * What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did. GAP: `count`
  * events of the source were dropped here, matching or not, because the reader was slow; only telemetry drops any.

@@ -101,7 +101,7 @@ export interface Readiness {
 }
 
 export interface Startup {
-  /** Always true; a server that still starts answers UNAVAILABLE. */
+  /** Always true; a server that still starts answers SERVER_STARTING. */
   started: boolean;
   /** Time from the process's start to its readiness. */
   startup_ms: number;

@@ -112,6 +112,17 @@ export interface IndexStats {
   entries: number;
   /** Of its entries, without what the store adds. */
   size_bytes: number;
+  /**
+   * Levels of its tree, from the root to the leaves; 0 before its first entry is committed. This and what follows
+   * is told of the tree as it is, whatever the transaction sees of it.
+   */
+  height: number;
+  /** Pages of its tree that hold entries. */
+  leaf_pages: number;
+  /** Pages of its tree that lead to others. */
+  inner_pages: number;
+  /** That these pages take. An entry of more than 1.7 kB may lie in pages besides, which do not count. */
+  disk_bytes: number;
   /** Ranges of it that statements have read since the server started. */
   scans: number;
   /** Rows that they found so. */

@@ -16,6 +16,41 @@ export interface CommittedTransaction {
   /** Position of the commit; that of the snapshot when nothing was written. */
   lsn: wire.Lsn;
   rows_changed: number;
+  /** Whether the commit is on the disk. It is, unless the caller did not wait for that. */
+  durable: boolean;
+}
+
+/** Transactions waited for each other in a circle; one was rolled back. */
+export interface DeadlockDetected {
+  /** Rises; it goes on after a restart. */
+  deadlock_id: wire.Id64;
+  detected_at: wire.Timestamp;
+  /** Each waited for the next, the last for the first. */
+  transactions: wire.Id64[];
+  victim_transaction: wire.Id64;
+  resource_graph: DeadlockEdge[];
+  resolution_strategy: wire.Open<ResolutionStrategy>;
+  /** What they ran. */
+  impacted_queries: string[];
+}
+
+export interface DeadlockEdge {
+  waiter: wire.Id64;
+  blocker: wire.Id64;
+  /** Whose transaction waits. */
+  username?: string;
+  resource: LockResource;
+  /** That was waited for. */
+  mode: wire.Open<LockMode>;
+  /** What the waiter ran: SQL text, or the name of the operation. */
+  statement?: string;
+}
+
+export interface DeadlockList {
+  /** Oldest first; the latest thousand, also of the time before a restart. */
+  deadlocks: DeadlockDetected[];
+  /** Absent on the last page. */
+  next?: wire.Cursor;
 }
 
 export interface DeleteOperation {
@@ -30,6 +65,11 @@ export interface ExecutedOperations {
   rows_changed: number;
   /** Position of the commit; absent while a transaction of the caller is open. */
   lsn?: wire.Lsn;
+  /**
+   * Whether the commit is on the disk. It is, unless the caller did not wait for that; absent while a transaction
+   * of the caller is open.
+   */
+  durable?: boolean;
 }
 
 export interface FlushedWal {
@@ -37,6 +77,11 @@ export interface FlushedWal {
   lsn: wire.Lsn;
   /** The log is durable up to here. */
   durable_position: LogPosition;
+}
+
+export interface FoundDeadlocks {
+  /** Those that were found and ended now. */
+  deadlocks: DeadlockDetected[];
 }
 
 export interface InsertOperation {
@@ -54,14 +99,177 @@ export const IsolationLevelValues = [
   "serializable",
 ] as const;
 
-/** Only `snapshot` is done; any other is refused by name. */
+/**
+ * `read_committed`: each statement reads what is committed when it begins. `snapshot`: all statements read what
+ * was committed when the transaction began. `serializable`: as `snapshot`, and the commit is refused when
+ * anything that was read has changed since. Other names get the next stronger level: `read_uncommitted` is
+ * `read_committed`, `repeatable_read` is `snapshot`.
+ */
 export type IsolationLevel = (typeof IsolationLevelValues)[number];
+
+export interface Lock {
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** Who the transaction belongs to. */
+  username?: string;
+  resource: LockResource;
+  mode: wire.Open<LockMode>;
+  /** Whether it is held; otherwise it is waited for. */
+  granted: boolean;
+  /** Since when it is held or waited for. */
+  since: wire.Timestamp;
+}
+
+export interface LockBlocker {
+  transaction_id: wire.Id64;
+  lock_id: wire.Id64;
+  mode: wire.Open<LockMode>;
+  /** Whether it holds the lock; otherwise it is ahead in the queue. */
+  granted: boolean;
+}
+
+export interface LockGraph {
+  /** Transactions that wait or are waited for. */
+  nodes: LockGraphNode[];
+  edges: LockGraphEdge[];
+}
+
+export interface LockGraphEdge {
+  /** The transaction that waits. */
+  waiter: wire.Id64;
+  /** The transaction that it waits for. */
+  blocker: wire.Id64;
+  lock_id: wire.Id64;
+  resource: LockResource;
+  /** That is waited for. */
+  mode: wire.Open<LockMode>;
+  in_cycle: boolean;
+}
+
+export interface LockGraphNode {
+  transaction_id: wire.Id64;
+  username?: string;
+  waiting: boolean;
+  /** Whether it waits for itself by way of others. */
+  in_cycle: boolean;
+}
+
+/** Values of {@link LockKind}. */
+export const LockKindValues = [
+  "table",
+  "row",
+  "named",
+] as const;
+
+export type LockKind = (typeof LockKindValues)[number];
+
+export interface LockList {
+  /** In the order in which they were asked for. */
+  locks: Lock[];
+  /** Absent on the last page. */
+  next?: wire.Cursor;
+}
+
+/** Values of {@link LockMode}. */
+export const LockModeValues = [
+  "IS",
+  "IX",
+  "S",
+  "SIX",
+  "X",
+] as const;
+
+/**
+ * `S` shared, `X` exclusive; `IS` and `IX` the intention to take such locks on rows, of a table only; `SIX` both
+ * `S` and `IX`.
+ */
+export type LockMode = (typeof LockModeValues)[number];
+
+export interface LockResource {
+  kind: wire.Open<LockKind>;
+  /** Of a table or row. */
+  database?: databaseTypes.ObjectName;
+  /** Of a table or row; absent when the table is gone. */
+  table?: databaseTypes.ObjectName;
+  /** Of a row. */
+  row_id?: string;
+  /** The unique constraint or index whose values are locked, instead of a row. */
+  constraint?: databaseTypes.ObjectName;
+  /** Of a named resource. */
+  name?: string;
+}
+
+export interface LockWaiter {
+  lock_id: wire.Id64;
+  transaction_id: wire.Id64;
+  username?: string;
+  resource: LockResource;
+  mode: wire.Open<LockMode>;
+  /** How long it has waited. */
+  wait_ms: coreTypes.MeasuredMilliseconds;
+  /** What it runs: SQL text, or the name of the operation. */
+  statement?: string;
+  blocked_by: LockBlocker[];
+}
+
+export interface LockWaiterList {
+  /** In the order in which they asked. */
+  waiters: LockWaiter[];
+  /** Absent on the last page. */
+  next?: wire.Cursor;
+}
 
 /** The position of a commit. */
 export type LogCommit = wire.Lsn;
 
 /** A place in the write-ahead log, in bytes since its beginning, which stays what it is when older segments go. */
 export type LogPosition = number;
+
+export interface ReadSet {
+  /** Whether it is noted what the transaction reads. Only `serializable` transactions that may write need that. */
+  tracked: boolean;
+  tables: ReadTable[];
+}
+
+export interface ReadTable {
+  database: databaseTypes.ObjectName;
+  table: databaseTypes.ObjectName;
+  /** The index or unique constraint whose entries were read; absent for the rows themselves. */
+  index?: databaseTypes.ObjectName;
+  /** All of it counts as read: its size was, or more than can be told apart. */
+  whole: boolean;
+  /**
+   * Ids of rows that were read one by one, also of rows that are not there; empty for an index. At most 1,000 are
+   * shown.
+   */
+  rows: string[];
+  /** Ranges of keys that were read. */
+  ranges: number;
+}
+
+export interface ReleasedLocks {
+  released: number;
+  /** Locks that protect changes of the transaction; they stay until its end. */
+  kept: number;
+}
+
+/** Values of {@link ResolutionStrategy}. */
+export const ResolutionStrategyValues = [
+  "abort_youngest",
+] as const;
+
+/** `abort_youngest`: of the transactions in the circle the one that began last is rolled back. */
+export type ResolutionStrategy = (typeof ResolutionStrategyValues)[number];
+
+/** Values of {@link RowChangeKind}. */
+export const RowChangeKindValues = [
+  "insert",
+  "update",
+  "delete",
+] as const;
+
+export type RowChangeKind = (typeof RowChangeKindValues)[number];
 
 export type RowOperation =
   | ({ op: "insert" } & InsertOperation)
@@ -73,6 +281,27 @@ export interface RowOperationResult {
   /** Ids of the rows, after the change. */
   ids: string[];
 }
+
+export interface Savepoint {
+  name: SavepointName;
+  created_at: wire.Timestamp;
+}
+
+export interface SavepointList {
+  /**
+   * Oldest first.
+   *
+   * At most 100 items.
+   */
+  savepoints: Savepoint[];
+}
+
+/**
+ * Names may come twice in a transaction; the latest counts.
+ *
+ * 1 to 128 characters.
+ */
+export type SavepointName = string;
 
 export interface SwitchedWal {
   /** The segment that the next commit begins. */
@@ -89,6 +318,33 @@ export interface TableChange {
   deleted: number;
 }
 
+export interface TimedOutList {
+  /** Newest first; the latest thousand since the server started. */
+  transactions: TimedOutTransaction[];
+  /** Absent on the last page. */
+  next?: wire.Cursor;
+}
+
+/** Values of {@link TimedOutReason}. */
+export const TimedOutReasonValues = [
+  "idle",
+  "open",
+] as const;
+
+/** `idle`: nobody used it for its idle time-out. `open`: it was open for as long as it may be. */
+export type TimedOutReason = (typeof TimedOutReasonValues)[number];
+
+export interface TimedOutTransaction {
+  transaction_id: wire.Id64;
+  username: string;
+  database: databaseTypes.ObjectName;
+  reason: wire.Open<TimedOutReason>;
+  /** The time that it outlived. */
+  limit_ms: number;
+  started_at: wire.Timestamp;
+  ended_at: wire.Timestamp;
+}
+
 export interface Transaction {
   transaction_id: wire.Id64;
   state: wire.Open<TransactionState>;
@@ -100,8 +356,14 @@ export interface Transaction {
   started_at: wire.Timestamp;
   last_used_at: wire.Timestamp;
   idle_timeout_ms: number;
+  /** How long it may stay open, from its beginning; absent when as long as it is used. */
+  timeout_ms?: number;
+  /** How long it waits for a lock. */
+  lock_timeout_ms?: number;
   /** Tables with uncommitted changes of this transaction. */
   changes: TableChange[];
+  /** Locks that it holds or waits for; only where one transaction is asked for. At most 1,000 are shown. */
+  locks?: Lock[];
 }
 
 export interface TransactionEvent {
@@ -127,9 +389,17 @@ export const TransactionEventTypeValues = [
   "BEGIN",
   "COMMIT",
   "ROLLBACK",
+  "SAVEPOINT",
+  "RELEASE_SAVEPOINT",
 ] as const;
 
 export type TransactionEventType = (typeof TransactionEventTypeValues)[number];
+
+export interface TransactionIsolation {
+  transaction_id: wire.Id64;
+  /** That it has from now on. */
+  isolation_level: wire.Open<IsolationLevel>;
+}
 
 export interface TransactionList {
   /** Oldest first. */
@@ -145,6 +415,56 @@ export const TransactionStateValues = [
 
 export type TransactionState = (typeof TransactionStateValues)[number];
 
+/** Since the server started. Calls without a transaction are transactions of their own and count as well. */
+export interface TransactionStats {
+  /** Commits that changed something. */
+  total_commits: coreTypes.MeasuredCount;
+  /** Transactions of several calls that were rolled back, for whatever reason, and commits that were refused. */
+  total_aborts: coreTypes.MeasuredCount;
+  /** Commits that were refused because somebody else was first. */
+  total_conflicts: coreTypes.MeasuredCount;
+  /** Transactions that outlived their time. */
+  total_timeouts: coreTypes.MeasuredCount;
+  /** Deadlocks that were found. */
+  total_deadlocks: coreTypes.MeasuredCount;
+  /** Transactions of several calls that are open. */
+  active_transactions: coreTypes.MeasuredCount;
+  /** That a commit took on average, the wait for the disk included; 0 before the first. */
+  avg_commit_latency_ms: coreTypes.MeasuredMilliseconds;
+  /** 99 of 100 commits took less, up to a factor of two; 0 before the first. */
+  p99_latency_ms: coreTypes.MeasuredMilliseconds;
+  /** Aborts among aborts and commits; 0 before the first. */
+  abort_ratio: coreTypes.MeasuredRatio;
+}
+
+/** Input of `transactions.acquire_lock`. */
+export interface TransactionsAcquireLockInput {
+  id: wire.Id64;
+  table?: databaseTypes.ObjectName;
+  /**
+   * Of a row of the table.
+   *
+   * At most 8192 characters.
+   */
+  row_id?: string;
+  /**
+   * Of a named resource; instead of a table.
+   *
+   * 1 to 256 characters.
+   */
+  name?: string;
+  /** `S` or `X` for a row or a name. */
+  mode: LockMode;
+  /**
+   * Answer LOCK_NOT_AVAILABLE instead of waiting.
+   *
+   * Default `false`.
+   */
+  no_wait?: boolean;
+  /** Default `"main"`. */
+  database?: databaseTypes.ObjectName;
+}
+
 /** Input of `transactions.archive_wal`. */
 export type TransactionsArchiveWalInput = { [key: string]: never };
 
@@ -152,8 +472,24 @@ export type TransactionsArchiveWalInput = { [key: string]: never };
 export interface TransactionsBeginInput {
   /** Default `"snapshot"`. */
   isolation_level?: IsolationLevel;
-  /** Default `false`. */
+  /**
+   * It writes nothing, waits for nothing and is never refused.
+   *
+   * Default `false`.
+   */
   read_only?: boolean;
+  /**
+   * Time after which the transaction is rolled back however it is used; without it there is no such bound.
+   *
+   * 1 to 86400000.
+   */
+  timeout_ms?: number;
+  /**
+   * Time for which a call of the transaction waits for a lock.
+   *
+   * 1 to 86400000. Default `30000`.
+   */
+  lock_timeout_ms?: number;
   /**
    * Time without a call after which the transaction is rolled back.
    *
@@ -170,7 +506,18 @@ export type TransactionsCheckpointWalInput = { [key: string]: never };
 /** Input of `transactions.commit`. */
 export interface TransactionsCommitInput {
   id: wire.Id64;
+  /** Default `true`. */
+  wait_until_durable?: WaitUntilDurable;
 }
+
+/** Input of `transactions.create_savepoint`. */
+export interface TransactionsCreateSavepointInput {
+  id: wire.Id64;
+  name: SavepointName;
+}
+
+/** Input of `transactions.detect_deadlocks`. */
+export type TransactionsDetectDeadlocksInput = { [key: string]: never };
 
 /** Input of `transactions.execute`. */
 export interface TransactionsExecuteInput {
@@ -180,6 +527,12 @@ export interface TransactionsExecuteInput {
   database?: databaseTypes.ObjectName;
   /** Run in this transaction and leave it open; a failure leaves nothing behind in it. */
   transaction_id?: wire.Id64;
+  /**
+   * As of `transactions.commit`, and refused with `transaction_id`, whose commit is another call.
+   *
+   * Default `true`.
+   */
+  wait_until_durable?: WaitUntilDurable;
 }
 
 /** Input of `transactions.flush_wal`. */
@@ -189,6 +542,17 @@ export type TransactionsFlushWalInput = { [key: string]: never };
 export interface TransactionsGetInput {
   id: wire.Id64;
 }
+
+/** Input of `transactions.get_lock_graph`. */
+export type TransactionsGetLockGraphInput = { [key: string]: never };
+
+/** Input of `transactions.get_read_set`. */
+export interface TransactionsGetReadSetInput {
+  id: wire.Id64;
+}
+
+/** Input of `transactions.get_stats`. */
+export type TransactionsGetStatsInput = { [key: string]: never };
 
 /** Input of `transactions.get_wal_replay_status`. */
 export type TransactionsGetWalReplayStatusInput = { [key: string]: never };
@@ -203,8 +567,103 @@ export interface TransactionsGetWalStatusInput {
   window_ms?: number;
 }
 
+/** Input of `transactions.get_write_set`. */
+export interface TransactionsGetWriteSetInput {
+  id: wire.Id64;
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
+}
+
 /** Input of `transactions.list_active`. */
 export interface TransactionsListActiveInput {
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
+}
+
+/** Input of `transactions.list_deadlocks`. */
+export interface TransactionsListDeadlocksInput {
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
+}
+
+/** Input of `transactions.list_lock_holders`. */
+export interface TransactionsListLockHoldersInput {
+  table?: databaseTypes.ObjectName;
+  /**
+   * Of a row of the table.
+   *
+   * At most 8192 characters.
+   */
+  row_id?: string;
+  /**
+   * Of a named resource; instead of a table.
+   *
+   * 1 to 256 characters.
+   */
+  name?: string;
+  /** Default `"main"`. */
+  database?: databaseTypes.ObjectName;
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
+}
+
+/** Input of `transactions.list_lock_waiters`. */
+export interface TransactionsListLockWaitersInput {
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
+}
+
+/** Input of `transactions.list_locks`. */
+export interface TransactionsListLocksInput {
+  /** Only those of this transaction. */
+  of_transaction?: wire.Id64;
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
+}
+
+/** Input of `transactions.list_savepoints`. */
+export interface TransactionsListSavepointsInput {
+  id: wire.Id64;
+}
+
+/** Input of `transactions.list_timed_out`. */
+export interface TransactionsListTimedOutInput {
   /**
    * Most items to answer.
    *
@@ -227,9 +686,50 @@ export interface TransactionsListWalSegmentsInput {
   after?: wire.Cursor;
 }
 
+/** Input of `transactions.release_all_locks`. */
+export interface TransactionsReleaseAllLocksInput {
+  transaction_id: wire.Id64;
+}
+
+/** Input of `transactions.release_lock`. */
+export interface TransactionsReleaseLockInput {
+  /** Of the lock. */
+  id: wire.Id64;
+}
+
+/** Input of `transactions.release_savepoint`. */
+export interface TransactionsReleaseSavepointInput {
+  id: wire.Id64;
+  name: SavepointName;
+}
+
 /** Input of `transactions.rollback`. */
 export interface TransactionsRollbackInput {
   id: wire.Id64;
+}
+
+/** Input of `transactions.rollback_to_savepoint`. */
+export interface TransactionsRollbackToSavepointInput {
+  id: wire.Id64;
+  name: SavepointName;
+}
+
+/** Input of `transactions.set_isolation_level`. */
+export interface TransactionsSetIsolationLevelInput {
+  id: wire.Id64;
+  isolation_level: IsolationLevel;
+}
+
+/** Input of `transactions.set_timeout`. */
+export interface TransactionsSetTimeoutInput {
+  id: wire.Id64;
+  /**
+   * Counted from its beginning, so that one that is open longer already is rolled back. Without it there is no
+   * such bound.
+   *
+   * 1 to 86400000.
+   */
+  timeout_ms?: number;
 }
 
 /** Input of `transactions.switch_wal_segment`. */
@@ -257,6 +757,19 @@ export interface TransactionsTransactionEventsInput {
 export interface TransactionsTruncateWalInput {
   /** Keep changes from this commit on. Without it all are kept that the bounds of the change log keep. */
   before?: wire.Lsn;
+}
+
+/** Input of `transactions.upgrade_lock`. */
+export interface TransactionsUpgradeLockInput {
+  /** Of the lock. */
+  id: wire.Id64;
+  mode: LockMode;
+  /**
+   * Answer LOCK_NOT_AVAILABLE instead of waiting.
+   *
+   * Default `false`.
+   */
+  no_wait?: boolean;
 }
 
 /** Any event of `transactions.wal_events`. */
@@ -304,6 +817,13 @@ export interface UpdateOperation {
   id: string;
   values: databaseTypes.RowData;
 }
+
+/**
+ * Answer when the commit is on the disk. With `false`, which the server's setting `--async-commits` allows, it
+ * answers before: the commit follows on the disk within about 10 ms, nobody sees it until then, the caller
+ * neither, and a failure of the power may take it back, with every later commit and no earlier one.
+ */
+export type WaitUntilDurable = boolean;
 
 /** A checkpoint was taken, by the server itself or because somebody asked for one. */
 export interface WalCheckpoint {
@@ -456,4 +976,20 @@ export interface WalWrite {
   /** Of its first byte. */
   position: LogPosition;
   size_bytes: coreTypes.MeasuredBytes;
+}
+
+export interface WriteSet {
+  /** In the order of tables and keys. */
+  rows: WrittenRow[];
+  /** Absent on the last page. */
+  next?: wire.Cursor;
+}
+
+export interface WrittenRow {
+  database: databaseTypes.ObjectName;
+  table: databaseTypes.ObjectName;
+  /** Id of the row. */
+  id: string;
+  /** What the commit will have made of the row that there was when the transaction began. */
+  change: wire.Open<RowChangeKind>;
 }

@@ -108,13 +108,18 @@ impl Fault {
     }
 
     fn concerns(&self, on: FaultOn, path: &str) -> bool {
-        let within = |rest: &str| rest.is_empty() || rest.starts_with('/');
-        self.on == on && (self.below.is_empty() || path.strip_prefix(&self.below).is_some_and(within))
+        self.on == on && is_below(path, &self.below)
     }
 
     fn is_over(&self) -> bool {
         !self.forever && self.seen > self.nth
     }
+}
+
+/// Whether `path` is `folder` or lies below it; the empty path is the root.
+pub(super) fn is_below(path: &str, folder: &str) -> bool {
+    let within = |rest: &str| rest.is_empty() || rest.starts_with('/');
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(within)
 }
 
 /// Tells all of `faults` of a request; the first that strikes decides.

@@ -167,6 +167,7 @@ impl Disk for SimDisk {
     }
 
     fn read_immutable(&self, path: &str) -> io::Result<ImmutableBytes> {
+        self.pass_gate(path);
         let mut state = self.state.lock();
         let outcome = state.strike(FaultOn::Read, path)?;
         let file = state.live.find_file(path)?;
@@ -262,6 +263,7 @@ impl DiskFile for SimFile {
     }
 
     fn read_vectored_at(&self, buffers: &mut [&mut [u8]], offset: u64) -> io::Result<()> {
+        self.disk.pass_gate(&self.path);
         let mut state = self.disk.state.lock();
         let outcome = state.strike(FaultOn::Read, &self.path)?;
         let mut bytes = vec![0; buffers.iter().map(|buffer| buffer.len()).sum()];

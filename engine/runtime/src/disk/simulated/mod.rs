@@ -17,19 +17,20 @@
 //! - [`SimDisk::stop_at`] lets the power fail while the load runs; then [`SimDisk::crash`]. For loads whose behaviour
 //!   after a failure matters.
 //!
-//! Apart from power, requests fail or are got wrong by [`Fault`]s, bits rot by [`SimDisk::flip_bit`], and room ends at
-//! [`SimDisk::set_capacity`].
+//! Apart from power, requests fail or are got wrong by [`Fault`]s, bits rot by [`SimDisk::flip_bit`], room ends at
+//! [`SimDisk::set_capacity`], and reads wait at a [`ReadGate`].
 //!
 //! Same seed and same order of calls give the same bytes. What it does not model: time, and disks that report a sync
 //! that did not happen. Stricter than usual file systems: making a file durable does not make its name durable, and
 //! a rename between folders is two changes of names, so that a crash may leave both, or none when only the old
 //! folder was synced.
 //!
-//! One mutex guards the disk; no call blocks on another.
+//! One mutex guards the disk; no call blocks on another, but at a gate.
 
 mod cuts;
 mod durable;
 mod faults;
+mod gate;
 mod handle;
 mod image;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use parking_lot::Mutex;
 pub use self::cuts::{Cut, Cuts};
 pub use self::durable::Survival;
 pub use self::faults::{Fault, FaultOn};
+pub use self::gate::ReadGate;
 
 use self::durable::Durable;
 use self::faults::Outcome;
@@ -69,6 +71,7 @@ struct State {
     stop_at: Option<u64>,
     is_off: bool,
     faults: Vec<Fault>,
+    gate: Option<ReadGate>,
     capacity_bytes: Option<u64>,
     /// Open handles of each file; content of a file without a name lives until they are closed.
     handles: BTreeMap<NodeId, u64>,
@@ -115,6 +118,7 @@ impl SimDisk {
             stop_at: None,
             is_off: false,
             faults: Vec::new(),
+            gate: None,
             capacity_bytes,
             handles: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -191,6 +195,21 @@ impl SimDisk {
     /// Lets a request go wrong. Faults add up; each counts requests from now on.
     pub fn inject(&self, fault: Fault) {
         self.state.lock().faults.push(fault);
+    }
+
+    /// Holds back every read of a file below `path` from now on, until the test lets it pass. In the place of an earlier gate.
+    pub fn hold_reads(&self, path: &str) -> ReadGate {
+        let gate = ReadGate::new(path);
+        self.state.lock().gate = Some(gate.clone());
+        gate
+    }
+
+    /// Waits where a test holds reads back.
+    fn pass_gate(&self, path: &str) {
+        let gate = self.state.lock().gate.clone();
+        if let Some(gate) = gate {
+            gate.pass(path);
+        }
     }
 
     /// The disk is well again; what was lost stays lost.

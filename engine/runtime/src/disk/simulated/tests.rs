@@ -570,3 +570,33 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
         5 * 4096
     );
 }
+
+#[test]
+fn a_gate_holds_reads_below_its_path_back_until_they_may_pass() {
+    let disk = SimDisk::new(1);
+    disk.create_folder("held").unwrap();
+    let [held, free] = ["held/f", "free"].map(|path| {
+        let file = disk.open(path, OpenMode::New).unwrap();
+        file.write_at(&[7; 10], 0).unwrap();
+        file
+    });
+    let gate = disk.hold_reads("held");
+    free.read_at(&mut [0; 10], 0).unwrap();
+    let done = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..3 {
+                held.read_at(&mut [0; 10], 0).unwrap();
+                done.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+            gate.open();
+        });
+        for reads in 0..3 {
+            assert!(gate.holds());
+            assert_eq!(done.load(std::sync::atomic::Ordering::SeqCst), reads);
+            gate.let_one_pass();
+        }
+        assert!(!gate.holds());
+    });
+    disk.read_immutable("held/f").unwrap();
+}

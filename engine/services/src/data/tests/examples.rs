@@ -57,6 +57,7 @@ async fn run(world: &World, id: &str, example: &Example) -> Result<(), String> {
         for _ in 0..step.repeat {
             let answer = world.call(&step.call, &input, &step.role).await;
             let answer = answer.map_err(|error| format!("given {} {input}: {error}", step.call))?;
+            world.clock.advance_us(1_000);
             if let Some(name) = &step.save {
                 saved.insert(name.clone(), answer);
             }

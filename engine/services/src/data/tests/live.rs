@@ -393,6 +393,10 @@ impl TableStore for Counting {
         self.store.commits()
     }
 
+    fn read_interest(&self) -> rustydb_store::reads::ReadInterest {
+        self.store.read_interest()
+    }
+
     fn check_writable(&self) -> Result<(), StoreError> {
         self.store.check_writable()
     }

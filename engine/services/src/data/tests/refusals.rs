@@ -227,7 +227,7 @@ async fn sql_errors_say_where() {
         ("-- nothing", "SYNTAX_ERROR", 1, 1),
         ("SELECT 1;\n SELECT 2", "UNSUPPORTED", 2, 2),
         ("BEGIN", "UNSUPPORTED", 1, 1),
-        ("SELECT id\nFROM t FOR UPDATE", "UNSUPPORTED", 2, 8),
+        ("SELECT DISTINCT id\nFROM t FOR UPDATE", "UNSUPPORTED", 2, 8),
         ("SELECT * FROM t WHERE id = ?", "UNSUPPORTED", 1, 28),
     ];
     for (sql, code, line, column) in cases {
@@ -523,6 +523,10 @@ impl TableStore for Failing {
 
     fn commits(&self) -> tokio::sync::watch::Receiver<CommitSeq> {
         self.store.commits()
+    }
+
+    fn read_interest(&self) -> rustydb_store::reads::ReadInterest {
+        self.store.read_interest()
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

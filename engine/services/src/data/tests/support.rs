@@ -89,7 +89,8 @@ impl World {
                 clock.clone(),
                 LogRetention::default(),
                 jobs.clone(),
-            ),
+            )
+            .unwrap(),
             jobs,
             clock,
         }
@@ -261,7 +262,11 @@ dispatch! {
     jobs: JobsService of jobs { Cancel, Get, List, Wait }
     query: QueryService of engine { Cancel, Explain, GetStatus, ListActive, Submit }
     sql: SqlService of engine { CreateView, DropView, ExecuteBatch, ExecuteQuery, ExecuteUnion, TruncateTable }
-    transactions: TransactionsService of engine { ArchiveWal, Begin, CheckpointWal, Commit, Execute, FlushWal, Get, GetWalReplayStatus, GetWalStatus, ListActive,
-        ListWalSegments, Rollback, SwitchWalSegment, TruncateWal,
+    transactions: TransactionsService of engine {
+        AcquireLock, ArchiveWal, Begin, CheckpointWal, Commit, CreateSavepoint, DetectDeadlocks, Execute, FlushWal, Get,
+        GetLockGraph, GetReadSet, GetStats, GetWalReplayStatus, GetWalStatus, GetWriteSet, ListActive, ListDeadlocks,
+        ListLockHolders, ListLockWaiters, ListLocks, ListSavepoints, ListTimedOut, ListWalSegments, ReleaseAllLocks,
+        ReleaseLock, ReleaseSavepoint, Rollback, RollbackToSavepoint, SetIsolationLevel, SetTimeout, SwitchWalSegment,
+        TruncateWal, UpgradeLock,
     }
 }

@@ -77,6 +77,10 @@ impl TableStore for WatchedStore {
         self.below.commits()
     }
 
+    fn read_interest(&self) -> rustydb_store::reads::ReadInterest {
+        self.below.read_interest()
+    }
+
     fn check_writable(&self) -> Result<(), StoreError> {
         self.below.check_writable()
     }

@@ -21,15 +21,59 @@ from ..operations import transactions as _operations
 class Transactions:
     """Transactions that span calls.
 
-    A transaction reads one snapshot and its own writes; of two that change the same row, the
-    first to commit wins and the other answers WRITE_CONFLICT. Only the user who began a
-    transaction may use it. One that is idle for longer than its time-out is rolled back.
+    What a transaction sees of others is its isolation level's matter. Whoever changes a row
+    locks it until the end of the transaction; of two that change the same row, the second waits
+    for the first, and answers WRITE_CONFLICT when that committed, unless its level is
+    `read_committed`. Only the user who began a transaction may use it. One that is idle, or
+    open, for longer than it may be is rolled back.
     """
 
     __slots__ = ("_caller",)
 
     def __init__(self, caller: _AsyncCaller) -> None:
         self._caller = caller
+
+    async def acquire_lock(
+        self,
+        *,
+        id: _scalars.Id64,
+        table: _types.ObjectName | _UnsetType = _UNSET,
+        row_id: str | _UnsetType = _UNSET,
+        name: str | _UnsetType = _UNSET,
+        mode: _types.LockMode,
+        no_wait: bool | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+    ) -> _types.Lock:
+        """Take a lock of a given mode on a resource.
+
+        On a table, a row of it, or a name that means what its users agree on. Waits while others
+        hold it in a mode that does not go with this one. A row is locked as it is seen: a
+        transaction whose snapshot has an older version of it answers WRITE_CONFLICT.
+
+        Needs permission `database:write`.
+
+        :param row_id: Of a row of the table.
+        :param name: Of a named resource; instead of a table.
+        :param mode: `S` or `X` for a row or a name.
+        :param no_wait: Answer LOCK_NOT_AVAILABLE instead of waiting. Left out, it is `false`.
+        :param database: Left out, it is `"main"`.
+        :raises RowNotFoundError: The table has no row of that id.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.ACQUIRE_LOCK,
+            {
+                "id": id,
+                "table": table,
+                "row_id": row_id,
+                "name": name,
+                "mode": mode,
+                "no_wait": no_wait,
+                "database": database,
+            },
+        )
 
     async def archive_wal(self) -> _types.ArchivedWal:
         """Copy finished log segments to the archive.
@@ -48,6 +92,8 @@ class Transactions:
         *,
         isolation_level: _types.IsolationLevel | _UnsetType = _UNSET,
         read_only: bool | _UnsetType = _UNSET,
+        timeout_ms: int | _UnsetType = _UNSET,
+        lock_timeout_ms: int | _UnsetType = _UNSET,
         idle_timeout_ms: int | _UnsetType = _UNSET,
         database: _types.ObjectName | _UnsetType = _UNSET,
     ) -> _types.Transaction:
@@ -56,13 +102,17 @@ class Transactions:
         Needs permission `database:read`.
 
         :param isolation_level: Left out, it is `"snapshot"`.
-        :param read_only: Left out, it is `false`.
+        :param read_only: It writes nothing, waits for nothing and is never refused. Left out, it
+            is `false`.
+        :param timeout_ms: Time after which the transaction is rolled back however it is used;
+            without it there is no such bound.
+        :param lock_timeout_ms: Time for which a call of the transaction waits for a lock. Left
+            out, it is `30000`.
         :param idle_timeout_ms: Time without a call after which the transaction is rolled back.
             Left out, it is `60000`.
         :param database: Left out, it is `"main"`.
         :raises TooManyTransactionsError: The caller has as many open transactions as are
             allowed; end one.
-        :raises UnsupportedIsolationLevelError: The engine does not do the isolation level.
 
         Since 0.1.0.
         """
@@ -71,6 +121,8 @@ class Transactions:
             {
                 "isolation_level": isolation_level,
                 "read_only": read_only,
+                "timeout_ms": timeout_ms,
+                "lock_timeout_ms": lock_timeout_ms,
                 "idle_timeout_ms": idle_timeout_ms,
                 "database": database,
             },
@@ -92,13 +144,19 @@ class Transactions:
         self,
         *,
         id: _scalars.Id64,
+        wait_until_durable: _types.WaitUntilDurable | _UnsetType = _UNSET,
     ) -> _types.CommittedTransaction:
         """Make a transaction's changes permanent.
 
-        Answers WRITE_CONFLICT, and rolls back, when another transaction changed one of the same
-        rows first.
+        Answers WRITE_CONFLICT, and rolls back, when another transaction has changed something
+        first that this one relies on: what it read, if it is `serializable`, or the definition
+        of a table that it changed.
 
         Needs permission `database:read`.
+
+        :param wait_until_durable: Left out, it is `true`.
+        :raises AsyncCommitsDisabledError: The server answers a commit only once it is durable;
+            its setting `--async-commits` lets callers not wait for that.
 
         Since 0.1.0.
         """
@@ -106,8 +164,46 @@ class Transactions:
             _operations.COMMIT,
             {
                 "id": id,
+                "wait_until_durable": wait_until_durable,
             },
         )
+
+    async def create_savepoint(
+        self,
+        *,
+        id: _scalars.Id64,
+        name: _types.SavepointName,
+    ) -> _types.Savepoint:
+        """Mark a point to which a transaction can return.
+
+        The SQL statement `SAVEPOINT name` does the same.
+
+        Needs permission `database:read`.
+
+        :raises TooManySavepointsError: The transaction has as many savepoints as it may; release
+            some.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.CREATE_SAVEPOINT,
+            {
+                "id": id,
+                "name": name,
+            },
+        )
+
+    async def detect_deadlocks(self) -> _types.FoundDeadlocks:
+        """Search for deadlocks now and resolve those found.
+
+        The server searches by itself for whoever has waited for its deadlock time-out
+        (`--deadlock-timeout-ms`, 100 unless set). This does not wait for that.
+
+        Needs permission `system:admin`.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(_operations.DETECT_DEADLOCKS, {})
 
     async def execute(
         self,
@@ -115,6 +211,7 @@ class Transactions:
         operations: _Sequence[_types.RowOperation],
         database: _types.ObjectName | _UnsetType = _UNSET,
         transaction_id: _scalars.Id64 | _UnsetType = _UNSET,
+        wait_until_durable: _types.WaitUntilDurable | _UnsetType = _UNSET,
     ) -> _types.ExecutedOperations:
         """Run a list of row operations as one atomic unit.
 
@@ -123,6 +220,10 @@ class Transactions:
         :param database: Left out, it is `"main"`.
         :param transaction_id: Run in this transaction and leave it open; a failure leaves
             nothing behind in it.
+        :param wait_until_durable: As of `transactions.commit`, and refused with
+            `transaction_id`, whose commit is another call. Left out, it is `true`.
+        :raises AsyncCommitsDisabledError: The server answers a commit only once it is durable;
+            its setting `--async-commits` lets callers not wait for that.
         :raises ColumnNotFoundError: The table has no such column.
         :raises InvalidValueError: A value is not of its column's type or out of its range.
         :raises NotNullViolationError: A column that is NOT NULL would be null.
@@ -138,6 +239,7 @@ class Transactions:
                 "operations": operations,
                 "database": database,
                 "transaction_id": transaction_id,
+                "wait_until_durable": wait_until_durable,
             },
         )
 
@@ -171,6 +273,45 @@ class Transactions:
             },
         )
 
+    async def get_lock_graph(self) -> _types.LockGraph:
+        """Return the wait-for graph with any cycles marked.
+
+        Needs permission `system:read`.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(_operations.GET_LOCK_GRAPH, {})
+
+    async def get_read_set(
+        self,
+        *,
+        id: _scalars.Id64,
+    ) -> _types.ReadSet:
+        """List the rows that a transaction has read.
+
+        Only of a `serializable` transaction that may write is it noted what it reads; its commit
+        depends on it.
+
+        Needs permission `database:read`.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.GET_READ_SET,
+            {
+                "id": id,
+            },
+        )
+
+    async def get_stats(self) -> _types.TransactionStats:
+        """Report commit, abort and deadlock counts with latencies.
+
+        Needs permission `system:read`.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(_operations.GET_STATS, {})
+
     async def get_wal_replay_status(self) -> _types.WalReplayStatus:
         """Report what recovery did with the log when the server started.
 
@@ -198,6 +339,48 @@ class Transactions:
             _operations.GET_WAL_STATUS,
             {
                 "window_ms": window_ms,
+            },
+        )
+
+    async def get_write_set(
+        self,
+        *,
+        id: _scalars.Id64,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.WriteSet:
+        """List the rows that a transaction has changed.
+
+        Needs permission `database:read`.
+
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.GET_WRITE_SET,
+            {
+                "id": id,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def get_write_set_items(
+        self,
+        *,
+        id: _scalars.Id64,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _AsyncIterator[_types.WrittenRow]:
+        """Items of :meth:`get_write_set` over all pages, each page fetched when it is needed."""
+        return self._caller.items(
+            _operations.GET_WRITE_SET,
+            {
+                "id": id,
+                "limit": limit,
+                "after": after,
             },
         )
 
@@ -233,6 +416,243 @@ class Transactions:
         """Items of :meth:`list_active` over all pages, each page fetched when it is needed."""
         return self._caller.items(
             _operations.LIST_ACTIVE,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    async def list_deadlocks(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.DeadlockList:
+        """List the deadlocks found so far and their victims.
+
+        Needs permission `system:read`.
+
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.LIST_DEADLOCKS,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def list_deadlocks_items(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _AsyncIterator[_types.DeadlockDetected]:
+        """Items of :meth:`list_deadlocks` over all pages, each page fetched when it is needed."""
+        return self._caller.items(
+            _operations.LIST_DEADLOCKS,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    async def list_lock_holders(
+        self,
+        *,
+        table: _types.ObjectName | _UnsetType = _UNSET,
+        row_id: str | _UnsetType = _UNSET,
+        name: str | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.LockList:
+        """List the holders of the lock on one resource, if any.
+
+        The resource is a table, a row of it, or a name.
+
+        Needs permission `system:read`.
+
+        :param row_id: Of a row of the table.
+        :param name: Of a named resource; instead of a table.
+        :param database: Left out, it is `"main"`.
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.LIST_LOCK_HOLDERS,
+            {
+                "table": table,
+                "row_id": row_id,
+                "name": name,
+                "database": database,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def list_lock_holders_items(
+        self,
+        *,
+        table: _types.ObjectName | _UnsetType = _UNSET,
+        row_id: str | _UnsetType = _UNSET,
+        name: str | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _AsyncIterator[_types.Lock]:
+        """Items of :meth:`list_lock_holders` over all pages, each page fetched when it is needed.
+        """
+        return self._caller.items(
+            _operations.LIST_LOCK_HOLDERS,
+            {
+                "table": table,
+                "row_id": row_id,
+                "name": name,
+                "database": database,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    async def list_lock_waiters(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.LockWaiterList:
+        """List the transactions that wait for a lock and who blocks them.
+
+        Needs permission `system:read`.
+
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.LIST_LOCK_WAITERS,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def list_lock_waiters_items(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _AsyncIterator[_types.LockWaiter]:
+        """Items of :meth:`list_lock_waiters` over all pages, each page fetched when it is needed.
+        """
+        return self._caller.items(
+            _operations.LIST_LOCK_WAITERS,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    async def list_locks(
+        self,
+        *,
+        of_transaction: _scalars.Id64 | _UnsetType = _UNSET,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.LockList:
+        """List all locks, granted and waiting.
+
+        Needs permission `system:read`.
+
+        :param of_transaction: Only those of this transaction.
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.LIST_LOCKS,
+            {
+                "of_transaction": of_transaction,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def list_locks_items(
+        self,
+        *,
+        of_transaction: _scalars.Id64 | _UnsetType = _UNSET,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _AsyncIterator[_types.Lock]:
+        """Items of :meth:`list_locks` over all pages, each page fetched when it is needed."""
+        return self._caller.items(
+            _operations.LIST_LOCKS,
+            {
+                "of_transaction": of_transaction,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    async def list_savepoints(
+        self,
+        *,
+        id: _scalars.Id64,
+    ) -> _types.SavepointList:
+        """List the savepoints of a transaction.
+
+        Needs permission `database:read`.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.LIST_SAVEPOINTS,
+            {
+                "id": id,
+            },
+        )
+
+    async def list_timed_out(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.TimedOutList:
+        """List the transactions that outlived their limit.
+
+        Needs permission `system:read`.
+
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.LIST_TIMED_OUT,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def list_timed_out_items(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _AsyncIterator[_types.TimedOutTransaction]:
+        """Items of :meth:`list_timed_out` over all pages, each page fetched when it is needed."""
+        return self._caller.items(
+            _operations.LIST_TIMED_OUT,
             {
                 "limit": limit,
                 "after": after,
@@ -278,6 +698,74 @@ class Transactions:
             },
         )
 
+    async def release_all_locks(
+        self,
+        *,
+        transaction_id: _scalars.Id64,
+    ) -> _types.ReleasedLocks:
+        """Release every lock held by a transaction.
+
+        Locks that protect changes of the transaction stay until its end.
+
+        Needs permission `database:write`.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.RELEASE_ALL_LOCKS,
+            {
+                "transaction_id": transaction_id,
+            },
+        )
+
+    async def release_lock(
+        self,
+        *,
+        id: _scalars.Id64,
+    ) -> None:
+        """Release one lock.
+
+        Locks that protect changes of the transaction stay until its end.
+
+        Needs permission `database:write`.
+
+        :param id: Of the lock.
+        :raises LockInUseError: The lock protects changes of the transaction and ends with it.
+        :raises LockNotFoundError: The caller has no lock of this number.
+
+        Since 0.1.0.
+        """
+        await self._caller.call(
+            _operations.RELEASE_LOCK,
+            {
+                "id": id,
+            },
+        )
+
+    async def release_savepoint(
+        self,
+        *,
+        id: _scalars.Id64,
+        name: _types.SavepointName,
+    ) -> None:
+        """Forget a savepoint and keep the changes made since.
+
+        Those made after it are forgotten as well.
+
+        Needs permission `database:read`.
+
+        :raises SavepointNotFoundError: The transaction has no savepoint of this name.
+
+        Since 0.1.0.
+        """
+        await self._caller.call(
+            _operations.RELEASE_SAVEPOINT,
+            {
+                "id": id,
+                "name": name,
+            },
+        )
+
     async def rollback(
         self,
         *,
@@ -293,6 +781,78 @@ class Transactions:
             _operations.ROLLBACK,
             {
                 "id": id,
+            },
+        )
+
+    async def rollback_to_savepoint(
+        self,
+        *,
+        id: _scalars.Id64,
+        name: _types.SavepointName,
+    ) -> _types.Transaction:
+        """Undo everything done after a savepoint.
+
+        The savepoint stays, those made after it go. Locks stay until the end of the transaction.
+
+        Needs permission `database:read`.
+
+        :raises SavepointNotFoundError: The transaction has no savepoint of this name.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.ROLLBACK_TO_SAVEPOINT,
+            {
+                "id": id,
+                "name": name,
+            },
+        )
+
+    async def set_isolation_level(
+        self,
+        *,
+        id: _scalars.Id64,
+        isolation_level: _types.IsolationLevel,
+    ) -> _types.TransactionIsolation:
+        """Change the isolation level of an open transaction.
+
+        Before its first call only. It reads from then on what is committed at that time.
+
+        Needs permission `database:read`.
+
+        :raises IsolationLevelFixedError: The transaction has been used already; its isolation
+            level can be set before its first call only.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.SET_ISOLATION_LEVEL,
+            {
+                "id": id,
+                "isolation_level": isolation_level,
+            },
+        )
+
+    async def set_timeout(
+        self,
+        *,
+        id: _scalars.Id64,
+        timeout_ms: int | _UnsetType = _UNSET,
+    ) -> _types.Transaction:
+        """Set how long a transaction may stay open.
+
+        Needs permission `database:read`.
+
+        :param timeout_ms: Counted from its beginning, so that one that is open longer already is
+            rolled back. Without it there is no such bound.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.SET_TIMEOUT,
+            {
+                "id": id,
+                "timeout_ms": timeout_ms,
             },
         )
 
@@ -331,6 +891,34 @@ class Transactions:
             _operations.TRUNCATE_WAL,
             {
                 "before": before,
+            },
+        )
+
+    async def upgrade_lock(
+        self,
+        *,
+        id: _scalars.Id64,
+        mode: _types.LockMode,
+        no_wait: bool | _UnsetType = _UNSET,
+    ) -> _types.Lock:
+        """Raise a held lock to a stronger mode.
+
+        The lock is held in a mode that covers both, under its number: `S` and `IX` give `SIX`.
+
+        Needs permission `database:write`.
+
+        :param id: Of the lock.
+        :param no_wait: Answer LOCK_NOT_AVAILABLE instead of waiting. Left out, it is `false`.
+        :raises LockNotFoundError: The caller has no lock of this number.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.UPGRADE_LOCK,
+            {
+                "id": id,
+                "mode": mode,
+                "no_wait": no_wait,
             },
         )
 

@@ -7,6 +7,15 @@ from __future__ import annotations
 from ...runtime import operation as _operation
 from .. import types as _types
 
+ACQUIRE_LOCK: _operation.Operation[_types.Lock] = _operation.Operation(
+    id="transactions.acquire_lock",
+    method="POST",
+    path="/api/v1/transactions/{id}/locks",
+    output=_types.Lock,
+    body=("table", "row_id", "name", "mode", "no_wait", "database"),
+    closed=("mode",),
+)
+
 ARCHIVE_WAL: _operation.Operation[_types.ArchivedWal] = _operation.Operation(
     id="transactions.archive_wal",
     method="POST",
@@ -19,7 +28,14 @@ BEGIN: _operation.Operation[_types.Transaction] = _operation.Operation(
     method="POST",
     path="/api/v1/transactions",
     output=_types.Transaction,
-    body=("isolation_level", "read_only", "idle_timeout_ms", "database"),
+    body=(
+        "isolation_level",
+        "read_only",
+        "timeout_ms",
+        "lock_timeout_ms",
+        "idle_timeout_ms",
+        "database",
+    ),
     closed=("isolation_level",),
 )
 
@@ -35,6 +51,22 @@ COMMIT: _operation.Operation[_types.CommittedTransaction] = _operation.Operation
     method="POST",
     path="/api/v1/transactions/{id}/commit",
     output=_types.CommittedTransaction,
+    body=("wait_until_durable",),
+)
+
+CREATE_SAVEPOINT: _operation.Operation[_types.Savepoint] = _operation.Operation(
+    id="transactions.create_savepoint",
+    method="POST",
+    path="/api/v1/transactions/{id}/savepoint",
+    output=_types.Savepoint,
+    body=("name",),
+)
+
+DETECT_DEADLOCKS: _operation.Operation[_types.FoundDeadlocks] = _operation.Operation(
+    id="transactions.detect_deadlocks",
+    method="POST",
+    path="/api/v1/transactions/deadlocks/detect",
+    output=_types.FoundDeadlocks,
 )
 
 EXECUTE: _operation.Operation[_types.ExecutedOperations] = _operation.Operation(
@@ -42,7 +74,7 @@ EXECUTE: _operation.Operation[_types.ExecutedOperations] = _operation.Operation(
     method="POST",
     path="/api/v1/transactions/execute",
     output=_types.ExecutedOperations,
-    body=("operations", "database", "transaction_id"),
+    body=("operations", "database", "transaction_id", "wait_until_durable"),
 )
 
 FLUSH_WAL: _operation.Operation[_types.FlushedWal] = _operation.Operation(
@@ -57,6 +89,30 @@ GET: _operation.Operation[_types.Transaction] = _operation.Operation(
     method="GET",
     path="/api/v1/transactions/{id}",
     output=_types.Transaction,
+    retry_safe=True,
+)
+
+GET_LOCK_GRAPH: _operation.Operation[_types.LockGraph] = _operation.Operation(
+    id="transactions.get_lock_graph",
+    method="GET",
+    path="/api/v1/transactions/locks/graph",
+    output=_types.LockGraph,
+    retry_safe=True,
+)
+
+GET_READ_SET: _operation.Operation[_types.ReadSet] = _operation.Operation(
+    id="transactions.get_read_set",
+    method="GET",
+    path="/api/v1/transactions/{id}/read-set",
+    output=_types.ReadSet,
+    retry_safe=True,
+)
+
+GET_STATS: _operation.Operation[_types.TransactionStats] = _operation.Operation(
+    id="transactions.get_stats",
+    method="GET",
+    path="/api/v1/transactions/stats",
+    output=_types.TransactionStats,
     retry_safe=True,
 )
 
@@ -77,11 +133,92 @@ GET_WAL_STATUS: _operation.Operation[_types.WalStatus] = _operation.Operation(
     retry_safe=True,
 )
 
+GET_WRITE_SET: _operation.PagedOperation[_types.WriteSet, _types.WrittenRow] = _operation.PagedOperation(
+    id="transactions.get_write_set",
+    method="GET",
+    path="/api/v1/transactions/{id}/write-set",
+    output=_types.WriteSet,
+    query={"limit": "text", "after": "text"},
+    retry_safe=True,
+    items=lambda page: page.rows,
+    next=lambda page: page.next,
+)
+
 LIST_ACTIVE: _operation.PagedOperation[_types.TransactionList, _types.Transaction] = _operation.PagedOperation(
     id="transactions.list_active",
     method="GET",
     path="/api/v1/transactions/active",
     output=_types.TransactionList,
+    query={"limit": "text", "after": "text"},
+    retry_safe=True,
+    items=lambda page: page.transactions,
+    next=lambda page: page.next,
+)
+
+LIST_DEADLOCKS: _operation.PagedOperation[_types.DeadlockList, _types.DeadlockDetected] = _operation.PagedOperation(
+    id="transactions.list_deadlocks",
+    method="GET",
+    path="/api/v1/transactions/deadlocks",
+    output=_types.DeadlockList,
+    query={"limit": "text", "after": "text"},
+    retry_safe=True,
+    items=lambda page: page.deadlocks,
+    next=lambda page: page.next,
+)
+
+LIST_LOCK_HOLDERS: _operation.PagedOperation[_types.LockList, _types.Lock] = _operation.PagedOperation(
+    id="transactions.list_lock_holders",
+    method="GET",
+    path="/api/v1/transactions/locks/holders",
+    output=_types.LockList,
+    query={
+        "table": "text",
+        "row_id": "text",
+        "name": "text",
+        "database": "text",
+        "limit": "text",
+        "after": "text",
+    },
+    retry_safe=True,
+    items=lambda page: page.locks,
+    next=lambda page: page.next,
+)
+
+LIST_LOCK_WAITERS: _operation.PagedOperation[_types.LockWaiterList, _types.LockWaiter] = _operation.PagedOperation(
+    id="transactions.list_lock_waiters",
+    method="GET",
+    path="/api/v1/transactions/locks/waiters",
+    output=_types.LockWaiterList,
+    query={"limit": "text", "after": "text"},
+    retry_safe=True,
+    items=lambda page: page.waiters,
+    next=lambda page: page.next,
+)
+
+LIST_LOCKS: _operation.PagedOperation[_types.LockList, _types.Lock] = _operation.PagedOperation(
+    id="transactions.list_locks",
+    method="GET",
+    path="/api/v1/transactions/locks",
+    output=_types.LockList,
+    query={"of_transaction": "text", "limit": "text", "after": "text"},
+    retry_safe=True,
+    items=lambda page: page.locks,
+    next=lambda page: page.next,
+)
+
+LIST_SAVEPOINTS: _operation.Operation[_types.SavepointList] = _operation.Operation(
+    id="transactions.list_savepoints",
+    method="GET",
+    path="/api/v1/transactions/{id}/savepoints",
+    output=_types.SavepointList,
+    retry_safe=True,
+)
+
+LIST_TIMED_OUT: _operation.PagedOperation[_types.TimedOutList, _types.TimedOutTransaction] = _operation.PagedOperation(
+    id="transactions.list_timed_out",
+    method="GET",
+    path="/api/v1/transactions/timeouts",
+    output=_types.TimedOutList,
     query={"limit": "text", "after": "text"},
     retry_safe=True,
     items=lambda page: page.transactions,
@@ -99,11 +236,59 @@ LIST_WAL_SEGMENTS: _operation.PagedOperation[_types.WalSegmentList, _types.WalSe
     next=lambda page: page.next,
 )
 
+RELEASE_ALL_LOCKS: _operation.Operation[_types.ReleasedLocks] = _operation.Operation(
+    id="transactions.release_all_locks",
+    method="POST",
+    path="/api/v1/transactions/locks/release-all",
+    output=_types.ReleasedLocks,
+    body=("transaction_id",),
+)
+
+RELEASE_LOCK: _operation.Operation[None] = _operation.Operation(
+    id="transactions.release_lock",
+    method="POST",
+    path="/api/v1/transactions/locks/{id}/release",
+    output=None,
+)
+
+RELEASE_SAVEPOINT: _operation.Operation[None] = _operation.Operation(
+    id="transactions.release_savepoint",
+    method="POST",
+    path="/api/v1/transactions/{id}/release-savepoint",
+    output=None,
+    body=("name",),
+)
+
 ROLLBACK: _operation.Operation[None] = _operation.Operation(
     id="transactions.rollback",
     method="POST",
     path="/api/v1/transactions/{id}/rollback",
     output=None,
+)
+
+ROLLBACK_TO_SAVEPOINT: _operation.Operation[_types.Transaction] = _operation.Operation(
+    id="transactions.rollback_to_savepoint",
+    method="POST",
+    path="/api/v1/transactions/{id}/rollback-to-savepoint",
+    output=_types.Transaction,
+    body=("name",),
+)
+
+SET_ISOLATION_LEVEL: _operation.Operation[_types.TransactionIsolation] = _operation.Operation(
+    id="transactions.set_isolation_level",
+    method="PUT",
+    path="/api/v1/transactions/{id}/isolation-level",
+    output=_types.TransactionIsolation,
+    body=("isolation_level",),
+    closed=("isolation_level",),
+)
+
+SET_TIMEOUT: _operation.Operation[_types.Transaction] = _operation.Operation(
+    id="transactions.set_timeout",
+    method="PUT",
+    path="/api/v1/transactions/{id}/timeout",
+    output=_types.Transaction,
+    body=("timeout_ms",),
 )
 
 SWITCH_WAL_SEGMENT: _operation.Operation[_types.SwitchedWal] = _operation.Operation(
@@ -119,6 +304,15 @@ TRUNCATE_WAL: _operation.Operation[_types.TruncatedWal] = _operation.Operation(
     path="/api/v1/transactions/wal/truncate",
     output=_types.TruncatedWal,
     body=("before",),
+)
+
+UPGRADE_LOCK: _operation.Operation[_types.Lock] = _operation.Operation(
+    id="transactions.upgrade_lock",
+    method="POST",
+    path="/api/v1/transactions/locks/{id}/upgrade",
+    output=_types.Lock,
+    body=("mode", "no_wait"),
+    closed=("mode",),
 )
 
 TRANSACTION_EVENTS: _operation.View[_types.TransactionEvent] = _operation.View(

@@ -41,7 +41,8 @@ class Health:
     def check_readiness(self) -> _types.Readiness:
         """Tell whether the server can take requests.
 
-        Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes.
+        Answers UNAVAILABLE with status 503 while the server drains or its store refuses writes,
+        and SERVER_STARTING while it starts.
 
         Needs no credentials.
 
@@ -51,6 +52,10 @@ class Health:
 
     def check_startup(self) -> _types.Startup:
         """Tell whether start-up has finished.
+
+        While it has not, that is SERVER_STARTING with status 503, and its details tell how far
+        it is: this probe and that of liveness are answered, over REST, from the moment on that
+        the server listens. Every other call answers the same error until it is done.
 
         Needs no credentials.
 

@@ -133,7 +133,7 @@ class Indexes:
         database: _types.ObjectName | _UnsetType = _UNSET,
         transaction_id: _scalars.Id64 | _UnsetType = _UNSET,
     ) -> _types.IndexStats:
-        """Report entries, size and use of an index.
+        """Report entries, height, size and use of an index.
 
         Needs permission `database:read`.
 

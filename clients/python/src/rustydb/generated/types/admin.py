@@ -60,7 +60,7 @@ class ServerInfo(_objects.Object, kw_only=True, frozen=True):
     """Such as `x86_64`."""
     cpus: int
     """Processors the server may use."""
-    memory_total_bytes: int
+    memory_total_bytes: _m_core.MeasuredBytes
     """Of the machine."""
     memory_process_bytes: _m_core.MeasuredBytes
     """Resident memory of the server."""

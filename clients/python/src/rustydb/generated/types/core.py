@@ -32,6 +32,33 @@ class PageCorruptDetails(_objects.Object, kw_only=True, frozen=True):
     """In hexadecimal."""
 
 
+class StartupPhase(_objects.OpenEnum):
+    """What a server is at as it starts, in this order. `opening`: the files of the data are opened.
+    `replaying`: changes in the log that the files may not have are made again. `writing`: pages
+    are written, so that the log need not be replayed again. `loading`: definitions, users and
+    jobs are read.
+    """
+
+    OPENING = "opening"
+    REPLAYING = "replaying"
+    WRITING = "writing"
+    LOADING = "loading"
+
+
+class StartupProgress(_objects.Object, kw_only=True, frozen=True):
+    """How far the start of a server is. No number of it goes back."""
+
+    phase: StartupPhase
+    replayed_bytes: MeasuredBytes
+    """Bytes of the log that were replayed."""
+    total_bytes: MeasuredBytes
+    """Bytes of the log that there may be to replay: up to the end of its files, until its own end
+    is found.
+    """
+    percent: MeasuredPercent
+    """Of the replay; 100 once it is done, whatever is left to do besides."""
+
+
 class StreamControl(_objects.Object, kw_only=True, frozen=True):
     """What a subscriber is told beside the events. BOOKMARK: the cursor moved though no event did.
     GAP: `count` events of the source were dropped here, matching or not, because the reader was

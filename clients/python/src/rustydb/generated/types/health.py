@@ -88,6 +88,6 @@ class Startup(_objects.Object, kw_only=True, frozen=True):
     """`Startup` of module `health`."""
 
     started: bool
-    """Always true; a server that still starts answers UNAVAILABLE."""
+    """Always true; a server that still starts answers SERVER_STARTING."""
     startup_ms: int
     """Time from the process's start to its readiness."""

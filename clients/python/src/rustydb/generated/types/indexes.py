@@ -152,6 +152,18 @@ class IndexStats(_objects.Object, kw_only=True, frozen=True):
     entries: int
     size_bytes: int
     """Of its entries, without what the store adds."""
+    height: int
+    """Levels of its tree, from the root to the leaves; 0 before its first entry is committed. This
+    and what follows is told of the tree as it is, whatever the transaction sees of it.
+    """
+    leaf_pages: int
+    """Pages of its tree that hold entries."""
+    inner_pages: int
+    """Pages of its tree that lead to others."""
+    disk_bytes: int
+    """That these pages take. An entry of more than 1.7 kB may lie in pages besides, which do not
+    count.
+    """
     scans: int
     """Ranges of it that statements have read since the server started."""
     rows_read: int

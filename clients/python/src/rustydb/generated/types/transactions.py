@@ -33,6 +33,46 @@ class CommittedTransaction(_objects.Object, kw_only=True, frozen=True):
     lsn: _scalars.Lsn
     """Position of the commit; that of the snapshot when nothing was written."""
     rows_changed: int
+    durable: bool
+    """Whether the commit is on the disk. It is, unless the caller did not wait for that."""
+
+
+class DeadlockDetected(_objects.Object, kw_only=True, frozen=True):
+    """Transactions waited for each other in a circle; one was rolled back."""
+
+    deadlock_id: _scalars.Id64
+    """Rises; it goes on after a restart."""
+    detected_at: _dt.datetime
+    transactions: list[_scalars.Id64]
+    """Each waited for the next, the last for the first."""
+    victim_transaction: _scalars.Id64
+    resource_graph: list[DeadlockEdge]
+    resolution_strategy: ResolutionStrategy
+    impacted_queries: list[str]
+    """What they ran."""
+
+
+class DeadlockEdge(_objects.Object, kw_only=True, frozen=True):
+    """`DeadlockEdge` of module `transactions`."""
+
+    waiter: _scalars.Id64
+    blocker: _scalars.Id64
+    username: str | _UnsetType = _UNSET
+    """Whose transaction waits."""
+    resource: LockResource
+    mode: LockMode
+    """That was waited for."""
+    statement: str | _UnsetType = _UNSET
+    """What the waiter ran: SQL text, or the name of the operation."""
+
+
+class DeadlockList(_objects.Object, kw_only=True, frozen=True):
+    """`DeadlockList` of module `transactions`."""
+
+    deadlocks: list[DeadlockDetected]
+    """Oldest first; the latest thousand, also of the time before a restart."""
+    next: _scalars.Cursor | _UnsetType = _UNSET
+    """Absent on the last page."""
 
 
 class DeleteOperation(_objects.Object, kw_only=True, frozen=True, tag_field="op", tag="delete"):
@@ -50,6 +90,10 @@ class ExecutedOperations(_objects.Object, kw_only=True, frozen=True):
     rows_changed: int
     lsn: _scalars.Lsn | _UnsetType = _UNSET
     """Position of the commit; absent while a transaction of the caller is open."""
+    durable: bool | _UnsetType = _UNSET
+    """Whether the commit is on the disk. It is, unless the caller did not wait for that; absent
+    while a transaction of the caller is open.
+    """
 
 
 class FlushedWal(_objects.Object, kw_only=True, frozen=True):
@@ -61,6 +105,13 @@ class FlushedWal(_objects.Object, kw_only=True, frozen=True):
     """The log is durable up to here."""
 
 
+class FoundDeadlocks(_objects.Object, kw_only=True, frozen=True):
+    """`FoundDeadlocks` of module `transactions`."""
+
+    deadlocks: list[DeadlockDetected]
+    """Those that were found and ended now."""
+
+
 class InsertOperation(_objects.Object, kw_only=True, frozen=True, tag_field="op", tag="insert"):
     """`InsertOperation` of module `transactions`."""
 
@@ -69,7 +120,11 @@ class InsertOperation(_objects.Object, kw_only=True, frozen=True, tag_field="op"
 
 
 class IsolationLevel(_objects.OpenEnum):
-    """Only `snapshot` is done; any other is refused by name."""
+    """`read_committed`: each statement reads what is committed when it begins. `snapshot`: all
+    statements read what was committed when the transaction began. `serializable`: as `snapshot`,
+    and the commit is refused when anything that was read has changed since. Other names get the
+    next stronger level: `read_uncommitted` is `read_committed`, `repeatable_read` is `snapshot`.
+    """
 
     READ_UNCOMMITTED = "read_uncommitted"
     READ_COMMITTED = "read_committed"
@@ -78,12 +133,203 @@ class IsolationLevel(_objects.OpenEnum):
     SERIALIZABLE = "serializable"
 
 
+class Lock(_objects.Object, kw_only=True, frozen=True):
+    """`Lock` of module `transactions`."""
+
+    lock_id: _scalars.Id64
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    username: str | _UnsetType = _UNSET
+    """Who the transaction belongs to."""
+    resource: LockResource
+    mode: LockMode
+    granted: bool
+    """Whether it is held; otherwise it is waited for."""
+    since: _dt.datetime
+    """Since when it is held or waited for."""
+
+
+class LockBlocker(_objects.Object, kw_only=True, frozen=True):
+    """`LockBlocker` of module `transactions`."""
+
+    transaction_id: _scalars.Id64
+    lock_id: _scalars.Id64
+    mode: LockMode
+    granted: bool
+    """Whether it holds the lock; otherwise it is ahead in the queue."""
+
+
+class LockGraph(_objects.Object, kw_only=True, frozen=True):
+    """`LockGraph` of module `transactions`."""
+
+    nodes: list[LockGraphNode]
+    """Transactions that wait or are waited for."""
+    edges: list[LockGraphEdge]
+
+
+class LockGraphEdge(_objects.Object, kw_only=True, frozen=True):
+    """`LockGraphEdge` of module `transactions`."""
+
+    waiter: _scalars.Id64
+    """The transaction that waits."""
+    blocker: _scalars.Id64
+    """The transaction that it waits for."""
+    lock_id: _scalars.Id64
+    resource: LockResource
+    mode: LockMode
+    """That is waited for."""
+    in_cycle: bool
+
+
+class LockGraphNode(_objects.Object, kw_only=True, frozen=True):
+    """`LockGraphNode` of module `transactions`."""
+
+    transaction_id: _scalars.Id64
+    username: str | _UnsetType = _UNSET
+    waiting: bool
+    in_cycle: bool
+    """Whether it waits for itself by way of others."""
+
+
+class LockKind(_objects.OpenEnum):
+    """`LockKind` of module `transactions`."""
+
+    TABLE = "table"
+    ROW = "row"
+    NAMED = "named"
+
+
+class LockList(_objects.Object, kw_only=True, frozen=True):
+    """`LockList` of module `transactions`."""
+
+    locks: list[Lock]
+    """In the order in which they were asked for."""
+    next: _scalars.Cursor | _UnsetType = _UNSET
+    """Absent on the last page."""
+
+
+class LockMode(_objects.OpenEnum):
+    """`S` shared, `X` exclusive; `IS` and `IX` the intention to take such locks on rows, of a table
+    only; `SIX` both `S` and `IX`.
+    """
+
+    IS = "IS"
+    IX = "IX"
+    S = "S"
+    SIX = "SIX"
+    X = "X"
+
+
+class LockResource(_objects.Object, kw_only=True, frozen=True):
+    """`LockResource` of module `transactions`."""
+
+    kind: LockKind
+    database: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row."""
+    table: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when the table is gone."""
+    row_id: str | _UnsetType = _UNSET
+    """Of a row."""
+    constraint: _m_database.ObjectName | _UnsetType = _UNSET
+    """The unique constraint or index whose values are locked, instead of a row."""
+    name: str | _UnsetType = _UNSET
+    """Of a named resource."""
+
+
+class LockWaiter(_objects.Object, kw_only=True, frozen=True):
+    """`LockWaiter` of module `transactions`."""
+
+    lock_id: _scalars.Id64
+    transaction_id: _scalars.Id64
+    username: str | _UnsetType = _UNSET
+    resource: LockResource
+    mode: LockMode
+    wait_ms: _m_core.MeasuredMilliseconds
+    """How long it has waited."""
+    statement: str | _UnsetType = _UNSET
+    """What it runs: SQL text, or the name of the operation."""
+    blocked_by: list[LockBlocker]
+
+
+class LockWaiterList(_objects.Object, kw_only=True, frozen=True):
+    """`LockWaiterList` of module `transactions`."""
+
+    waiters: list[LockWaiter]
+    """In the order in which they asked."""
+    next: _scalars.Cursor | _UnsetType = _UNSET
+    """Absent on the last page."""
+
+
+class ReadSet(_objects.Object, kw_only=True, frozen=True):
+    """`ReadSet` of module `transactions`."""
+
+    tracked: bool
+    """Whether it is noted what the transaction reads. Only `serializable` transactions that may
+    write need that.
+    """
+    tables: list[ReadTable]
+
+
+class ReadTable(_objects.Object, kw_only=True, frozen=True):
+    """`ReadTable` of module `transactions`."""
+
+    database: _m_database.ObjectName
+    table: _m_database.ObjectName
+    index: _m_database.ObjectName | _UnsetType = _UNSET
+    """The index or unique constraint whose entries were read; absent for the rows themselves."""
+    whole: bool
+    """All of it counts as read: its size was, or more than can be told apart."""
+    rows: list[str]
+    """Ids of rows that were read one by one, also of rows that are not there; empty for an index.
+    At most 1,000 are shown.
+    """
+    ranges: int
+    """Ranges of keys that were read."""
+
+
+class ReleasedLocks(_objects.Object, kw_only=True, frozen=True):
+    """`ReleasedLocks` of module `transactions`."""
+
+    released: int
+    kept: int
+    """Locks that protect changes of the transaction; they stay until its end."""
+
+
+class ResolutionStrategy(_objects.OpenEnum):
+    """`abort_youngest`: of the transactions in the circle the one that began last is rolled back.
+    """
+
+    ABORT_YOUNGEST = "abort_youngest"
+
+
+class RowChangeKind(_objects.OpenEnum):
+    """`RowChangeKind` of module `transactions`."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
 class RowOperationResult(_objects.Object, kw_only=True, frozen=True):
     """`RowOperationResult` of module `transactions`."""
 
     rows_affected: int
     ids: list[str]
     """Ids of the rows, after the change."""
+
+
+class Savepoint(_objects.Object, kw_only=True, frozen=True):
+    """`Savepoint` of module `transactions`."""
+
+    name: SavepointName
+    created_at: _dt.datetime
+
+
+class SavepointList(_objects.Object, kw_only=True, frozen=True):
+    """`SavepointList` of module `transactions`."""
+
+    savepoints: list[Savepoint]
+    """Oldest first."""
 
 
 class SwitchedWal(_objects.Object, kw_only=True, frozen=True):
@@ -105,6 +351,36 @@ class TableChange(_objects.Object, kw_only=True, frozen=True):
     deleted: int
 
 
+class TimedOutList(_objects.Object, kw_only=True, frozen=True):
+    """`TimedOutList` of module `transactions`."""
+
+    transactions: list[TimedOutTransaction]
+    """Newest first; the latest thousand since the server started."""
+    next: _scalars.Cursor | _UnsetType = _UNSET
+    """Absent on the last page."""
+
+
+class TimedOutReason(_objects.OpenEnum):
+    """`idle`: nobody used it for its idle time-out. `open`: it was open for as long as it may be.
+    """
+
+    IDLE = "idle"
+    OPEN = "open"
+
+
+class TimedOutTransaction(_objects.Object, kw_only=True, frozen=True):
+    """`TimedOutTransaction` of module `transactions`."""
+
+    transaction_id: _scalars.Id64
+    username: str
+    database: _m_database.ObjectName
+    reason: TimedOutReason
+    limit_ms: int
+    """The time that it outlived."""
+    started_at: _dt.datetime
+    ended_at: _dt.datetime
+
+
 class Transaction(_objects.Object, kw_only=True, frozen=True):
     """`Transaction` of module `transactions`."""
 
@@ -118,8 +394,16 @@ class Transaction(_objects.Object, kw_only=True, frozen=True):
     started_at: _dt.datetime
     last_used_at: _dt.datetime
     idle_timeout_ms: int
+    timeout_ms: int | _UnsetType = _UNSET
+    """How long it may stay open, from its beginning; absent when as long as it is used."""
+    lock_timeout_ms: int | _UnsetType = _UNSET
+    """How long it waits for a lock."""
     changes: list[TableChange]
     """Tables with uncommitted changes of this transaction."""
+    locks: list[Lock] | _UnsetType = _UNSET
+    """Locks that it holds or waits for; only where one transaction is asked for. At most 1,000 are
+    shown.
+    """
 
 
 class TransactionEvent(_objects.Object, kw_only=True, frozen=True):
@@ -147,6 +431,16 @@ class TransactionEventType(_objects.OpenEnum):
     BEGIN = "BEGIN"
     COMMIT = "COMMIT"
     ROLLBACK = "ROLLBACK"
+    SAVEPOINT = "SAVEPOINT"
+    RELEASE_SAVEPOINT = "RELEASE_SAVEPOINT"
+
+
+class TransactionIsolation(_objects.Object, kw_only=True, frozen=True):
+    """`TransactionIsolation` of module `transactions`."""
+
+    transaction_id: _scalars.Id64
+    isolation_level: IsolationLevel
+    """That it has from now on."""
 
 
 class TransactionList(_objects.Object, kw_only=True, frozen=True):
@@ -162,6 +456,33 @@ class TransactionState(_objects.OpenEnum):
     """`TransactionState` of module `transactions`."""
 
     ACTIVE = "active"
+
+
+class TransactionStats(_objects.Object, kw_only=True, frozen=True):
+    """Since the server started. Calls without a transaction are transactions of their own and count
+    as well.
+    """
+
+    total_commits: _m_core.MeasuredCount
+    """Commits that changed something."""
+    total_aborts: _m_core.MeasuredCount
+    """Transactions of several calls that were rolled back, for whatever reason, and commits that
+    were refused.
+    """
+    total_conflicts: _m_core.MeasuredCount
+    """Commits that were refused because somebody else was first."""
+    total_timeouts: _m_core.MeasuredCount
+    """Transactions that outlived their time."""
+    total_deadlocks: _m_core.MeasuredCount
+    """Deadlocks that were found."""
+    active_transactions: _m_core.MeasuredCount
+    """Transactions of several calls that are open."""
+    avg_commit_latency_ms: _m_core.MeasuredMilliseconds
+    """That a commit took on average, the wait for the disk included; 0 before the first."""
+    p99_latency_ms: _m_core.MeasuredMilliseconds
+    """99 of 100 commits took less, up to a factor of two; 0 before the first."""
+    abort_ratio: _m_core.MeasuredRatio
+    """Aborts among aborts and commits; 0 before the first."""
 
 
 class TruncatedWal(_objects.Object, kw_only=True, frozen=True):
@@ -376,6 +697,26 @@ class WalWrite(_objects.Object, kw_only=True, frozen=True, tag_field="event", ta
     size_bytes: _m_core.MeasuredBytes
 
 
+class WriteSet(_objects.Object, kw_only=True, frozen=True):
+    """`WriteSet` of module `transactions`."""
+
+    rows: list[WrittenRow]
+    """In the order of tables and keys."""
+    next: _scalars.Cursor | _UnsetType = _UNSET
+    """Absent on the last page."""
+
+
+class WrittenRow(_objects.Object, kw_only=True, frozen=True):
+    """`WrittenRow` of module `transactions`."""
+
+    database: _m_database.ObjectName
+    table: _m_database.ObjectName
+    id: str
+    """Id of the row."""
+    change: RowChangeKind
+    """What the commit will have made of the row that there was when the transaction began."""
+
+
 LogCommit: _TypeAlias = _scalars.Lsn
 """The position of a commit."""
 
@@ -385,6 +726,9 @@ segments go.
 """
 
 RowOperation: _TypeAlias = InsertOperation | UpdateOperation | DeleteOperation
+
+SavepointName: _TypeAlias = str
+"""Names may come twice in a transaction; the latest counts."""
 
 TransactionsWalEventsEvent: _TypeAlias = (
     WalWrite
@@ -396,3 +740,10 @@ TransactionsWalEventsEvent: _TypeAlias = (
     | WalSegmentRemoved
 )
 """Any event of `transactions.wal_events`."""
+
+WaitUntilDurable: _TypeAlias = bool
+"""Answer when the commit is on the disk. With `false`, which the server's setting `--async-commits`
+allows, it answers before: the commit follows on the disk within about 10 ms, nobody sees it
+until then, the caller neither, and a failure of the power may take it back, with every later
+commit and no earlier one.
+"""
