@@ -393,6 +393,10 @@ pub struct Step {
     /// How often the call is made; once unless said.
     #[serde(default)]
     pub repeat: Option<u32>,
+    /// For a call that waits for a lock until a later step: the next step is made as soon as it waits, and its answer is
+    /// awaited after the last one.
+    #[serde(default)]
+    pub background: bool,
     #[serde(default)]
     pub input: Option<Value>,
     /// Name under which the answer is kept for `${name.field}`.

@@ -388,6 +388,8 @@ pub struct Step {
     pub role: String,
     /// How often the call is made.
     pub repeat: u32,
+    /// Whether the next step is made as soon as the call waits for a lock.
+    pub background: bool,
     pub input: Value,
     pub save: Option<String>,
     /// Code of the expected error.

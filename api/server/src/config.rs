@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use rustydb_services::{BUFFER_POOL_BYTES_DEFAULT, DEADLOCK_TIMEOUT_US_DEFAULT, LogRetention};
+use rustydb_services::{
+    BUFFER_POOL_BYTES_DEFAULT, DEADLOCK_TIMEOUT_US_DEFAULT, LogRetention, VERSION_RETENTION_US_DEFAULT,
+    VERSION_RETENTION_US_MAX, WRITE_SET_MEMORY_BYTES_DEFAULT, WRITE_SET_MEMORY_BYTES_MIN,
+};
 use serde::Deserialize;
 
 /// Where the server listens unless told.
@@ -27,7 +30,7 @@ pub struct ServeArguments {
     #[arg(long, env = "RUSTYDB_LISTEN")]
     pub listen: Option<String>,
     /// TOML file with `data_dir`, `listen`, `allow_remote`, `change_log_max_age`, `change_log_max_bytes`, `buffer_pool_bytes`,
-    /// `async_commits`, `deadlock_timeout_ms`, `log` and `log_format`.
+    /// `write_set_memory_bytes`, `version_retention_ms`, `async_commits`, `deadlock_timeout_ms`, `log` and `log_format`.
     #[arg(long, env = "RUSTYDB_CONFIG")]
     pub config: Option<PathBuf>,
     /// Listen on an address that other machines reach although the connection is not encrypted.
@@ -42,6 +45,12 @@ pub struct ServeArguments {
     /// Bytes of memory for pages of data; at least 65536 [default: 134217728].
     #[arg(long, env = "RUSTYDB_BUFFER_POOL_BYTES", value_name = "BYTES")]
     pub buffer_pool_bytes: Option<u64>,
+    /// Bytes of memory for the changes of one transaction, what exceeds them goes to a file; at least 65536 [default: 67108864].
+    #[arg(long, env = "RUSTYDB_WRITE_SET_MEMORY_BYTES", value_name = "BYTES")]
+    pub write_set_memory_bytes: Option<usize>,
+    /// Milliseconds for which versions of rows stay readable after newer ones replaced them; at most 3600000 [default: 60000].
+    #[arg(long, env = "RUSTYDB_VERSION_RETENTION_MS", value_name = "MILLISECONDS")]
+    pub version_retention_ms: Option<u64>,
     /// Let callers have a commit answered before it is durable (`wait_until_durable: false`).
     #[arg(long, env = "RUSTYDB_ASYNC_COMMITS")]
     pub async_commits: bool,
@@ -73,6 +82,8 @@ struct ConfigFile {
     change_log_max_age: Option<u64>,
     change_log_max_bytes: Option<u64>,
     buffer_pool_bytes: Option<u64>,
+    write_set_memory_bytes: Option<usize>,
+    version_retention_ms: Option<u64>,
     async_commits: Option<bool>,
     deadlock_timeout_ms: Option<u64>,
     log: Option<String>,
@@ -86,6 +97,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub log_retention: LogRetention,
     pub buffer_pool_bytes: u64,
+    pub write_set_memory_bytes: usize,
+    pub version_retention_us: u64,
     pub async_commits: bool,
     pub deadlock_timeout_us: u64,
     pub log: String,
@@ -137,6 +150,27 @@ impl Config {
                 "a buffer pool of {buffer_pool_bytes} bytes is too small; give at least {BUFFER_POOL_BYTES_MIN}"
             );
         }
+        let write_set_memory_bytes = arguments
+            .write_set_memory_bytes
+            .or(file.write_set_memory_bytes)
+            .unwrap_or(WRITE_SET_MEMORY_BYTES_DEFAULT);
+        if write_set_memory_bytes < WRITE_SET_MEMORY_BYTES_MIN {
+            bail!(
+                "{write_set_memory_bytes} bytes are too small for the changes of a transaction; give at least \
+                 {WRITE_SET_MEMORY_BYTES_MIN}"
+            );
+        }
+        let version_retention_us = arguments
+            .version_retention_ms
+            .or(file.version_retention_ms)
+            .map_or(VERSION_RETENTION_US_DEFAULT, |ms| ms.saturating_mul(1_000));
+        if version_retention_us > VERSION_RETENTION_US_MAX {
+            bail!(
+                "versions can't be kept for {} ms; give at most {}",
+                version_retention_us / 1_000,
+                VERSION_RETENTION_US_MAX / 1_000
+            );
+        }
         Ok(Config {
             data_dir: arguments
                 .data_dir
@@ -145,6 +179,8 @@ impl Config {
             listen,
             log_retention: LogRetention { age_us, bytes },
             buffer_pool_bytes,
+            write_set_memory_bytes,
+            version_retention_us,
             async_commits: arguments.async_commits || file.async_commits.unwrap_or(false),
             deadlock_timeout_us,
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
@@ -227,6 +263,16 @@ mod tests {
             ..ServeArguments::default()
         });
         assert!(format!("{:#}", small.unwrap_err()).contains("at least 65536"));
+        let small = Config::load(ServeArguments {
+            write_set_memory_bytes: Some(100),
+            ..ServeArguments::default()
+        });
+        assert!(format!("{:#}", small.unwrap_err()).contains("at least 65536"));
+        let long = Config::load(ServeArguments {
+            version_retention_ms: Some(3_600_001),
+            ..ServeArguments::default()
+        });
+        assert!(format!("{:#}", long.unwrap_err()).contains("at most 3600000"));
         std::fs::write(&path, "colour = \"red\"\n").unwrap();
         let refused = Config::load(ServeArguments {
             config: Some(path),

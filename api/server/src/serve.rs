@@ -91,6 +91,8 @@ pub async fn start(
     let options = EngineOptions {
         log_retention: config.log_retention,
         buffer_pool_bytes: config.buffer_pool_bytes,
+        write_set_memory_bytes: config.write_set_memory_bytes,
+        version_retention_us: config.version_retention_us,
         async_commits: config.async_commits,
         deadlock_timeout_us: config.deadlock_timeout_us,
         ..EngineOptions::new(&config.data_dir, Arc::clone(&clock) as Arc<dyn Clock>)

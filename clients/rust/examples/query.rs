@@ -111,6 +111,9 @@ async fn run(
         timeout: None,
         format: None,
         limit: None,
+        as_of_lsn: None,
+        as_of_time: None,
+        as_of_snapshot: None,
         database: None,
         transaction_id,
     };

@@ -181,6 +181,9 @@ async fn run(client: &Client, sql: &str) -> Result<(), Error> {
         timeout: None,
         format: None,
         limit: None,
+        as_of_lsn: None,
+        as_of_time: None,
+        as_of_snapshot: None,
         database: None,
         transaction_id: None,
     };

@@ -150,6 +150,9 @@ async fn run(client: &Client, sql: &str, transaction_id: Option<Id64>) -> Result
         timeout: None,
         format: None,
         limit: None,
+        as_of_lsn: None,
+        as_of_time: None,
+        as_of_snapshot: None,
         database: None,
         transaction_id,
     };

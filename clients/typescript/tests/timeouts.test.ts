@@ -7,12 +7,12 @@ import { QUERY, callerOf, failure, problem, script, serve } from "./support.js";
 
 test("a time-out is told to the server and kept by the client", async (t) => {
   const server = await serve(t, script("hang"));
-  const error = await failure(callerOf(server).caller.call(QUERY, {}, { timeoutMs: 80 }));
+  const error = await failure(callerOf(server).caller.call(QUERY, {}, { timeoutMs: 1_000 }));
   assert.ok(error instanceof CallTimeoutError);
   assert.equal(error.code, "CALL_TIMEOUT");
   assert.equal(error.operation, "shop.get");
   const told = Number(server.asked[0]?.headers["x-timeout-ms"]);
-  assert.ok(told >= 1 && told <= 80, String(told));
+  assert.ok(told >= 1 && told <= 1_000, String(told));
   assert.equal(server.asked.length, 1);
 });
 

@@ -159,6 +159,14 @@ fn check_example(lint: &mut Lint<'_>, model: &Model, at: &At<'_>, operation: &Op
             );
         }
         error_is_known(lint, model, &at, called, step.error.as_ref());
+        if step.background && (step.save.is_some() || step.repeat != 1) {
+            lint.report(
+                &at.push("background"),
+                "example-background",
+                "a call in the background is made once, and its answer comes after the later steps",
+                "take `save` and `repeat` off the step",
+            );
+        }
         if let Some(name) = &step.save
             && saved.insert(name, called.output.as_deref()).is_some()
         {

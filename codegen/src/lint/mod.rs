@@ -39,6 +39,10 @@ pub const RULES: &[(&str, &str)] = &[
     ("enum-values", "an enumeration without values or with one twice"),
     ("error-unused", "a declared error that no operation answers"),
     (
+        "example-background",
+        "a call in the background that is repeated or whose answer is saved",
+    ),
+    (
         "example-expectation",
         "an example that expects an output and an error, or something its operation never answers",
     ),

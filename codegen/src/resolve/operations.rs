@@ -353,6 +353,7 @@ pub(super) fn resolve_step(step: &StepForm) -> Step {
         call: step.call.clone(),
         role: role(step.role.as_deref()),
         repeat: step.repeat.unwrap_or(1),
+        background: step.background,
         input: object(step.input.as_ref()),
         save: step.save.clone(),
         error: step.error.clone(),

@@ -89,6 +89,12 @@ const CASES: &[Case] = &[
         "  §ThingBroken: {status: 409, rpc: -32021, retry: never, summary: It is broken.}\n\noperations:\n",
     ),
     (
+        "example-background",
+        SHOP,
+        "{call: shop.create_thing, input: {name: lamp}, save: made}",
+        "{call: shop.create_thing, §background: true, input: {name: lamp}, save: made}",
+    ),
+    (
         "example-expectation",
         SHOP,
         "        error: THING_NOT_FOUND",

@@ -12,6 +12,8 @@
 //! | `no-page-image` | logs the first change of a page behind a checkpoint like any other |
 //! | `redo-marks-group-end` | takes a page that was redone for one that has the next group too |
 //! | `pruned-too-far` | prunes what the oldest snapshot sees |
+//! | `visibility-off-by-one` | shows a scan of a snapshot the commit behind it |
+//! | `time-off-by-one` | takes a commit of the next millisecond for one of the time that is asked for |
 //! | `tombstone-pruned-at-fence` | prunes the tombstone of a key whose versions go on in the next leaf |
 //! | `page-before-log` | writes pages that the log does not hold yet |
 //! | `control-slot-not-alternated` | writes each checkpoint over the last |

@@ -16,6 +16,7 @@ use rustydb_contract_session::SessionService;
 use rustydb_contract_sql::SqlService;
 use rustydb_contract_storage::StorageService;
 use rustydb_contract_transactions::TransactionsService;
+use rustydb_runtime::disk::RealDisk;
 use rustydb_runtime::{Clock, Rng, SystemRng, files};
 use rustydb_sql::{SqlConfig, SqlEngine, SqlError};
 use rustydb_store::error::StoreError;
@@ -23,7 +24,7 @@ use rustydb_store::kernel_store::{FORMAT_VERSION, KernelOptions, KernelStore, Re
 use rustydb_store::locking::DEADLOCK_TIMEOUT_US_DEFAULT;
 use rustydb_store::retention::LogRetention;
 use rustydb_store::seam::{SpaceId, TableStore};
-use rustydb_store::tables::{TableError, Tables};
+use rustydb_store::tables::{SpillRoom, TableError, Tables, WRITE_SET_MEMORY_BYTES_DEFAULT};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, ServerFacts};
@@ -40,10 +41,15 @@ use crate::taps::Taps;
 pub(crate) const STORE_FOLDER: &str = "store";
 /// Folder of copies of segments of the log, in that of the store.
 pub(crate) const ARCHIVE_FOLDER: &str = "archive";
+/// Folder of what transactions have no memory for, in the data directory.
+const SPILL_FOLDER: &str = "spill";
 /// File of the store in a data directory of format version 2, which was a redb database.
 const STORE_FILE_OF_2: &str = "rustydb.redb";
 /// Memory of the buffer pool unless told: 128 MiB, as PostgreSQL has.
 pub const BUFFER_POOL_BYTES_DEFAULT: u64 = 128 << 20;
+
+/// How long versions stay readable unless told: a minute.
+pub const VERSION_RETENTION_US_DEFAULT: u64 = 60_000_000;
 
 /// What an engine is opened with.
 pub struct EngineOptions {
@@ -57,6 +63,10 @@ pub struct EngineOptions {
     pub buffer_pool_bytes: u64,
     /// A transaction that has waited so long for a lock looks whether it is part of a deadlock, in microseconds.
     pub deadlock_timeout_us: u64,
+    /// Memory that the changes of one transaction may take before further ones go to a file.
+    pub write_set_memory_bytes: usize,
+    /// How long versions of rows stay readable that newer ones have replaced, in microseconds; 3,600,000,000 at most.
+    pub version_retention_us: u64,
     /// Whether a caller may have a commit answered before it is durable.
     pub async_commits: bool,
     /// Is told how far the opening is, and what there is to ask then.
@@ -73,6 +83,8 @@ impl EngineOptions {
             log_retention: LogRetention::default(),
             buffer_pool_bytes: BUFFER_POOL_BYTES_DEFAULT,
             deadlock_timeout_us: DEADLOCK_TIMEOUT_US_DEFAULT,
+            write_set_memory_bytes: WRITE_SET_MEMORY_BYTES_DEFAULT,
+            version_retention_us: VERSION_RETENTION_US_DEFAULT,
             async_commits: false,
         }
     }
@@ -130,6 +142,8 @@ impl Engine {
             log_retention,
             buffer_pool_bytes,
             deadlock_timeout_us,
+            write_set_memory_bytes,
+            version_retention_us,
             async_commits,
             health,
         } = options;
@@ -138,6 +152,7 @@ impl Engine {
         let kernel_options = KernelOptions {
             pool_bytes: buffer_pool_bytes,
             async_commits,
+            version_retention_us,
             progress: health.progress().clone(),
             ..KernelOptions::default()
         };
@@ -145,7 +160,9 @@ impl Engine {
         let kernel = Arc::clone(store.kernel());
         let taps = Taps::new(&kernel);
         let store: Arc<dyn TableStore> = Arc::new(store);
-        let tables = Tables::open(Arc::clone(&store), Arc::clone(&clock))?;
+        let disk = Arc::new(RealDisk::new(data_dir.clone()));
+        let spill = SpillRoom::open(disk, SPILL_FOLDER, write_set_memory_bytes)?;
+        let tables = Tables::open_with(Arc::clone(&store), Arc::clone(&clock), Some(Arc::new(spill)))?;
         tables.locks().set_deadlock_timeout_us(deadlock_timeout_us);
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let identity = IdentityService::open(

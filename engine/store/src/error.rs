@@ -1,6 +1,7 @@
 //! What can go wrong below the tables.
 
 use rustydb_kernel::ids::PageId;
+use rustydb_kernel::kernel::VersionError;
 
 use crate::seam::{CommitSeq, SpaceId};
 
@@ -40,6 +41,9 @@ pub enum StoreError {
     /// More of the buffer pool is in use than a commit leaves room for. Nothing of it is kept, and it may be repeated.
     #[error("{0}")]
     Busy(String),
+    /// A state of the past that is not to be had.
+    #[error(transparent)]
+    Version(VersionError),
     /// The operating system or the storage library failed.
     #[error("storage failed: {0}")]
     Io(String),

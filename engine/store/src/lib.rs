@@ -4,6 +4,7 @@
 //! |---|---|
 //! | open tables, begin a transaction, read and write rows, change definitions | [`tables`] |
 //! | keep transactions open between a client's calls | [`transactions`] |
+//! | commit in two phases | `transactions::branches`, docs/format/prepared.md |
 //! | turn values into JSON or text and back | [`datum`] |
 //! | name column types | [`column_type`] |
 //! | know the bytes of keys and rows | [`codec`], docs/format/rows.md |

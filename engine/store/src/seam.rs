@@ -14,13 +14,17 @@
 
 use std::sync::Arc;
 
+use rustydb_kernel::ids::Ts;
+use rustydb_kernel::kernel::VersionError;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
 use crate::reads::{ReadInterest, Validated};
 
 /// Position of a commit in the order of all commits. 0 is the state before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct CommitSeq(pub u64);
 
 /// One ordered keyspace: the rows of a table, an index, or a system collection.
@@ -56,6 +60,9 @@ pub struct Versioned {
     pub version: CommitSeq,
     pub value: Vec<u8>,
 }
+
+/// Versions of one key: the commit of each, and the value, `None` where it removed the key.
+pub type StoredVersions = Vec<(CommitSeq, Option<Vec<u8>>)>;
 
 /// Bounds of a scan, in key order. `after` and `from` are alternatives: the greater start wins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -220,10 +227,58 @@ impl CommitTicket {
     }
 }
 
+/// A state of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AsOf {
+    /// After this commit.
+    Commit(CommitSeq),
+    /// After the newest commit that was made in the millisecond of this time or before, microseconds since the Unix epoch.
+    Time(i64),
+    /// That was kept under this name.
+    Name(String),
+}
+
 /// Keeps spaces of versioned keys, durably.
 pub trait TableStore: Send + Sync + 'static {
     /// The newest durable state.
     fn snapshot(&self) -> Result<Arc<dyn StoreSnapshot>, StoreError>;
+
+    /// A state of the past, where the store keeps some. This is of one that keeps the newest alone.
+    ///
+    /// Fails with [`StoreError::Version`] when there is no such state, or no longer.
+    fn snapshot_at(&self, at: &AsOf) -> Result<Arc<dyn StoreSnapshot>, StoreError> {
+        let newest = self.snapshot()?;
+        let (oldest, asked) = (Ts(newest.seq().0), at);
+        Err(StoreError::Version(match asked {
+            AsOf::Commit(seq) if *seq == newest.seq() => return Ok(newest),
+            AsOf::Commit(seq) if *seq < newest.seq() => VersionError::TooOld {
+                ts: Ts(seq.0),
+                oldest,
+            },
+            AsOf::Commit(seq) => VersionError::NotReached {
+                ts: Ts(seq.0),
+                newest: oldest,
+            },
+            AsOf::Time(at_us) => VersionError::TimeTooOld {
+                at_us: *at_us,
+                oldest_us: i64::MAX,
+            },
+            AsOf::Name(name) => VersionError::NoSuchName { name: name.clone() },
+        }))
+    }
+
+    /// The durable versions of a key that are stored, newest first and `versions_max` at most; a value of `None` where the commit
+    /// removed the key. This is of a store that keeps the newest alone.
+    fn versions(
+        &self,
+        space: SpaceId,
+        key: &[u8],
+        versions_max: usize,
+    ) -> Result<StoredVersions, StoreError> {
+        let newest = self.snapshot()?.get(space, key)?;
+        let newest = newest.map(|found| (found.version, Some(found.value)));
+        Ok(newest.into_iter().take(versions_max).collect())
+    }
 
     /// Checks, applies and makes durable; blocks the calling thread until then.
     ///

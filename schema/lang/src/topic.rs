@@ -46,10 +46,15 @@ impl<E: Send + Sync + 'static> Topic<E> {
         })
     }
 
+    /// Whether anybody listens.
+    pub fn is_heard(&self) -> bool {
+        // Relaxed: a listener that was acknowledged before what happens here began is seen; others have no claim.
+        self.listeners.load(Ordering::Relaxed) > 0
+    }
+
     /// Tells what happened, now. The event is made only when somebody listens.
     pub fn publish(&self, event: impl FnOnce() -> E) {
-        // Relaxed: a listener that was acknowledged before what happens here began is seen; others have no claim.
-        if self.listeners.load(Ordering::Relaxed) == 0 {
+        if !self.is_heard() {
             return;
         }
         let at = Timestamp::now();

@@ -123,7 +123,9 @@ pub fn serve(folder: &Path) -> Command {
         .args(["--listen", "127.0.0.1:0", "--data-dir"])
         .arg(data_dir(folder))
         // Many servers run at a time.
-        .env("RUSTYDB_BUFFER_POOL_BYTES", "16777216");
+        .env("RUSTYDB_BUFFER_POOL_BYTES", "16777216")
+        // So that what is pruned when does not depend on the clock; tests of the past set another.
+        .env("RUSTYDB_VERSION_RETENTION_MS", "0");
     command
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use codegen::model::{Example, Operation, Step};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::contract::{self, model};
 use super::credential::Credential;
@@ -184,34 +185,59 @@ impl World {
         steps: &[Step],
         mut saved: Saved,
     ) -> Saved {
+        let title = |step: &Step, input: &Value| {
+            format!("{} {}: step {} {input}", operation.id, example.name, step.call)
+        };
+        let mut waiting = Vec::new();
         for step in steps {
             let input = fill(&step.input, &saved);
+            if step.background {
+                let call = self.in_background(step, input.clone()).await;
+                waiting.push((step, title(step, &input), call));
+                continue;
+            }
             for _ in 0..step.repeat {
                 let result = self.call(&step.call, &input, &self.credential(&step.role)).await;
-                if let Some(code) = &step.error {
-                    let found = result.as_ref().err().map(|error| error.code.as_str());
-                    assert_eq!(
-                        found,
-                        Some(code.as_str()),
-                        "{} {}: {result:?}",
-                        operation.id,
-                        example.name
-                    );
-                    continue;
-                }
-                let answer = result.unwrap_or_else(|error| {
-                    panic!(
-                        "{} {}: step {} {input}: {error:?}",
-                        operation.id, example.name, step.call
-                    )
-                });
-                if let Some(name) = &step.save {
+                let answer = expected(step, &title(step, &input), result);
+                if let (Some(name), Some(answer)) = (&step.save, answer) {
                     saved.insert(name.clone(), answer);
                 }
             }
         }
+        for (step, title, call) in waiting {
+            expected(step, &title, call.await.unwrap());
+        }
         saved
     }
+
+    /// Makes a call that waits for a lock, on a connection of its own; goes on once it waits, or has ended.
+    async fn in_background(&self, step: &Step, input: Value) -> JoinHandle<Answer> {
+        let before = self.waiters().await;
+        let (http, url) = (reqwest::Client::new(), self.base_url().to_owned());
+        let (operation, credential) = (contract::operation(&step.call), self.credential(&step.role));
+        let call = async move { rest::call(&http, &url, operation, &input, &credential).await };
+        let call = tokio::spawn(call);
+        while !call.is_finished() && self.waiters().await <= before {}
+        call
+    }
+
+    /// How many transactions wait for locks.
+    async fn waiters(&self) -> usize {
+        let listed = self
+            .must("transactions.list_lock_waiters", &json!({}), "admin")
+            .await;
+        listed["waiters"].as_array().unwrap().len()
+    }
+}
+
+/// The answer of a step that is to succeed; nothing of one that failed as it should.
+fn expected(step: &Step, title: &str, result: Answer) -> Option<Value> {
+    let Some(code) = &step.error else {
+        return Some(result.unwrap_or_else(|error| panic!("{title}: {error:?}")));
+    };
+    let found = result.as_ref().err().map(|error| error.code.as_str());
+    assert_eq!(found, Some(code.as_str()), "{title}: {result:?}");
+    None
 }
 
 fn user_of(role: &str) -> String {

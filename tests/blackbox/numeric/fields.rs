@@ -60,8 +60,74 @@ const MOVED_BY: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "numeric_what_exceeds_the_memory_of_a_transaction_lies_in_a_file",
+        &["transactions.get_write_set.spilled_bytes"],
+    ),
+    (
+        "numeric_versions_are_kept_as_long_as_the_server_is_told",
+        &[
+            "transactions.get_mvcc_status.retention_ms",
+            "transactions.get_mvcc_status.live_versions",
+            "transactions.get_mvcc_status.dead_versions",
+            "transactions.get_mvcc_status.versions_removed",
+            "transactions.get_mvcc_status.bytes_removed",
+            "transactions.vacuum.tables",
+        ],
+    ),
+    (
+        "numeric_snapshots_keep_what_they_show",
+        &[
+            "transactions.get_mvcc_status.open_snapshots",
+            "transactions.get_mvcc_status.named_snapshots",
+            "transactions.vacuum.versions_removed",
+            "transactions.vacuum.bytes_removed",
+            "transactions.vacuum.duration_ms",
+        ],
+    ),
+    (
         "numeric_waits_for_locks_are_timed",
         &["transactions.list_lock_waiters.waiters[].wait_ms"],
+    ),
+    (
+        "numeric_ends_of_transactions_tell_their_rows_and_time",
+        &[
+            "TransactionCommit.duration_ms",
+            "TransactionCommit.modified_rows",
+            "TransactionRollback.duration_ms",
+        ],
+    ),
+    (
+        "numeric_time_outs_of_transactions_are_told_in_seconds",
+        &["TransactionTimeout.timeout_seconds"],
+    ),
+    (
+        "numeric_waits_that_are_watched_are_timed",
+        &[
+            "LockAcquired.wait_time_ms",
+            "LockWaitEnd.wait_time_ms",
+            "LockTimeout.wait_time_ms",
+            "LockUpgraded.wait_time_ms",
+            "LockEvent.wait_time_ms",
+            "LockWait.wait_time_ms",
+        ],
+    ),
+    (
+        "numeric_locks_on_tables_tell_how_many_rows_they_stand_for",
+        &["LockEscalated.rows"],
+    ),
+    (
+        "numeric_transactions_that_are_watched_are_counted_and_timed",
+        &[
+            "TransactionStats.total_commits",
+            "TransactionStats.total_aborts",
+            "TransactionStats.total_conflicts",
+            "TransactionStats.total_timeouts",
+            "TransactionStats.total_deadlocks",
+            "TransactionStats.active_transactions",
+            "TransactionStats.avg_commit_latency_ms",
+            "TransactionStats.p99_latency_ms",
+            "TransactionStats.abort_ratio",
+        ],
     ),
     (
         "numeric_calls_are_counted_and_timed",
@@ -640,6 +706,7 @@ fn numeric_the_tests_of_the_table_exist() {
         include_str!("events.rs"),
         include_str!("indexes.rs"),
         include_str!("jobs.rs"),
+        include_str!("lifecycle.rs"),
         include_str!("load.rs"),
         include_str!("log.rs"),
         include_str!("machine.rs"),

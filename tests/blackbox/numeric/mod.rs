@@ -5,6 +5,7 @@ mod events;
 mod fields;
 mod indexes;
 mod jobs;
+mod lifecycle;
 mod load;
 mod log;
 mod machine;
@@ -13,6 +14,7 @@ mod starting;
 mod storage;
 mod tables;
 mod transactions;
+mod versions;
 mod work;
 
 use serde_json::{Value, json};

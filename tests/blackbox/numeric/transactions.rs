@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{call, number, table};
+use crate::harness::server::Server;
 use crate::harness::world::World;
 
 async fn begin(world: &World, input: Value) -> Value {
@@ -219,4 +220,49 @@ async fn numeric_waits_for_locks_are_timed() {
     };
     let (granted, ()) = tokio::join!(wait, watch);
     assert_eq!(granted.unwrap()["mode"], "X");
+}
+
+/// With 64 KiB of memory, rows of 1,000 bytes and entries of as much in the change log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numeric_what_exceeds_the_memory_of_a_transaction_lies_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_in(folder.path(), &["--write-set-memory-bytes", "65536"]);
+    let world = World::reopened(server).await;
+    let columns = json!([{"name": "id", "type": "bigint"}, {"name": "text", "type": "text"}]);
+    let table = json!({"name": "large", "columns": columns, "primary_key": ["id"]});
+    call(&world, "database.create_table", table).await;
+    let id = begin(&world, json!({})).await;
+    let spilled = async || {
+        let set = call(
+            &world,
+            "transactions.get_write_set",
+            json!({"id": id, "limit": 1}),
+        )
+        .await;
+        number(&set, "/spilled_bytes")
+    };
+    let mut counts = Vec::new();
+    for from in [0, 20, 520] {
+        let until = if from == 0 { 20 } else { from + 500 };
+        let rows: Vec<Value> = (from..until)
+            .map(|id| json!({"id": id, "text": "x".repeat(1_000)}))
+            .collect();
+        let input = json!({"name": "large", "rows": rows, "transaction_id": id});
+        call(&world, "database.insert_rows", input).await;
+        counts.push(spilled().await);
+    }
+    assert_eq!(counts[0], 0.0);
+    assert!((974_464.0..1_100_000.0).contains(&counts[1]), "{counts:?}");
+    assert!(
+        (1_000_000.0..1_100_000.0).contains(&(counts[2] - counts[1])),
+        "{counts:?}"
+    );
+    call(&world, "transactions.commit", json!({"id": id})).await;
+    let stored = call(
+        &world,
+        "sql.execute_query",
+        json!({"sql": "SELECT count(*), sum(length(text)) FROM large", "format": "arrays"}),
+    )
+    .await;
+    assert_eq!(stored["rows"], json!([[1_020, 1_020_000]]));
 }

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::harness::contract::view;
@@ -28,6 +29,9 @@ const WRITERS: u64 = 4;
 const SUBSCRIBERS: u64 = 4;
 /// Rows that one transaction inserts at most.
 const ROWS_MAX: u64 = 100;
+/// Rows that writers are ahead of the slowest subscriber at most, so that a soak ends soon after its last delivery. Far more than
+/// all kills of one leave unacknowledged, which are counted as written.
+const AHEAD_MAX: u64 = 250_000;
 /// Events after which a subscriber is cut at the latest.
 const CUT_MAX: usize = 5_000;
 
@@ -55,6 +59,25 @@ struct Row {
 struct Seen {
     rows: Vec<Row>,
     cursor: String,
+    pace: Arc<Pace>,
+    subscriber: usize,
+}
+
+/// How far each subscriber has read.
+struct Pace {
+    rows: [AtomicU64; SUBSCRIBERS as usize],
+    slowest: watch::Sender<u64>,
+}
+
+impl Pace {
+    fn note(&self, subscriber: usize, rows: u64) {
+        self.rows[subscriber].store(rows, Ordering::Relaxed);
+        let slowest = self.rows.iter().map(|rows| rows.load(Ordering::Relaxed)).min();
+        // Each of them wakes the writers.
+        if rows.is_multiple_of(1_000) {
+            self.slowest.send_replace(slowest.unwrap_or_default());
+        }
+    }
 }
 
 impl Seen {
@@ -78,6 +101,7 @@ impl Seen {
         }
         self.rows.push(row);
         self.cursor = event.cursor.clone().unwrap();
+        self.pace.note(self.subscriber, self.rows.len() as u64);
     }
 }
 
@@ -97,20 +121,21 @@ async fn streams_nothing_is_lost_repeated_or_reordered_over_cuts_and_kills() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::on(Server::start_in(folder.path(), &[])).await;
     let mut seen = begin(&world).await;
-    let next = Arc::new(AtomicU64::new(0));
+    let next = Arc::new(Next::default());
     let mut acknowledged = Transactions::new();
     for life in 1..=kills {
-        let (writers, _) = write(&world, &next, &mut rng);
+        let (writers, stop) = write(&world, &seen, &next, &mut rng);
         read_all(&world, &mut seen, each_life * life, &mut rng).await;
         // While writers write: what was not acknowledged may be there or not.
         world = killed(world, folder.path()).await;
+        stop.send_replace(true);
         for writer in writers {
             acknowledged.extend(writer.await.unwrap());
         }
     }
-    let (writers, stop) = write(&world, &next, &mut rng);
+    let (writers, stop) = write(&world, &seen, &next, &mut rng);
     read_all(&world, &mut seen, each_life * (kills + 1), &mut rng).await;
-    stop.store(true, Ordering::Relaxed);
+    stop.send_replace(true);
     for writer in writers {
         acknowledged.extend(writer.await.unwrap());
     }
@@ -139,11 +164,17 @@ async fn begin(world: &World) -> Vec<Seen> {
     )
     .await;
     let cursor = opened.unwrap().cursor.unwrap();
-    let fresh = || Seen {
+    let pace = Arc::new(Pace {
+        rows: Default::default(),
+        slowest: watch::Sender::new(0),
+    });
+    let fresh = |subscriber| Seen {
         rows: Vec::new(),
         cursor: cursor.clone(),
+        pace: Arc::clone(&pace),
+        subscriber,
     };
-    (0..SUBSCRIBERS).map(|_| fresh()).collect()
+    (0..SUBSCRIBERS as usize).map(fresh).collect()
 }
 
 fn changes() -> &'static codegen::model::View {
@@ -155,19 +186,28 @@ async fn killed(world: World, folder: &Path) -> World {
     World::reopened(Server::start_in(folder, &[])).await
 }
 
+/// What writers have given out, whether or not it was acknowledged.
+#[derive(Default)]
+struct Next {
+    transaction: AtomicU64,
+    rows: AtomicU64,
+}
+
 /// Starts the writers; the flag stops them.
 fn write(
     world: &World,
-    next: &Arc<AtomicU64>,
+    seen: &[Seen],
+    next: &Arc<Next>,
     rng: &mut StdRng,
-) -> (Vec<JoinHandle<Transactions>>, Arc<AtomicBool>) {
-    let stop = Arc::new(AtomicBool::new(false));
+) -> (Vec<JoinHandle<Transactions>>, watch::Sender<bool>) {
+    let stop = watch::Sender::new(false);
     let writers = (0..WRITERS).map(|_| {
         let writer = Writer {
             url: format!("{}/api/v1/tables/oracle/rows", world.base_url()),
             credential: world.credential("admin"),
             next: Arc::clone(next),
-            stop: Arc::clone(&stop),
+            stop: stop.subscribe(),
+            slowest: seen[0].pace.slowest.subscribe(),
             rng: StdRng::seed_from_u64(rng.random()),
         };
         tokio::spawn(writer.run())
@@ -178,8 +218,9 @@ fn write(
 struct Writer {
     url: String,
     credential: Credential,
-    next: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
+    next: Arc<Next>,
+    stop: watch::Receiver<bool>,
+    slowest: watch::Receiver<u64>,
     rng: StdRng,
 }
 
@@ -188,9 +229,14 @@ impl Writer {
     async fn run(mut self) -> Transactions {
         let http = reqwest::Client::new();
         let mut acknowledged = Transactions::new();
-        while !self.stop.load(Ordering::Relaxed) {
-            let transaction = self.next.fetch_add(1, Ordering::Relaxed);
+        while !*self.stop.borrow() {
             let of = self.rng.random_range(1..=ROWS_MAX);
+            let ahead = self.next.rows.fetch_add(of, Ordering::Relaxed);
+            tokio::select! {
+                _ = self.stop.wait_for(|stop| *stop) => break,
+                _ = self.slowest.wait_for(|read| ahead < read + AHEAD_MAX) => {}
+            }
+            let transaction = self.next.transaction.fetch_add(1, Ordering::Relaxed);
             let rows: Vec<Value> = (0..of)
                 .map(|place| json!({"txn": transaction, "place": place, "of": of}))
                 .collect();

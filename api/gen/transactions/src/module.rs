@@ -20,11 +20,14 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             Registered::new::<operations::CheckpointWal>(Arc::clone(&service)),
             Registered::new::<operations::Commit>(Arc::clone(&service)),
             Registered::new::<operations::CreateSavepoint>(Arc::clone(&service)),
+            Registered::new::<operations::CreateSnapshot>(Arc::clone(&service)),
             Registered::new::<operations::DetectDeadlocks>(Arc::clone(&service)),
+            Registered::new::<operations::DropSnapshot>(Arc::clone(&service)),
             Registered::new::<operations::Execute>(Arc::clone(&service)),
             Registered::new::<operations::FlushWal>(Arc::clone(&service)),
             Registered::new::<operations::Get>(Arc::clone(&service)),
             Registered::new::<operations::GetLockGraph>(Arc::clone(&service)),
+            Registered::new::<operations::GetMvccStatus>(Arc::clone(&service)),
             Registered::new::<operations::GetReadSet>(Arc::clone(&service)),
             Registered::new::<operations::GetStats>(Arc::clone(&service)),
             Registered::new::<operations::GetWalReplayStatus>(Arc::clone(&service)),
@@ -35,7 +38,9 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             Registered::new::<operations::ListLockHolders>(Arc::clone(&service)),
             Registered::new::<operations::ListLockWaiters>(Arc::clone(&service)),
             Registered::new::<operations::ListLocks>(Arc::clone(&service)),
+            Registered::new::<operations::ListRowVersions>(Arc::clone(&service)),
             Registered::new::<operations::ListSavepoints>(Arc::clone(&service)),
+            Registered::new::<operations::ListSnapshots>(Arc::clone(&service)),
             Registered::new::<operations::ListTimedOut>(Arc::clone(&service)),
             Registered::new::<operations::ListWalSegments>(Arc::clone(&service)),
             Registered::new::<operations::ReleaseAllLocks>(Arc::clone(&service)),
@@ -48,9 +53,17 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             Registered::new::<operations::SwitchWalSegment>(Arc::clone(&service)),
             Registered::new::<operations::TruncateWal>(Arc::clone(&service)),
             Registered::new::<operations::UpgradeLock>(Arc::clone(&service)),
+            Registered::new::<operations::Vacuum>(Arc::clone(&service)),
         ]),
         views: Vec::from([
+            RegisteredView::new::<views::DeadlockDetection>(Arc::clone(&service)),
+            RegisteredView::new::<views::DeadlockEvents>(Arc::clone(&service)),
+            RegisteredView::new::<views::LifecycleEvents>(Arc::clone(&service)),
+            RegisteredView::new::<views::LockActivity>(Arc::clone(&service)),
+            RegisteredView::new::<views::LockEvents>(Arc::clone(&service)),
+            RegisteredView::new::<views::LockWaits>(Arc::clone(&service)),
             RegisteredView::new::<views::TransactionEvents>(Arc::clone(&service)),
+            RegisteredView::new::<views::TransactionStats>(Arc::clone(&service)),
             RegisteredView::new::<views::WalEvents>(Arc::clone(&service)),
         ]),
         rest: OpenApiRouter::new()
@@ -60,11 +73,14 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             .routes(routes!(rest::checkpoint_wal))
             .routes(routes!(rest::commit))
             .routes(routes!(rest::create_savepoint))
+            .routes(routes!(rest::create_snapshot))
             .routes(routes!(rest::detect_deadlocks))
+            .routes(routes!(rest::drop_snapshot))
             .routes(routes!(rest::execute))
             .routes(routes!(rest::flush_wal))
             .routes(routes!(rest::get))
             .routes(routes!(rest::get_lock_graph))
+            .routes(routes!(rest::get_mvcc_status))
             .routes(routes!(rest::get_read_set))
             .routes(routes!(rest::get_stats))
             .routes(routes!(rest::get_wal_replay_status))
@@ -75,7 +91,9 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             .routes(routes!(rest::list_lock_holders))
             .routes(routes!(rest::list_lock_waiters))
             .routes(routes!(rest::list_locks))
+            .routes(routes!(rest::list_row_versions))
             .routes(routes!(rest::list_savepoints))
+            .routes(routes!(rest::list_snapshots))
             .routes(routes!(rest::list_timed_out))
             .routes(routes!(rest::list_wal_segments))
             .routes(routes!(rest::release_all_locks))
@@ -88,7 +106,15 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             .routes(routes!(rest::switch_wal_segment))
             .routes(routes!(rest::truncate_wal))
             .routes(routes!(rest::upgrade_lock))
+            .routes(routes!(rest::vacuum))
+            .routes(routes!(rest::deadlock_detection))
+            .routes(routes!(rest::deadlock_events))
+            .routes(routes!(rest::lifecycle_events))
+            .routes(routes!(rest::lock_activity))
+            .routes(routes!(rest::lock_events))
+            .routes(routes!(rest::lock_waits))
             .routes(routes!(rest::transaction_events))
+            .routes(routes!(rest::transaction_stats))
             .routes(routes!(rest::wal_events)),
         rpc: Vec::from([
             &operations::ACQUIRE_LOCK,
@@ -97,11 +123,14 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             &operations::CHECKPOINT_WAL,
             &operations::COMMIT,
             &operations::CREATE_SAVEPOINT,
+            &operations::CREATE_SNAPSHOT,
             &operations::DETECT_DEADLOCKS,
+            &operations::DROP_SNAPSHOT,
             &operations::EXECUTE,
             &operations::FLUSH_WAL,
             &operations::GET,
             &operations::GET_LOCK_GRAPH,
+            &operations::GET_MVCC_STATUS,
             &operations::GET_READ_SET,
             &operations::GET_STATS,
             &operations::GET_WAL_REPLAY_STATUS,
@@ -112,7 +141,9 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             &operations::LIST_LOCK_HOLDERS,
             &operations::LIST_LOCK_WAITERS,
             &operations::LIST_LOCKS,
+            &operations::LIST_ROW_VERSIONS,
             &operations::LIST_SAVEPOINTS,
+            &operations::LIST_SNAPSHOTS,
             &operations::LIST_TIMED_OUT,
             &operations::LIST_WAL_SEGMENTS,
             &operations::RELEASE_ALL_LOCKS,
@@ -125,6 +156,7 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             &operations::SWITCH_WAL_SEGMENT,
             &operations::TRUNCATE_WAL,
             &operations::UPGRADE_LOCK,
+            &operations::VACUUM,
         ]),
         graphql: Vec::from([
             &operations::ACQUIRE_LOCK,
@@ -133,11 +165,14 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             &operations::CHECKPOINT_WAL,
             &operations::COMMIT,
             &operations::CREATE_SAVEPOINT,
+            &operations::CREATE_SNAPSHOT,
             &operations::DETECT_DEADLOCKS,
+            &operations::DROP_SNAPSHOT,
             &operations::EXECUTE,
             &operations::FLUSH_WAL,
             &operations::GET,
             &operations::GET_LOCK_GRAPH,
+            &operations::GET_MVCC_STATUS,
             &operations::GET_READ_SET,
             &operations::GET_STATS,
             &operations::GET_WAL_REPLAY_STATUS,
@@ -148,7 +183,9 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             &operations::LIST_LOCK_HOLDERS,
             &operations::LIST_LOCK_WAITERS,
             &operations::LIST_LOCKS,
+            &operations::LIST_ROW_VERSIONS,
             &operations::LIST_SAVEPOINTS,
+            &operations::LIST_SNAPSHOTS,
             &operations::LIST_TIMED_OUT,
             &operations::LIST_WAL_SEGMENTS,
             &operations::RELEASE_ALL_LOCKS,
@@ -161,6 +198,7 @@ pub fn module(service: Arc<dyn TransactionsService>) -> ModuleApi {
             &operations::SWITCH_WAL_SEGMENT,
             &operations::TRUNCATE_WAL,
             &operations::UPGRADE_LOCK,
+            &operations::VACUUM,
         ]),
     }
 }

@@ -114,6 +114,26 @@ pub async fn create_savepoint(
 ) -> Response {
     rest::handle(api, &operations::CREATE_SAVEPOINT, path, request).await
 }
+/// Keep the present state under a name.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/mvcc/snapshots",
+    operation_id = "transactions.create_snapshot",
+    tag = "transactions",
+    summary = "Keep the present state under a name.",
+    description = "It can be read until it is dropped, after a restart too: `as_of_snapshot` of `transactions.begin` and `sql.execute_query`. The versions of rows that it shows are kept meanwhile, and take room. There may be 64.",
+    params(operations::CreateSnapshot),
+    request_body = operations::CreateSnapshotBody,
+    responses(operations::CreateSnapshot),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn create_snapshot(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::CREATE_SNAPSHOT, path, request).await
+}
 /// Search for deadlocks now and resolve those found.
 #[utoipa::path(
     post,
@@ -132,6 +152,25 @@ pub async fn detect_deadlocks(
     request: Request,
 ) -> Response {
     rest::handle(api, &operations::DETECT_DEADLOCKS, path, request).await
+}
+/// Forget a snapshot; what it alone kept can be removed.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/transactions/mvcc/snapshots/{name}",
+    operation_id = "transactions.drop_snapshot",
+    tag = "transactions",
+    summary = "Forget a snapshot; what it alone kept can be removed.",
+    description = "Transactions that read it go on.",
+    params(operations::DropSnapshot),
+    responses(operations::DropSnapshot),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn drop_snapshot(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::DROP_SNAPSHOT, path, request).await
 }
 /// Run a list of row operations as one atomic unit.
 #[utoipa::path(
@@ -202,6 +241,25 @@ pub async fn get_lock_graph(
     request: Request,
 ) -> Response {
     rest::handle(api, &operations::GET_LOCK_GRAPH, path, request).await
+}
+/// Report live and dead row versions and the oldest snapshot.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/mvcc/status",
+    operation_id = "transactions.get_mvcc_status",
+    tag = "transactions",
+    summary = "Report live and dead row versions and the oldest snapshot.",
+    description = "Reads every leaf of the tables to count their versions.",
+    params(operations::GetMvccStatus),
+    responses(operations::GetMvccStatus),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn get_mvcc_status(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::GET_MVCC_STATUS, path, request).await
 }
 /// List the rows that a transaction has read.
 #[utoipa::path(
@@ -385,6 +443,25 @@ pub async fn list_locks(
 ) -> Response {
     rest::handle(api, &operations::LIST_LOCKS, path, request).await
 }
+/// List the stored versions of one row.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/mvcc/versions/{table}/{row}",
+    operation_id = "transactions.list_row_versions",
+    tag = "transactions",
+    summary = "List the stored versions of one row.",
+    description = "Newest first, whether or not they can be read still. A table that was rewritten, to change its columns say, has those from then on.",
+    params(operations::ListRowVersions),
+    responses(operations::ListRowVersions),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_row_versions(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_ROW_VERSIONS, path, request).await
+}
 /// List the savepoints of a transaction.
 #[utoipa::path(
     get,
@@ -402,6 +479,24 @@ pub async fn list_savepoints(
     request: Request,
 ) -> Response {
     rest::handle(api, &operations::LIST_SAVEPOINTS, path, request).await
+}
+/// List the snapshots that are kept under a name.
+#[utoipa::path(
+    get,
+    path = "/api/v1/transactions/mvcc/snapshots",
+    operation_id = "transactions.list_snapshots",
+    tag = "transactions",
+    summary = "List the snapshots that are kept under a name.",
+    params(operations::ListSnapshots),
+    responses(operations::ListSnapshots),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn list_snapshots(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::handle(api, &operations::LIST_SNAPSHOTS, path, request).await
 }
 /// List the transactions that outlived their limit.
 #[utoipa::path(
@@ -634,6 +729,136 @@ pub async fn upgrade_lock(
 ) -> Response {
     rest::handle(api, &operations::UPGRADE_LOCK, path, request).await
 }
+/// Reclaim dead row versions, in full or table by table.
+#[utoipa::path(
+    post,
+    path = "/api/v1/transactions/mvcc/vacuum",
+    operation_id = "transactions.vacuum",
+    tag = "transactions",
+    summary = "Reclaim dead row versions, in full or table by table.",
+    description = "Removes versions that no snapshot and no retention keeps, and merges pages that have become thin. The server does the same by itself once a fifth of a table's rows has older versions. Nobody waits for it.",
+    params(operations::Vacuum),
+    request_body = operations::VacuumBody,
+    responses(operations::Vacuum),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn vacuum(api: State<Api>, path: RawPathParams, request: Request) -> Response {
+    rest::handle(api, &operations::VACUUM, path, request).await
+}
+/// Watch deadlocks being found.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/transactions/deadlock-detection",
+    operation_id = "transactions.deadlock_detection",
+    tag = "transactions",
+    summary = "Watch deadlocks being found.",
+    description = "Told once the record is durable that `transactions.list_deadlocks` shows.",
+    params(views::DeadlockDetection),
+    responses(views::DeadlockDetection),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn deadlock_detection(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::DEADLOCK_DETECTION, path, request).await
+}
+/// Watch deadlocks being found and ended.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/transactions/deadlocks",
+    operation_id = "transactions.deadlock_events",
+    tag = "transactions",
+    summary = "Watch deadlocks being found and ended.",
+    description = "Told once the record is durable that `transactions.list_deadlocks` shows.",
+    params(views::DeadlockEvents),
+    responses(views::DeadlockEvents),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn deadlock_events(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::DEADLOCK_EVENTS, path, request).await
+}
+/// Watch transactions begin, make savepoints, outlive their time and end.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/transactions/lifecycle",
+    operation_id = "transactions.lifecycle_events",
+    tag = "transactions",
+    summary = "Watch transactions begin, make savepoints, outlive their time and end.",
+    description = "Of those that are begun by `transactions.begin`. A commit is told once it is durable, what happened to savepoints once the call that did it has come to its end; a return to a savepoint is not told.",
+    params(views::LifecycleEvents),
+    responses(views::LifecycleEvents),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn lifecycle_events(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::LIFECYCLE_EVENTS, path, request).await
+}
+/// Watch locks being granted, waited for, made stronger and let go.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/transactions/locks",
+    operation_id = "transactions.lock_activity",
+    tag = "transactions",
+    summary = "Watch locks being granted, waited for, made stronger and let go.",
+    description = "Each lock of each row is told, which under load are many thousands a second: who is slower is told how many were dropped. What is told of one resource comes in the order in which it happened.",
+    params(views::LockActivity),
+    responses(views::LockActivity),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn lock_activity(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::LOCK_ACTIVITY, path, request).await
+}
+/// Watch locks by what happens to them.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/transactions/lock-events",
+    operation_id = "transactions.lock_events",
+    tag = "transactions",
+    summary = "Watch locks by what happens to them.",
+    description = "What `transactions.lock_activity` tells, in one form. A wait that is given up for another reason than its length or a deadlock is not told.",
+    params(views::LockEvents),
+    responses(views::LockEvents),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn lock_events(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::LOCK_EVENTS, path, request).await
+}
+/// Watch who waits for whom.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/transactions/lock-waits",
+    operation_id = "transactions.lock_waits",
+    tag = "transactions",
+    summary = "Watch who waits for whom.",
+    description = "Told as a wait begins and as it ends; of a wait that began before the subscription neither is told.",
+    params(views::LockWaits),
+    responses(views::LockWaits),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn lock_waits(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::LOCK_WAITS, path, request).await
+}
 /// Watch transactions begin and end.
 #[utoipa::path(
     get,
@@ -652,6 +877,25 @@ pub async fn transaction_events(
     request: Request,
 ) -> Response {
     rest::stream(api, &views::TRANSACTION_EVENTS, path, request).await
+}
+/// Watch the numbers of transactions.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sse/transactions/stats",
+    operation_id = "transactions.transaction_stats",
+    tag = "transactions",
+    summary = "Watch the numbers of transactions.",
+    description = "What `transactions.get_stats` answers. The first comes after the first interval. All who ask for the same interval get the same.",
+    params(views::TransactionStats),
+    responses(views::TransactionStats),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub async fn transaction_stats(
+    api: State<Api>,
+    path: RawPathParams,
+    request: Request,
+) -> Response {
+    rest::stream(api, &views::TRANSACTION_STATS, path, request).await
 }
 /// Watch the log being written, synced, checkpointed, archived and shortened.
 #[utoipa::path(

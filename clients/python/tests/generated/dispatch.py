@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime as _dt
 from collections.abc import AsyncIterator as _AsyncIterator
 from collections.abc import Awaitable as _Awaitable
 from collections.abc import Callable as _Callable
@@ -772,6 +773,9 @@ class SqlExecuteQueryInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_timeout: int | _UnsetType = _field(default=_UNSET, name="timeout")
     in_format: _types.RowFormat | _UnsetType = _field(default=_UNSET, name="format")
     in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_as_of_lsn: _scalars.Lsn | _UnsetType = _field(default=_UNSET, name="as_of_lsn")
+    in_as_of_time: _dt.datetime | _UnsetType = _field(default=_UNSET, name="as_of_time")
+    in_as_of_snapshot: _types.SnapshotName | _UnsetType = _field(default=_UNSET, name="as_of_snapshot")
     in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
     in_transaction_id: _scalars.Id64 | _UnsetType = _field(default=_UNSET, name="transaction_id")
 
@@ -1190,6 +1194,9 @@ class TransactionsBeginInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     in_read_only: bool | _UnsetType = _field(default=_UNSET, name="read_only")
     in_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="timeout_ms")
     in_lock_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="lock_timeout_ms")
+    in_as_of_lsn: _scalars.Lsn | _UnsetType = _field(default=_UNSET, name="as_of_lsn")
+    in_as_of_time: _dt.datetime | _UnsetType = _field(default=_UNSET, name="as_of_time")
+    in_as_of_snapshot: _types.SnapshotName | _UnsetType = _field(default=_UNSET, name="as_of_snapshot")
     in_idle_timeout_ms: int | _UnsetType = _field(default=_UNSET, name="idle_timeout_ms")
     in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
 
@@ -1212,8 +1219,20 @@ class TransactionsCreateSavepointInput(_Struct, kw_only=True, forbid_unknown_fie
     in_name: _types.SavepointName = _field(name="name")
 
 
+class TransactionsCreateSnapshotInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.create_snapshot`."""
+
+    in_name: _types.SnapshotName = _field(name="name")
+
+
 class TransactionsDetectDeadlocksInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.detect_deadlocks`."""
+
+
+class TransactionsDropSnapshotInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.drop_snapshot`."""
+
+    in_name: _types.SnapshotName = _field(name="name")
 
 
 class TransactionsExecuteInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -1237,6 +1256,13 @@ class TransactionsGetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
 
 class TransactionsGetLockGraphInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.get_lock_graph`."""
+
+
+class TransactionsGetMvccStatusInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.get_mvcc_status`."""
+
+    in_table: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="table")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
 
 
 class TransactionsGetReadSetInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -1307,10 +1333,27 @@ class TransactionsListLocksInput(_Struct, kw_only=True, forbid_unknown_fields=Tr
     in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
+class TransactionsListRowVersionsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_row_versions`."""
+
+    in_table: _types.ObjectName = _field(name="table")
+    in_row: str = _field(name="row")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
+
+
 class TransactionsListSavepointsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.list_savepoints`."""
 
     in_id: _scalars.Id64 = _field(name="id")
+
+
+class TransactionsListSnapshotsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.list_snapshots`."""
+
+    in_limit: int | _UnsetType = _field(default=_UNSET, name="limit")
+    in_after: _scalars.Cursor | _UnsetType = _field(default=_UNSET, name="after")
 
 
 class TransactionsListTimedOutInput(_Struct, kw_only=True, forbid_unknown_fields=True):
@@ -1391,10 +1434,76 @@ class TransactionsUpgradeLockInput(_Struct, kw_only=True, forbid_unknown_fields=
     in_no_wait: bool | _UnsetType = _field(default=_UNSET, name="no_wait")
 
 
+class TransactionsVacuumInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.vacuum`."""
+
+    in_table: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="table")
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+
+
+class TransactionsDeadlockDetectionInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.deadlock_detection`."""
+
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class TransactionsDeadlockEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.deadlock_events`."""
+
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class TransactionsLifecycleEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.lifecycle_events`."""
+
+    in_transaction_ids: list[_scalars.Id64] | _UnsetType = _field(default=_UNSET, name="transaction_ids")
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class TransactionsLockActivityInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.lock_activity`."""
+
+    in_database: _types.ObjectName | _UnsetType = _field(default=_UNSET, name="database")
+    in_table_filter: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="table_filter")
+    in_events: list[str] | _UnsetType = _field(default=_UNSET, name="events")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class TransactionsLockEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.lock_events`."""
+
+    in_table_filter: list[_types.ObjectName] | _UnsetType = _field(default=_UNSET, name="table_filter")
+    in_event_types: list[_types.LockEventType] | _UnsetType = _field(default=_UNSET, name="event_types")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class TransactionsLockWaitsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.lock_waits`."""
+
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
 class TransactionsTransactionEventsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
     """Input of `transactions.transaction_events`."""
 
     in_session_filter: str | _UnsetType = _field(default=_UNSET, name="session_filter")
+    in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
+    in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
+
+
+class TransactionsTransactionStatsInput(_Struct, kw_only=True, forbid_unknown_fields=True):
+    """Input of `transactions.transaction_stats`."""
+
+    in_interval_seconds: int | _UnsetType = _field(default=_UNSET, name="interval_seconds")
+    in_interval_ms: int | _UnsetType = _field(default=_UNSET, name="interval_ms")
     in_filter: dict[str, _scalars.Json] | _UnsetType = _field(default=_UNSET, name="filter")
     in_fields: list[str] | _UnsetType = _field(default=_UNSET, name="fields")
 
@@ -2109,10 +2218,20 @@ OPERATIONS: dict[str, Entry] = {
         call=lambda client: client.transactions.create_savepoint,
         call_async=lambda client: client.transactions.create_savepoint,
     ),
+    "transactions.create_snapshot": Entry(
+        input=TransactionsCreateSnapshotInput,
+        call=lambda client: client.transactions.create_snapshot,
+        call_async=lambda client: client.transactions.create_snapshot,
+    ),
     "transactions.detect_deadlocks": Entry(
         input=TransactionsDetectDeadlocksInput,
         call=lambda client: client.transactions.detect_deadlocks,
         call_async=lambda client: client.transactions.detect_deadlocks,
+    ),
+    "transactions.drop_snapshot": Entry(
+        input=TransactionsDropSnapshotInput,
+        call=lambda client: client.transactions.drop_snapshot,
+        call_async=lambda client: client.transactions.drop_snapshot,
     ),
     "transactions.execute": Entry(
         input=TransactionsExecuteInput,
@@ -2133,6 +2252,11 @@ OPERATIONS: dict[str, Entry] = {
         input=TransactionsGetLockGraphInput,
         call=lambda client: client.transactions.get_lock_graph,
         call_async=lambda client: client.transactions.get_lock_graph,
+    ),
+    "transactions.get_mvcc_status": Entry(
+        input=TransactionsGetMvccStatusInput,
+        call=lambda client: client.transactions.get_mvcc_status,
+        call_async=lambda client: client.transactions.get_mvcc_status,
     ),
     "transactions.get_read_set": Entry(
         input=TransactionsGetReadSetInput,
@@ -2196,10 +2320,24 @@ OPERATIONS: dict[str, Entry] = {
         items=lambda client: client.transactions.list_locks_items,
         items_async=lambda client: client.transactions.list_locks_items,
     ),
+    "transactions.list_row_versions": Entry(
+        input=TransactionsListRowVersionsInput,
+        call=lambda client: client.transactions.list_row_versions,
+        call_async=lambda client: client.transactions.list_row_versions,
+        items=lambda client: client.transactions.list_row_versions_items,
+        items_async=lambda client: client.transactions.list_row_versions_items,
+    ),
     "transactions.list_savepoints": Entry(
         input=TransactionsListSavepointsInput,
         call=lambda client: client.transactions.list_savepoints,
         call_async=lambda client: client.transactions.list_savepoints,
+    ),
+    "transactions.list_snapshots": Entry(
+        input=TransactionsListSnapshotsInput,
+        call=lambda client: client.transactions.list_snapshots,
+        call_async=lambda client: client.transactions.list_snapshots,
+        items=lambda client: client.transactions.list_snapshots_items,
+        items_async=lambda client: client.transactions.list_snapshots_items,
     ),
     "transactions.list_timed_out": Entry(
         input=TransactionsListTimedOutInput,
@@ -2264,6 +2402,11 @@ OPERATIONS: dict[str, Entry] = {
         input=TransactionsUpgradeLockInput,
         call=lambda client: client.transactions.upgrade_lock,
         call_async=lambda client: client.transactions.upgrade_lock,
+    ),
+    "transactions.vacuum": Entry(
+        input=TransactionsVacuumInput,
+        call=lambda client: client.transactions.vacuum,
+        call_async=lambda client: client.transactions.vacuum,
     ),
     "websocket.broadcast": Entry(
         input=WebsocketBroadcastInput,
@@ -2473,10 +2616,45 @@ VIEWS: dict[str, ViewEntry] = {
         watch=lambda client: client.storage.storage_status_changes,
         watch_async=lambda client: client.storage.storage_status_changes,
     ),
+    "transactions.deadlock_detection": ViewEntry(
+        input=TransactionsDeadlockDetectionInput,
+        watch=lambda client: client.transactions.deadlock_detection,
+        watch_async=lambda client: client.transactions.deadlock_detection,
+    ),
+    "transactions.deadlock_events": ViewEntry(
+        input=TransactionsDeadlockEventsInput,
+        watch=lambda client: client.transactions.deadlock_events,
+        watch_async=lambda client: client.transactions.deadlock_events,
+    ),
+    "transactions.lifecycle_events": ViewEntry(
+        input=TransactionsLifecycleEventsInput,
+        watch=lambda client: client.transactions.lifecycle_events,
+        watch_async=lambda client: client.transactions.lifecycle_events,
+    ),
+    "transactions.lock_activity": ViewEntry(
+        input=TransactionsLockActivityInput,
+        watch=lambda client: client.transactions.lock_activity,
+        watch_async=lambda client: client.transactions.lock_activity,
+    ),
+    "transactions.lock_events": ViewEntry(
+        input=TransactionsLockEventsInput,
+        watch=lambda client: client.transactions.lock_events,
+        watch_async=lambda client: client.transactions.lock_events,
+    ),
+    "transactions.lock_waits": ViewEntry(
+        input=TransactionsLockWaitsInput,
+        watch=lambda client: client.transactions.lock_waits,
+        watch_async=lambda client: client.transactions.lock_waits,
+    ),
     "transactions.transaction_events": ViewEntry(
         input=TransactionsTransactionEventsInput,
         watch=lambda client: client.transactions.transaction_events,
         watch_async=lambda client: client.transactions.transaction_events,
+    ),
+    "transactions.transaction_stats": ViewEntry(
+        input=TransactionsTransactionStatsInput,
+        watch=lambda client: client.transactions.transaction_stats,
+        watch_async=lambda client: client.transactions.transaction_stats,
     ),
     "transactions.wal_events": ViewEntry(
         input=TransactionsWalEventsInput,

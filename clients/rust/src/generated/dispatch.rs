@@ -1210,11 +1210,35 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.create_snapshot" => {
+            one(
+                client
+                    .transactions()
+                    .create_snapshot(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsCreateSnapshotInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "transactions.detect_deadlocks" => {
             typed::<
                 ::rustydb_contract_transactions::TransactionsDetectDeadlocksInput,
             >(input)?;
             one(client.transactions().detect_deadlocks(), iterate)
+        }
+        "transactions.drop_snapshot" => {
+            one(
+                client
+                    .transactions()
+                    .drop_snapshot(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsDropSnapshotInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
         }
         "transactions.execute" => {
             one(
@@ -1249,6 +1273,18 @@ pub(crate) fn dispatch(
                 ::rustydb_contract_transactions::TransactionsGetLockGraphInput,
             >(input)?;
             one(client.transactions().get_lock_graph(), iterate)
+        }
+        "transactions.get_mvcc_status" => {
+            one(
+                client
+                    .transactions()
+                    .get_mvcc_status(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsGetMvccStatusInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
         }
         "transactions.get_read_set" => {
             one(
@@ -1356,6 +1392,18 @@ pub(crate) fn dispatch(
                 iterate,
             )
         }
+        "transactions.list_row_versions" => {
+            paged(
+                client
+                    .transactions()
+                    .list_row_versions(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListRowVersionsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
         "transactions.list_savepoints" => {
             one(
                 client
@@ -1363,6 +1411,18 @@ pub(crate) fn dispatch(
                     .list_savepoints(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsListSavepointsInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.list_snapshots" => {
+            paged(
+                client
+                    .transactions()
+                    .list_snapshots(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsListSnapshotsInput,
                         >(input)?,
                     ),
                 iterate,
@@ -1501,6 +1561,18 @@ pub(crate) fn dispatch(
                     .upgrade_lock(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsUpgradeLockInput,
+                        >(input)?,
+                    ),
+                iterate,
+            )
+        }
+        "transactions.vacuum" => {
+            one(
+                client
+                    .transactions()
+                    .vacuum(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsVacuumInput,
                         >(input)?,
                     ),
                 iterate,
@@ -1981,6 +2053,78 @@ pub(crate) fn watch(
                 projected,
             )
         }
+        "transactions.deadlock_detection" => {
+            watched(
+                client
+                    .transactions()
+                    .deadlock_detection(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsDeadlockDetectionInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "transactions.deadlock_events" => {
+            watched(
+                client
+                    .transactions()
+                    .deadlock_events(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsDeadlockEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "transactions.lifecycle_events" => {
+            watched(
+                client
+                    .transactions()
+                    .lifecycle_events(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsLifecycleEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "transactions.lock_activity" => {
+            watched(
+                client
+                    .transactions()
+                    .lock_activity(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsLockActivityInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "transactions.lock_events" => {
+            watched(
+                client
+                    .transactions()
+                    .lock_events(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsLockEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "transactions.lock_waits" => {
+            watched(
+                client
+                    .transactions()
+                    .lock_waits(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsLockWaitsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
         "transactions.transaction_events" => {
             watched(
                 client
@@ -1988,6 +2132,18 @@ pub(crate) fn watch(
                     .transaction_events(
                         &typed::<
                             ::rustydb_contract_transactions::TransactionsTransactionEventsInput,
+                        >(input)?,
+                    ),
+                projected,
+            )
+        }
+        "transactions.transaction_stats" => {
+            watched(
+                client
+                    .transactions()
+                    .transaction_stats(
+                        &typed::<
+                            ::rustydb_contract_transactions::TransactionsTransactionStatsInput,
                         >(input)?,
                     ),
                 projected,

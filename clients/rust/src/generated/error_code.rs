@@ -126,6 +126,12 @@ pub enum ErrorCode {
     SavepointNotFound,
     /// The server is starting, and takes no calls until that is done; the probe of start-up tells how far it is. Status 503.
     ServerStarting,
+    /// There is a snapshot of this name already. Status 409.
+    SnapshotExists,
+    /// There is no snapshot of this name. Status 404.
+    SnapshotNotFound,
+    /// The state of the past that is asked for is no longer kept; the message says what is. Status 410.
+    SnapshotTooOld,
     /// The store refused the write, or refuses all writes after a failure of the disk. Status 503.
     StorageFailure,
     /// There is no open subscription of that id. Status 404.
@@ -146,12 +152,16 @@ pub enum ErrorCode {
     TableExists,
     /// The database has no such table. Status 404.
     TableNotFound,
+    /// The time lies in the future. Status 400.
+    TimeNotReached,
     /// The access token's time is over; refresh it. Status 401.
     TokenExpired,
     /// The transaction, or the server, has as many locks as it may; lock the table as a whole, or commit more often. Status 409.
     TooManyLocks,
     /// The transaction has as many savepoints as it may; release some. Status 409.
     TooManySavepoints,
+    /// There are as many named snapshots as there may be; drop one. Status 409.
+    TooManySnapshots,
     /// The connection has as many subscriptions as it may. Status 429.
     TooManySubscriptions,
     /// The caller has as many open transactions as are allowed; end one. Status 409.
@@ -367,6 +377,15 @@ impl ErrorCode {
             ErrorCode::ServerStarting => {
                 Some(&::rustydb_contract_core::errors::SERVER_STARTING)
             }
+            ErrorCode::SnapshotExists => {
+                Some(&::rustydb_contract_transactions::errors::SNAPSHOT_EXISTS)
+            }
+            ErrorCode::SnapshotNotFound => {
+                Some(&::rustydb_contract_transactions::errors::SNAPSHOT_NOT_FOUND)
+            }
+            ErrorCode::SnapshotTooOld => {
+                Some(&::rustydb_contract_transactions::errors::SNAPSHOT_TOO_OLD)
+            }
             ErrorCode::StorageFailure => {
                 Some(&::rustydb_contract_core::errors::STORAGE_FAILURE)
             }
@@ -395,6 +414,9 @@ impl ErrorCode {
             ErrorCode::TableNotFound => {
                 Some(&::rustydb_contract_database::errors::TABLE_NOT_FOUND)
             }
+            ErrorCode::TimeNotReached => {
+                Some(&::rustydb_contract_transactions::errors::TIME_NOT_REACHED)
+            }
             ErrorCode::TokenExpired => {
                 Some(&::rustydb_contract_core::errors::TOKEN_EXPIRED)
             }
@@ -403,6 +425,9 @@ impl ErrorCode {
             }
             ErrorCode::TooManySavepoints => {
                 Some(&::rustydb_contract_transactions::errors::TOO_MANY_SAVEPOINTS)
+            }
+            ErrorCode::TooManySnapshots => {
+                Some(&::rustydb_contract_core::errors::TOO_MANY_SNAPSHOTS)
             }
             ErrorCode::TooManySubscriptions => {
                 Some(&::rustydb_contract_core::errors::TOO_MANY_SUBSCRIPTIONS)
@@ -533,6 +558,9 @@ impl From<::std::string::String> for ErrorCode {
             "ROW_NOT_FOUND" => ErrorCode::RowNotFound,
             "SAVEPOINT_NOT_FOUND" => ErrorCode::SavepointNotFound,
             "SERVER_STARTING" => ErrorCode::ServerStarting,
+            "SNAPSHOT_EXISTS" => ErrorCode::SnapshotExists,
+            "SNAPSHOT_NOT_FOUND" => ErrorCode::SnapshotNotFound,
+            "SNAPSHOT_TOO_OLD" => ErrorCode::SnapshotTooOld,
             "STORAGE_FAILURE" => ErrorCode::StorageFailure,
             "SUBSCRIPTION_NOT_FOUND" => ErrorCode::SubscriptionNotFound,
             "SYNTAX_ERROR" => ErrorCode::SyntaxError,
@@ -543,9 +571,11 @@ impl From<::std::string::String> for ErrorCode {
             "TABLESPACE_READ_ONLY" => ErrorCode::TablespaceReadOnly,
             "TABLE_EXISTS" => ErrorCode::TableExists,
             "TABLE_NOT_FOUND" => ErrorCode::TableNotFound,
+            "TIME_NOT_REACHED" => ErrorCode::TimeNotReached,
             "TOKEN_EXPIRED" => ErrorCode::TokenExpired,
             "TOO_MANY_LOCKS" => ErrorCode::TooManyLocks,
             "TOO_MANY_SAVEPOINTS" => ErrorCode::TooManySavepoints,
+            "TOO_MANY_SNAPSHOTS" => ErrorCode::TooManySnapshots,
             "TOO_MANY_SUBSCRIPTIONS" => ErrorCode::TooManySubscriptions,
             "TOO_MANY_TRANSACTIONS" => ErrorCode::TooManyTransactions,
             "TRANSACTION_NOT_ACTIVE" => ErrorCode::TransactionNotActive,

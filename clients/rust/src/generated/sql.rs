@@ -85,11 +85,15 @@ impl SqlApi<'_> {
     /// - `INVALID_PARAMETER`: A `$n` has no value, a value has no `$n`, or one has a form that SQL can't take.
     /// - `INVALID_QUERY`: The statement parses but can't be planned or run, such as by its types or a division by zero.
     /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `LSN_NOT_REACHED`: No commit has this position yet.
     /// - `NOT_NULL_VIOLATION`: A column that is NOT NULL would be null.
     /// - `RESULT_TOO_LARGE`: The result has more rows than one answer holds.
+    /// - `SNAPSHOT_NOT_FOUND`: There is no snapshot of this name.
+    /// - `SNAPSHOT_TOO_OLD`: The state of the past that is asked for is no longer kept; the message says what is.
     /// - `SYNTAX_ERROR`: The SQL text does not parse.
     /// - `TABLE_EXISTS`: The name of the table is taken by a table or view.
     /// - `TABLE_NOT_FOUND`: The database has no such table.
+    /// - `TIME_NOT_REACHED`: The time lies in the future.
     /// - `UNIQUE_VIOLATION`: A primary key or unique constraint would be broken.
     /// - `UNSUPPORTED`: The engine does not do what the SQL asks.
     /// - `VIEW_NOT_FOUND`: The database has no such view.

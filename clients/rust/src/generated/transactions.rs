@@ -49,6 +49,10 @@ impl TransactionsApi<'_> {
     ///
     /// # Errors
     ///
+    /// - `LSN_NOT_REACHED`: No commit has this position yet.
+    /// - `SNAPSHOT_NOT_FOUND`: There is no snapshot of this name.
+    /// - `SNAPSHOT_TOO_OLD`: The state of the past that is asked for is no longer kept; the message says what is.
+    /// - `TIME_NOT_REACHED`: The time lies in the future.
     /// - `TOO_MANY_TRANSACTIONS`: The caller has as many open transactions as are allowed; end one.
     pub fn begin(
         &self,
@@ -113,6 +117,25 @@ impl TransactionsApi<'_> {
             input,
         )
     }
+    /// Keep the present state under a name.
+    ///
+    /// It can be read until it is dropped, after a restart too: `as_of_snapshot` of `transactions.begin` and `sql.execute_query`. The versions of rows that it shows are kept meanwhile, and take room. There may be 64.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `SNAPSHOT_EXISTS`: There is a snapshot of this name already.
+    pub fn create_snapshot(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsCreateSnapshotInput,
+    ) -> crate::Call<::rustydb_contract_transactions::NamedSnapshot> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::CREATE_SNAPSHOT,
+            input,
+        )
+    }
     /// Search for deadlocks now and resolve those found.
     ///
     /// The server searches by itself for whoever has waited for its deadlock time-out (`--deadlock-timeout-ms`, 100 unless set). This does not wait for that.
@@ -126,6 +149,25 @@ impl TransactionsApi<'_> {
             &::rustydb_contract_transactions::operations::DETECT_DEADLOCKS,
             &::rustydb_contract_transactions::TransactionsDetectDeadlocksInput {
             },
+        )
+    }
+    /// Forget a snapshot; what it alone kept can be removed.
+    ///
+    /// Transactions that read it go on.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `SNAPSHOT_NOT_FOUND`: There is no snapshot of this name.
+    pub fn drop_snapshot(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsDropSnapshotInput,
+    ) -> crate::Call<::rustydb_contract_transactions::NamedSnapshot> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::DROP_SNAPSHOT,
+            input,
         )
     }
     /// Run a list of row operations as one atomic unit.
@@ -188,6 +230,25 @@ impl TransactionsApi<'_> {
             &::rustydb_contract_transactions::operations::GET_LOCK_GRAPH,
             &::rustydb_contract_transactions::TransactionsGetLockGraphInput {
             },
+        )
+    }
+    /// Report live and dead row versions and the oldest snapshot.
+    ///
+    /// Reads every leaf of the tables to count their versions.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn get_mvcc_status(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsGetMvccStatusInput,
+    ) -> crate::Call<::rustydb_contract_transactions::MvccReport> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::GET_MVCC_STATUS,
+            input,
         )
     }
     /// List the rows that a transaction has read.
@@ -376,6 +437,34 @@ impl TransactionsApi<'_> {
             |page| (page.locks, page.next),
         )
     }
+    /// List the stored versions of one row.
+    ///
+    /// Newest first, whether or not they can be read still. A table that was rewritten, to change its columns say, has those from then on.
+    ///
+    /// Needs the permission `database:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    ///
+    /// # Errors
+    ///
+    /// - `INVALID_VALUE`: A value is not of its column's type or out of its range.
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn list_row_versions(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListRowVersionsInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::RowVersionList,
+        ::rustydb_contract_transactions::RowVersion,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::LIST_ROW_VERSIONS,
+                input,
+            ),
+            |page| (page.versions, page.next),
+        )
+    }
     /// List the savepoints of a transaction.
     ///
     /// Needs the permission `database:read`. Since 0.1.0.
@@ -387,6 +476,27 @@ impl TransactionsApi<'_> {
             self.client,
             &::rustydb_contract_transactions::operations::LIST_SAVEPOINTS,
             input,
+        )
+    }
+    /// List the snapshots that are kept under a name.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Answers in pages; `items` of the call follows them.
+    pub fn list_snapshots(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsListSnapshotsInput,
+    ) -> crate::PagedCall<
+        ::rustydb_contract_transactions::NamedSnapshotList,
+        ::rustydb_contract_transactions::NamedSnapshot,
+    > {
+        crate::PagedCall::new(
+            crate::Call::new(
+                self.client,
+                &::rustydb_contract_transactions::operations::LIST_SNAPSHOTS,
+                input,
+            ),
+            |page| (page.snapshots, page.next),
         )
     }
     /// List the transactions that outlived their limit.
@@ -602,6 +712,133 @@ impl TransactionsApi<'_> {
             input,
         )
     }
+    /// Reclaim dead row versions, in full or table by table.
+    ///
+    /// Removes versions that no snapshot and no retention keeps, and merges pages that have become thin. The server does the same by itself once a fifth of a table's rows has older versions. Nobody waits for it.
+    ///
+    /// Needs the permission `system:admin`. Since 0.1.0.
+    ///
+    /// # Errors
+    ///
+    /// - `TABLE_NOT_FOUND`: The database has no such table.
+    pub fn vacuum(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsVacuumInput,
+    ) -> crate::Call<::rustydb_contract_transactions::Vacuumed> {
+        crate::Call::new(
+            self.client,
+            &::rustydb_contract_transactions::operations::VACUUM,
+            input,
+        )
+    }
+    /// Watch deadlocks being found.
+    ///
+    /// Told once the record is durable that `transactions.list_deadlocks` shows.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn deadlock_detection(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsDeadlockDetectionInput,
+    ) -> crate::ViewCall<::rustydb_contract_transactions::DeadlockDetected> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::DEADLOCK_DETECTION,
+            input,
+        )
+    }
+    /// Watch deadlocks being found and ended.
+    ///
+    /// Told once the record is durable that `transactions.list_deadlocks` shows.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn deadlock_events(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsDeadlockEventsInput,
+    ) -> crate::ViewCall<
+        ::rustydb_contract_transactions::TransactionsDeadlockEventsEvent,
+    > {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::DEADLOCK_EVENTS,
+            input,
+        )
+    }
+    /// Watch transactions begin, make savepoints, outlive their time and end.
+    ///
+    /// Of those that are begun by `transactions.begin`. A commit is told once it is durable, what happened to savepoints once the call that did it has come to its end; a return to a savepoint is not told.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn lifecycle_events(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsLifecycleEventsInput,
+    ) -> crate::ViewCall<
+        ::rustydb_contract_transactions::TransactionsLifecycleEventsEvent,
+    > {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::LIFECYCLE_EVENTS,
+            input,
+        )
+    }
+    /// Watch locks being granted, waited for, made stronger and let go.
+    ///
+    /// Each lock of each row is told, which under load are many thousands a second: who is slower is told how many were dropped. What is told of one resource comes in the order in which it happened.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn lock_activity(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsLockActivityInput,
+    ) -> crate::ViewCall<
+        ::rustydb_contract_transactions::TransactionsLockActivityEvent,
+    > {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::LOCK_ACTIVITY,
+            input,
+        )
+    }
+    /// Watch locks by what happens to them.
+    ///
+    /// What `transactions.lock_activity` tells, in one form. A wait that is given up for another reason than its length or a deadlock is not told.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn lock_events(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsLockEventsInput,
+    ) -> crate::ViewCall<::rustydb_contract_transactions::LockEvent> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::LOCK_EVENTS,
+            input,
+        )
+    }
+    /// Watch who waits for whom.
+    ///
+    /// Told as a wait begins and as it ends; of a wait that began before the subscription neither is told.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn lock_waits(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsLockWaitsInput,
+    ) -> crate::ViewCall<::rustydb_contract_transactions::LockWait> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::LOCK_WAITS,
+            input,
+        )
+    }
     /// Watch transactions begin and end.
     ///
     /// Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.
@@ -616,6 +853,23 @@ impl TransactionsApi<'_> {
         crate::ViewCall::new(
             self.client,
             &::rustydb_contract_transactions::views::TRANSACTION_EVENTS,
+            input,
+        )
+    }
+    /// Watch the numbers of transactions.
+    ///
+    /// What `transactions.get_stats` answers. The first comes after the first interval. All who ask for the same interval get the same.
+    ///
+    /// Needs the permission `system:read`. Since 0.1.0.
+    ///
+    /// Telemetry: events may be lost, which is told.
+    pub fn transaction_stats(
+        &self,
+        input: &::rustydb_contract_transactions::TransactionsTransactionStatsInput,
+    ) -> crate::ViewCall<::rustydb_contract_transactions::TransactionStats> {
+        crate::ViewCall::new(
+            self.client,
+            &::rustydb_contract_transactions::views::TRANSACTION_STATS,
             input,
         )
     }

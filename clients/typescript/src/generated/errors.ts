@@ -550,6 +550,33 @@ export class ServerStartingError extends runtime.RustyDBError {
 }
 
 /**
+ * There is a snapshot of this name already.
+ *
+ * `SNAPSHOT_EXISTS`, HTTP status 409. The same call would fail again.
+ */
+export class SnapshotExistsError extends runtime.RustyDBError {
+  declare readonly code: "SNAPSHOT_EXISTS";
+}
+
+/**
+ * There is no snapshot of this name.
+ *
+ * `SNAPSHOT_NOT_FOUND`, HTTP status 404. The same call would fail again.
+ */
+export class SnapshotNotFoundError extends runtime.RustyDBError {
+  declare readonly code: "SNAPSHOT_NOT_FOUND";
+}
+
+/**
+ * The state of the past that is asked for is no longer kept; the message says what is.
+ *
+ * `SNAPSHOT_TOO_OLD`, HTTP status 410. The same call would fail again.
+ */
+export class SnapshotTooOldError extends runtime.RustyDBError {
+  declare readonly code: "SNAPSHOT_TOO_OLD";
+}
+
+/**
  * The store refused the write, or refuses all writes after a failure of the disk.
  *
  * `STORAGE_FAILURE`, HTTP status 503. The same call would fail again.
@@ -641,6 +668,15 @@ export class TableNotFoundError extends runtime.RustyDBError {
 }
 
 /**
+ * The time lies in the future.
+ *
+ * `TIME_NOT_REACHED`, HTTP status 400. The same call would fail again.
+ */
+export class TimeNotReachedError extends runtime.RustyDBError {
+  declare readonly code: "TIME_NOT_REACHED";
+}
+
+/**
  * The access token's time is over; refresh it.
  *
  * `TOKEN_EXPIRED`, HTTP status 401. The same call would fail again.
@@ -665,6 +701,15 @@ export class TooManyLocksError extends runtime.RustyDBError {
  */
 export class TooManySavepointsError extends runtime.RustyDBError {
   declare readonly code: "TOO_MANY_SAVEPOINTS";
+}
+
+/**
+ * There are as many named snapshots as there may be; drop one.
+ *
+ * `TOO_MANY_SNAPSHOTS`, HTTP status 409. The same call would fail again.
+ */
+export class TooManySnapshotsError extends runtime.RustyDBError {
+  declare readonly code: "TOO_MANY_SNAPSHOTS";
 }
 
 /**
@@ -901,6 +946,9 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["ROW_NOT_FOUND", { type: RowNotFoundError, retry: "never" }],
   ["SAVEPOINT_NOT_FOUND", { type: SavepointNotFoundError, retry: "never" }],
   ["SERVER_STARTING", { type: ServerStartingError, retry: "safe" }],
+  ["SNAPSHOT_EXISTS", { type: SnapshotExistsError, retry: "never" }],
+  ["SNAPSHOT_NOT_FOUND", { type: SnapshotNotFoundError, retry: "never" }],
+  ["SNAPSHOT_TOO_OLD", { type: SnapshotTooOldError, retry: "never" }],
   ["STORAGE_FAILURE", { type: StorageFailureError, retry: "never" }],
   ["SUBSCRIPTION_NOT_FOUND", { type: SubscriptionNotFoundError, retry: "never" }],
   ["SYNTAX_ERROR", { type: SyntaxError, retry: "never" }],
@@ -911,9 +959,11 @@ export const errorTable: runtime.ErrorTable = new Map<string, runtime.ErrorEntry
   ["TABLESPACE_READ_ONLY", { type: TablespaceReadOnlyError, retry: "never" }],
   ["TABLE_EXISTS", { type: TableExistsError, retry: "never" }],
   ["TABLE_NOT_FOUND", { type: TableNotFoundError, retry: "never" }],
+  ["TIME_NOT_REACHED", { type: TimeNotReachedError, retry: "never" }],
   ["TOKEN_EXPIRED", { type: TokenExpiredError, retry: "never" }],
   ["TOO_MANY_LOCKS", { type: TooManyLocksError, retry: "never" }],
   ["TOO_MANY_SAVEPOINTS", { type: TooManySavepointsError, retry: "never" }],
+  ["TOO_MANY_SNAPSHOTS", { type: TooManySnapshotsError, retry: "never" }],
   ["TOO_MANY_SUBSCRIPTIONS", { type: TooManySubscriptionsError, retry: "never" }],
   ["TOO_MANY_TRANSACTIONS", { type: TooManyTransactionsError, retry: "never" }],
   ["TRANSACTION_NOT_ACTIVE", { type: TransactionNotActiveError, retry: "never" }],
@@ -997,6 +1047,9 @@ export interface ErrorsByCode {
   "ROW_NOT_FOUND": RowNotFoundError;
   "SAVEPOINT_NOT_FOUND": SavepointNotFoundError;
   "SERVER_STARTING": ServerStartingError;
+  "SNAPSHOT_EXISTS": SnapshotExistsError;
+  "SNAPSHOT_NOT_FOUND": SnapshotNotFoundError;
+  "SNAPSHOT_TOO_OLD": SnapshotTooOldError;
   "STORAGE_FAILURE": StorageFailureError;
   "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError;
   "SYNTAX_ERROR": SyntaxError;
@@ -1007,9 +1060,11 @@ export interface ErrorsByCode {
   "TABLESPACE_READ_ONLY": TablespaceReadOnlyError;
   "TABLE_EXISTS": TableExistsError;
   "TABLE_NOT_FOUND": TableNotFoundError;
+  "TIME_NOT_REACHED": TimeNotReachedError;
   "TOKEN_EXPIRED": TokenExpiredError;
   "TOO_MANY_LOCKS": TooManyLocksError;
   "TOO_MANY_SAVEPOINTS": TooManySavepointsError;
+  "TOO_MANY_SNAPSHOTS": TooManySnapshotsError;
   "TOO_MANY_SUBSCRIPTIONS": TooManySubscriptionsError;
   "TOO_MANY_TRANSACTIONS": TooManyTransactionsError;
   "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError;

@@ -125,7 +125,10 @@ fn example(model: &Model, view: &View) -> Option<StreamExample> {
     let then: Vec<String> = example
         .then
         .iter()
-        .map(|step| format!("{} {}", code(&step.call), code(&step.input.to_string())))
+        .map(|step| {
+            let waits = if step.background { ", which waits" } else { "" };
+            format!("{} {}{waits}", code(&step.call), code(&step.input.to_string()))
+        })
         .collect();
     let then = if then.is_empty() {
         String::new()

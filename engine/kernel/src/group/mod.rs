@@ -20,16 +20,36 @@ pub use events::{KernelEvent, TreeEvent};
 pub use work::{Changed, WorkSet};
 
 use crate::ids::{TablespaceId, Ts};
-use crate::planted::planted;
+use crate::kernel::Readers;
 use crate::pool::Pool;
+
+/// Versions that were removed because nobody can read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Marks of removed keys count as well.
+    pub versions: u64,
+    /// Of their keys and values.
+    pub bytes: u64,
+}
+
+impl Pruned {
+    pub fn add(&mut self, other: Pruned) {
+        self.versions += other.versions;
+        self.bytes += other.bytes;
+    }
+}
 
 /// One commit in the making.
 pub struct Group<'k> {
     pub work: WorkSet<'k>,
     /// Version of all that it writes.
     pub ts: Ts,
-    /// Oldest snapshot that anybody may read at: what is not visible there or later may go.
-    pub horizon: Ts,
+    /// What may be read of the past: what none of these sees may go.
+    pub readers: Readers,
+    /// What went.
+    pub pruned: Pruned,
+    /// A key was written that has older versions besides its last one, which somebody may read.
+    pub left_versions: bool,
     /// Where to look for free pages.
     pub hints: HashMap<TablespaceId, u32>,
     pub allocator: &'k dyn Allocator,
@@ -43,16 +63,15 @@ impl<'k> Group<'k> {
         allocator: &'k dyn Allocator,
         images_before: crate::ids::Lsn,
         ts: Ts,
-        horizon: Ts,
+        readers: Readers,
         hints: HashMap<TablespaceId, u32>,
     ) -> Group<'k> {
         Group {
             work: WorkSet::new(pool, images_before),
             ts,
-            horizon: match planted!("pruned-too-far") {
-                true => Ts(horizon.0 + 1),
-                false => horizon,
-            },
+            readers,
+            pruned: Pruned::default(),
+            left_versions: false,
             hints,
             allocator,
             events: None,

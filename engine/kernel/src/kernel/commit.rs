@@ -17,6 +17,11 @@ use crate::tree::{Tree, read};
 /// durable first.
 const PINNED_PART: usize = 4;
 
+/// A space is swept once so many of its versions, and this part of its keys besides, were given newer ones: as PostgreSQL's
+/// autovacuum does it.
+const SWEEP_VERSIONS_MIN: u64 = 50;
+const SWEEP_PART: u64 = 5;
+
 /// Size of a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SpaceStats {
@@ -100,7 +105,9 @@ pub struct Commit<'k> {
     entries: Vec<Vec<u8>>,
     trim_to: Option<Ts>,
     insisted: bool,
-    removed: Removed,
+    emptied: Removed,
+    /// Versions per space that this commit gave a newer one.
+    overwritten: BTreeMap<u64, u64>,
 }
 
 impl Kernel {
@@ -172,8 +179,11 @@ impl Commit<'_> {
             None => self.create_space(space)?,
         };
         self.group.put(found.tree(space), key, value)?;
-        if value.is_none() {
-            self.removed.note(space, key);
+        if std::mem::take(&mut self.group.left_versions) || value.is_none() {
+            self.emptied.note(space, key);
+        }
+        if old_bytes.is_some() {
+            *self.overwritten.entry(space).or_default() += 1;
         }
         let stats = &mut found.stats;
         if let Some(old_bytes) = old_bytes {
@@ -287,19 +297,40 @@ impl Commit<'_> {
             &self.entries,
             &mut body,
         );
+        let mut emptied = std::mem::take(&mut self.emptied);
+        self.count_overwritten(&mut emptied);
         let spaces = std::mem::take(&mut self.spaces);
-        let removed = std::mem::take(&mut self.removed);
-        let end = self.inner.install(self.committer, self.group, body, published)?;
+        let end = self
+            .inner
+            .install(self.committer, self.group, body, published, self.now_us)?;
         for (space, found) in spaces {
             self.committer.spaces.insert(space, found);
             self.inner
                 .note_tree(space, found.map(|found| found.tree(space)), published.ts);
         }
-        self.inner.emptied.add(removed, published.ts);
+        self.inner.emptied.add(emptied, published.ts);
         Ok(Ticket {
             ts: published.ts,
             end,
         })
+    }
+
+    /// Has a space swept once a part of its keys has older versions, which nobody meets who writes other keys.
+    fn count_overwritten(&mut self, emptied: &mut Removed) {
+        for (space, overwritten) in std::mem::take(&mut self.overwritten) {
+            let entries = self
+                .spaces
+                .get(&space)
+                .copied()
+                .flatten()
+                .map_or(0, |found| found.stats.entries);
+            let so_far = self.committer.overwritten.entry(space).or_default();
+            *so_far += overwritten;
+            if *so_far >= SWEEP_VERSIONS_MIN + entries / SWEEP_PART {
+                self.committer.overwritten.remove(&space);
+                emptied.note_whole(space);
+            }
+        }
     }
 
     /// What is visible once this commit is durable.
@@ -347,9 +378,11 @@ impl Inner {
         make: impl FnOnce(&mut Commit<'_>) -> Result<T, E>,
     ) -> Result<(T, Ticket), E> {
         self.check_poison()?;
-        let horizon = self.snapshots.horizon(|| self.published.read().ts);
+        let readers = self
+            .snapshots
+            .readers(self.clock.now_us(), || self.published.read().ts);
         let hints = committer.hints.clone();
-        let mut group = Group::new(&self.pool, self, committer.images_before, ts, horizon, hints);
+        let mut group = Group::new(&self.pool, self, committer.images_before, ts, readers, hints);
         group.events = self.listener.listens().then(Vec::new);
         let mut commit = Commit {
             group,
@@ -361,7 +394,8 @@ impl Inner {
             entries: Vec::new(),
             trim_to: None,
             insisted: false,
-            removed: Removed::default(),
+            emptied: Removed::default(),
+            overwritten: BTreeMap::new(),
         };
         let made = make(&mut commit)?;
         let ticket = commit.finish()?;
@@ -385,6 +419,7 @@ impl Inner {
         group: Group<'_>,
         mut body: Vec<u8>,
         published: Published,
+        at_us: i64,
     ) -> Result<Lsn> {
         group.work.append_redo(&mut body)?;
         let fits = group.work.changed_pages() <= self.pool.frames() / PINNED_PART;
@@ -395,7 +430,11 @@ impl Inner {
         // From here on the group is in the log, and what fails is final.
         let appended = self.wal.append(published.ts, &[&body])?;
         let Group {
-            work, hints, events, ..
+            work,
+            hints,
+            events,
+            pruned,
+            ..
         } = group;
         match pins {
             Some(mut pins) => {
@@ -407,6 +446,8 @@ impl Inner {
             }
             None => self.note(self.install_durable(appended.start, appended.end, work.into_changed()))?,
         }
+        self.pruned_versions.fetch_add(pruned.versions, Ordering::Relaxed);
+        self.pruned_bytes.fetch_add(pruned.bytes, Ordering::Relaxed);
         committer.applied = published.ts;
         committer.totals = published.totals;
         committer.trimmed = published.trimmed;
@@ -414,6 +455,7 @@ impl Inner {
         self.pending.lock().push_back(Pending {
             end: appended.end,
             published,
+            at_us,
             events: events.unwrap_or_default(),
         });
         self.publish(self.wal.durable());

@@ -6,6 +6,7 @@
 //! | make a commit | [`commit`] |
 //! | make one that is answered before it is durable | [`unwaited`] |
 //! | read | [`read`] |
+//! | read states of the past, and clear them away | [`versions`], [`snapshots`], [`commit_times`] |
 //! | read what commits told | [`log`] |
 //! | verify a whole store | [`check`] |
 //! | bound recovery, take room back | [`upkeep`], [`emptied`] |
@@ -42,6 +43,7 @@
 mod changes;
 mod check;
 mod commit;
+mod commit_times;
 mod control;
 mod emptied;
 mod log;
@@ -58,6 +60,7 @@ mod tablespaces;
 mod tests;
 mod unwaited;
 mod upkeep;
+mod versions;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -76,10 +79,17 @@ pub use self::raw_io::IoOutcome;
 pub use self::raw_pages::Staged;
 pub use self::raw_records::{RawMerge, RawSplit};
 pub use self::read::Snapshot;
+pub(crate) use self::snapshots::Readers;
 pub use self::tablespaces::{TablespaceDef, TablespaceKind, TablespaceState};
 pub use self::unwaited::SYNC_SOON_MAX;
 pub use self::upkeep::Checkpoint;
-pub use crate::group::{KernelEvent, TreeEvent};
+pub use self::versions::{
+    NAMED_SNAPSHOTS_MAX, NamedSnapshot, SNAPSHOT_NAME_BYTES_MAX, VERSION_RETENTION_US_MAX, VersionCounts,
+    VersionError, VersionsReport,
+};
+pub use crate::group::{KernelEvent, Pruned, TreeEvent};
+pub use crate::page::node::OwnedVersionKey as LeafStart;
+pub use crate::tree::read::StoredVersion;
 
 use self::control::ControlFile;
 use self::emptied::EmptiedRanges;
@@ -90,7 +100,7 @@ use crate::ids::{Lsn, PageId, TablespaceId, Ts};
 use crate::listener::Listener;
 use crate::pool::Pool;
 use crate::space::{IoQueue, PageFiles};
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::tree::Tree;
 use crate::wal::Wal;
@@ -101,6 +111,8 @@ const DIRECTORY_OWNER: u64 = u64::MAX;
 const GRAVEYARD_OWNER: u64 = u64::MAX - 1;
 /// Owner of the pages of the registry, a space of the directory that says which raw tablespaces there are.
 const REGISTRY: u64 = u64::MAX - 2;
+/// Owner of the pages of the names of snapshots, a space of the directory.
+const NAMED: u64 = u64::MAX - 3;
 /// Spaces have smaller numbers than this.
 pub const SPACES_MAX: u64 = u64::MAX - 15;
 
@@ -157,6 +169,11 @@ struct Inner {
     /// Why nothing is accepted any more.
     poison: Mutex<Option<String>>,
     cramped: Mutex<Cramped>,
+    /// One name is made or dropped at a time.
+    naming: Mutex<()>,
+    /// Since the store was opened.
+    pruned_versions: AtomicU64,
+    pruned_bytes: AtomicU64,
     /// The raw tablespaces. Whoever changes pages of one, or its files, keeps it from being dropped meanwhile.
     registry: RwLock<Registry>,
     /// Raw pages that were staged, and may have been written since.
@@ -175,6 +192,8 @@ pub trait KernelEvents: Send + Sync + 'static {
 struct Pending {
     end: Lsn,
     published: Published,
+    /// When the commit was made.
+    at_us: i64,
     events: Vec<KernelEvent>,
 }
 
@@ -198,6 +217,8 @@ struct Committer {
     hints: HashMap<TablespaceId, u32>,
     /// What the directory says of spaces that commits looked at; `None` of one that is not there.
     spaces: HashMap<u64, Option<commit::Space>>,
+    /// Versions per space that were given newer ones since it was last swept.
+    overwritten: HashMap<u64, u64>,
 }
 
 /// What everybody may know: it is durable.
@@ -318,16 +339,21 @@ impl Inner {
     fn publish(&self, durable: Lsn) {
         let mut pending = self.pending.lock();
         let mut newest = None;
+        let mut made = Vec::new();
         while let Some(next) = pending.pop_front_if(|next| next.end <= durable) {
             for event in next.events {
                 self.listener.tell(|listener| listener.event(event));
             }
+            made.push((next.published.ts, next.at_us));
             newest = Some(next.published);
         }
         let Some(newest) = newest else {
             return;
         };
         let before = std::mem::replace(&mut *self.published.write(), newest);
+        for (ts, at_us) in made {
+            self.snapshots.note_commit(ts, at_us);
+        }
         if before.ts < newest.ts
             && let Some(told) = self.on_publish.read().as_ref()
         {

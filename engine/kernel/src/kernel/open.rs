@@ -15,7 +15,7 @@ use super::changes::{Changes, LogTotals, Trim};
 use super::commit::Space;
 use super::control::{Control, ControlFile};
 use super::progress::{OpenPhase, OpenProgress};
-use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Published, log};
+use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Published, Readers, log};
 use crate::error::{KernelError, Result};
 use crate::group::{Allocator, Group};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
@@ -23,7 +23,7 @@ use crate::page::{PageBuf, header, redo};
 use crate::planted::planted;
 use crate::pool::{LogGate, Pool};
 use crate::space::{PageFiles, PageFilesOptions};
-use crate::sync::atomic::{AtomicBool, AtomicUsize};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::tree::read::Scan;
 use crate::wal::{self, Wal, WalOptions, WalPosition, WalSetup};
@@ -43,6 +43,9 @@ pub struct KernelOptions {
     /// Whether a commit may be answered before it is durable, by who asks for that. A thread of the store's own then syncs what
     /// nobody waits for ([`super::Kernel::sync_soon`]).
     pub async_commits: bool,
+    /// How long the versions stay readable that newer ones have replaced, in microseconds, [`super::VERSION_RETENTION_US_MAX`] at
+    /// most; 0 as long as a snapshot is open that shows them.
+    pub version_retention_us: u64,
     /// Says how far the opening is.
     pub progress: OpenProgress,
 }
@@ -72,6 +75,7 @@ impl Default for KernelOptions {
             checkpoint_bytes: 256 << 20,
             background: true,
             async_commits: false,
+            version_retention_us: 0,
             progress: OpenProgress::default(),
         }
     }
@@ -231,7 +235,8 @@ fn create(
     let mut inner = assemble(options, clock, pool, files, wal, file, control);
     {
         let mut committer = inner.committer.lock();
-        let mut group = Group::new(&inner.pool, &inner, Lsn(0), Ts(0), Ts(0), HashMap::new());
+        let readers = Readers::none(Ts(0));
+        let mut group = Group::new(&inner.pool, &inner, Lsn(0), Ts(0), readers, HashMap::new());
         group.format_tablespace(TablespaceId::MAIN, 0, u32::MAX)?;
         for tree in [DIRECTORY, GRAVEYARD] {
             let root = group.allocate(TablespaceId::MAIN)?;
@@ -240,8 +245,13 @@ fn create(
         }
         let body = system_body(&inner, &committer);
         let published = *inner.published.read();
-        inner.install(&mut committer, group, body, published)?;
+        let now_us = inner.clock.now_us();
+        inner.install(&mut committer, group, body, published, now_us)?;
     }
+    let retention_us = inner.options.version_retention_us;
+    inner
+        .snapshots
+        .begin(Ts(0), inner.clock.now_us(), retention_us, Vec::new());
     inner.checkpoint()?;
     let named = disk
         .rename(&unfinished, &path)
@@ -326,6 +336,13 @@ fn recover(
         committer.trimmed = state.trimmed;
     }
     inner.load_registry()?;
+    let named = inner.stored_named()?;
+    inner.snapshots.begin(
+        state.ts,
+        inner.clock.now_us(),
+        inner.options.version_retention_us,
+        named,
+    );
     inner.checkpoint()?;
     inner.load_trees()?;
     inner.recovery = recovery(&inner, began, control.redo.lsn, groups, pages);
@@ -364,6 +381,7 @@ fn assemble(
             images_before: begun.redo.lsn,
             hints: HashMap::new(),
             spaces: HashMap::new(),
+            overwritten: HashMap::new(),
         }),
         checkpointing: Mutex::new(()),
         pending: Mutex::new(VecDeque::new()),
@@ -375,6 +393,9 @@ fn assemble(
         trees: RwLock::new(HashMap::new()),
         poison: Mutex::new(None),
         cramped: Default::default(),
+        naming: Mutex::new(()),
+        pruned_versions: AtomicU64::new(0),
+        pruned_bytes: AtomicU64::new(0),
         registry: Default::default(),
         staged: Default::default(),
         listener: Default::default(),

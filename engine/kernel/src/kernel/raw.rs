@@ -3,7 +3,7 @@
 //! Whether a page is in use say the maps as the frames have them, which may be ahead of what is durable.
 
 use super::tablespaces::{Registry, TablespaceState};
-use super::{DIRECTORY_OWNER, GRAVEYARD_OWNER, Inner, Kernel, REGISTRY};
+use super::{DIRECTORY_OWNER, GRAVEYARD_OWNER, Inner, Kernel, NAMED, REGISTRY};
 use crate::error::{KernelError, Result};
 use crate::group::work::copy_of;
 use crate::ids::{Lsn, PageId, TablespaceId};
@@ -349,7 +349,7 @@ impl Inner {
             _ if is_format(id) => "the format: it is a free-space map",
             _ if record.is_some() => return Ok(()),
             _ => match header::owner(&copy_of(&self.pool, id)?[..]) {
-                DIRECTORY_OWNER | GRAVEYARD_OWNER | REGISTRY => "the directory of the store",
+                DIRECTORY_OWNER | GRAVEYARD_OWNER | REGISTRY | NAMED => "the directory of the store",
                 _ => "a table or an index",
             },
         };

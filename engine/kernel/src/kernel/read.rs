@@ -36,6 +36,11 @@ impl Drop for Snapshot {
 }
 
 impl Snapshot {
+    /// One that is counted as open.
+    pub(super) fn opened(inner: Arc<Inner>, ts: Ts) -> Snapshot {
+        Snapshot { inner, ts }
+    }
+
     /// The commit whose state it is.
     pub fn ts(&self) -> Ts {
         self.ts

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{DIRECTORY, DIRECTORY_OWNER, GRAVEYARD, Inner, Kernel};
 use crate::error::{KernelError, Result};
-use crate::group::{Group, KernelEvent};
+use crate::group::{Group, KernelEvent, Pruned};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
 use crate::page::PAGE_BYTES;
 use crate::page::node::{OwnedVersionKey, VersionKey};
@@ -75,7 +75,7 @@ impl Kernel {
     /// Prunes the leaf of the space that holds `from` and merges it with a neighbour when it is thin; where the next leaf
     /// begins, `None` behind the last.
     pub fn tidy(&self, space: u64, from: &OwnedVersionKey) -> Result<Option<OwnedVersionKey>> {
-        self.inner.tidy(space, from)
+        Ok(self.inner.tidy(space, from)?.1)
     }
 
     /// [`Kernel::tidy`] over a whole space.
@@ -89,7 +89,11 @@ impl Kernel {
 }
 
 impl Inner {
-    pub(super) fn tidy(&self, space: u64, from: &OwnedVersionKey) -> Result<Option<OwnedVersionKey>> {
+    pub(super) fn tidy(
+        &self,
+        space: u64,
+        from: &OwnedVersionKey,
+    ) -> Result<(Pruned, Option<OwnedVersionKey>)> {
         self.change(|group| {
             // Under the commit latch: nobody drops it meanwhile.
             let tree = match space {
@@ -97,8 +101,11 @@ impl Inner {
                 _ => self.trees.read().get(&space).map(|(tree, _)| *tree),
             };
             match tree {
-                Some(tree) => group.tidy_leaf(tree, from.borrow()),
-                None => Ok(None),
+                Some(tree) => {
+                    let next = group.tidy_leaf(tree, from.borrow())?;
+                    Ok((group.pruned, next))
+                }
+                None => Ok((Pruned::default(), None)),
             }
         })
     }
@@ -237,12 +244,12 @@ impl Inner {
     /// Gives pages of one dropped tree back that no snapshot can see any more. Whether there may be more.
     fn free_dropped(&self) -> Result<bool> {
         self.change(|group| {
-            let horizon = group.horizon;
+            let oldest = group.readers.oldest();
             let mut scan = Scan::new(&group.work, GRAVEYARD, Ts::MAX, &[], None);
             let mut found = None;
             while let Some((key, version)) = scan.next_entry()? {
                 let (tree, dropped) = grave(&key, &version.value)?;
-                if dropped <= horizon || planted!("dropped-tree-freed-early") {
+                if dropped <= oldest || planted!("dropped-tree-freed-early") {
                     found = Some((key, tree));
                     break;
                 }

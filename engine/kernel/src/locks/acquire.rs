@@ -161,7 +161,10 @@ impl Locks {
         head.enqueue(place, request.clone());
         shard.waiting.insert(lock_id, request.clone());
         shard.counts.waits += 1;
-        self.tell(|| LockEvent::WaitStart(facts_of(&request, 0)));
+        self.tell(|| LockEvent::WaitStart {
+            lock: facts_of(&request, 0),
+            blockers: head.blockers_of(&request).map(|blocker| blocker.told()).collect(),
+        });
         Ok(Acquired::Queued(WaitTicket {
             locks: self.clone(),
             request,

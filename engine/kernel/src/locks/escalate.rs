@@ -25,7 +25,7 @@ impl Locks {
             rows: rows.len() as u64,
         });
         for (row, held) in rows {
-            self.free(&owner.state, row, held);
+            self.free(&owner.state, row, held, LockEvent::Subsumed);
         }
         Some(lock_id)
     }

@@ -1,6 +1,6 @@
 //! What happens to locks, for whoever listens.
 
-use super::{CancelReason, Deadlock, LockId, LockMode, OwnerId, Resource};
+use super::{Blocker, CancelReason, Deadlock, LockId, LockMode, OwnerId, Resource};
 use crate::sync::Arc;
 
 /// The lock, or the request, that an event is of.
@@ -21,7 +21,13 @@ pub struct LockFacts {
 pub enum LockEvent {
     Acquired(LockFacts),
     Released(LockFacts),
-    WaitStart(LockFacts),
+    /// A lock on a row was let go for that on its table, which covers it: `Escalated` was told before.
+    Subsumed(LockFacts),
+    WaitStart {
+        lock: LockFacts,
+        /// Holders of conflicting locks, then those ahead in the queue; as they are when the wait begins.
+        blockers: Vec<Blocker>,
+    },
     /// The wait ended with what it was for; `Acquired` or `Upgraded` follows.
     WaitEnd(LockFacts),
     /// The wait ended without the lock, for another reason than a deadlock: a time-out, for one.
@@ -34,7 +40,7 @@ pub enum LockEvent {
         lock: LockFacts,
         from: LockMode,
     },
-    /// The lock, of a table, is in the place of locks on so many rows; their `Released` follow.
+    /// The lock, of a table, is in the place of locks on so many rows; their `Subsumed` follow.
     Escalated {
         lock: LockFacts,
         rows: u64,

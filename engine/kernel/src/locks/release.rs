@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 
 use super::error::LockError;
-use super::events::LockEvent;
+use super::events::{LockEvent, LockFacts};
 use super::head::Head;
 use super::owner::{Held, Owner, OwnerState};
 use super::resource::Key;
@@ -20,7 +20,7 @@ impl Locks {
     pub fn release(&self, owner: &Owner, lock_id: LockId) -> Result<(), LockError> {
         let held = owner.state.locks.lock().remove(lock_id);
         let held = held.ok_or(LockError::NotHeld(lock_id))?;
-        self.free(&owner.state, lock_id, held);
+        self.free(&owner.state, lock_id, held, LockEvent::Released);
         Ok(())
     }
 
@@ -34,7 +34,7 @@ impl Locks {
         }
         let released = held.len() as u64;
         for (lock_id, held) in held {
-            self.free(&owner.state, lock_id, held);
+            self.free(&owner.state, lock_id, held, LockEvent::Released);
         }
         released
     }
@@ -57,8 +57,14 @@ impl Locks {
         request.end().unwrap_or(end)
     }
 
-    /// Releases a lock that is not among the owner's any more.
-    pub(super) fn free(&self, owner: &Arc<OwnerState>, lock_id: LockId, held: Held) {
+    /// Releases a lock that is not among the owner's any more, which is told as this event.
+    pub(super) fn free(
+        &self,
+        owner: &Arc<OwnerState>,
+        lock_id: LockId,
+        held: Held,
+        told: fn(LockFacts) -> LockEvent,
+    ) {
         let mut wakes = Wakes::default();
         let mut shard = self.shard(&held.key);
         let shard_ref = &mut *shard;
@@ -70,7 +76,7 @@ impl Locks {
         };
         self.forget(1);
         shard_ref.counts.held -= 1;
-        self.tell(|| LockEvent::Released(facts((lock_id, grant.mode), owner, entry.key())));
+        self.tell(|| told(facts((lock_id, grant.mode), owner, entry.key())));
         if entry.get().has_waiting() {
             let key = entry.key().clone();
             self.after_release(shard_ref, &key, lock_id, &mut wakes);

@@ -39,11 +39,9 @@ impl Group<'_> {
         let cells = read::cells(page, leaf)?;
         let hidden = cells
             .windows(2)
-            .any(|pair| pair[0].key == pair[1].key && pair[0].ts <= self.horizon);
-        Ok(hidden
-            || cells
-                .iter()
-                .any(|cell| cell.is_tombstone() && cell.ts <= self.horizon))
+            .any(|pair| pair[0].key == pair[1].key && !self.readers.see(pair[1].ts, pair[0].ts));
+        let ends = |at: usize| cells.get(at + 1).is_none_or(|next| next.key != cells[at].key);
+        Ok(hidden || (0..cells.len()).any(|at| cells[at].is_tombstone() && ends(at)))
     }
 
     /// Merges the page of `level` that holds `key` with a neighbour of the same parent, if both fit into one, and then the

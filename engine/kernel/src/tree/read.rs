@@ -7,12 +7,21 @@ use crate::ids::{PageId, Ts};
 use crate::page::node::{self, CELL_HEADER_BYTES, Cell, OVERFLOW, OwnedVersionKey, TOMBSTONE, VersionKey};
 use crate::page::overflow::{self, Pointer};
 use crate::page::{PageBuf, PageRead, Torn, slotted};
+use crate::planted::planted;
 
 /// A value and the commit that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     pub ts: Ts,
     pub value: Vec<u8>,
+}
+
+/// A version that is stored, whether or not anybody can read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVersion {
+    pub ts: Ts,
+    /// `None` where the commit removed the key.
+    pub value: Option<Vec<u8>>,
 }
 
 /// A version as its leaf has it.
@@ -32,6 +41,59 @@ pub fn get<S: PageSource>(source: &S, tree: Tree, key: &[u8], snapshot: Ts) -> R
         })),
         _ => Ok(None),
     }
+}
+
+/// The versions of `key` that are not newer than `newest`, newest first and `versions_max` at most.
+pub fn versions<S: PageSource>(
+    source: &S,
+    tree: Tree,
+    key: &[u8],
+    newest: Ts,
+    versions_max: usize,
+) -> Result<Vec<StoredVersion>> {
+    let mut found = Vec::new();
+    let mut next = Some(newest);
+    while let Some(from) = next
+        && found.len() < versions_max
+        && let Some(stored) = find(source, tree, key, from)?
+    {
+        let value = match stored.flags & TOMBSTONE == 0 {
+            true => Some(whole_value(source, tree.owner, stored.flags, stored.value)?),
+            false => None,
+        };
+        next = stored.ts.0.checked_sub(1).map(Ts);
+        found.push(StoredVersion { ts: stored.ts, value });
+    }
+    Ok(found)
+}
+
+/// Of the leaf that holds `from`: how many of its versions a reader of `newest` sees, how many others there are, and where the
+/// next leaf begins. The versions of a key that begin in the leaf before are all taken for dead.
+pub fn count_leaf<S: PageSource>(
+    source: &S,
+    tree: Tree,
+    from: VersionKey<'_>,
+    newest: Ts,
+) -> Result<(u64, u64, Option<OwnedVersionKey>)> {
+    let mut page = PageBuf::zeroed();
+    let (leaf, ()) = descend(source, tree, 0, Target::At(from), &mut Copy(&mut page))?;
+    let torn = |_: Torn| KernelError::misshapen(leaf, "cells of a leaf");
+    let lower = node::lower_fence(&page).map_err(torn)?;
+    let (mut live, mut dead) = (0, 0);
+    // Whose newest version was passed: of the first key perhaps in the leaf before.
+    let mut seen = lower.filter(|fence| fence.ts != Ts::MAX).map(|fence| fence.key);
+    for cell in cells(&page, leaf)? {
+        if cell.ts > newest {
+            continue;
+        }
+        match seen != Some(cell.key) && !cell.is_tombstone() {
+            true => live += 1,
+            false => dead += 1,
+        }
+        seen = Some(cell.key);
+    }
+    let next = node::upper_fence(&page).map_err(torn)?.map(VersionKey::to_owned);
+    Ok((live, dead, next))
 }
 
 /// The commit of the newest version of `key` that is not newer than `snapshot`; `None` as for [`get`].
@@ -183,7 +245,10 @@ impl<'s, S: PageSource> Scan<'s, S> {
         Scan {
             source,
             tree,
-            snapshot,
+            snapshot: match planted!("visibility-off-by-one") {
+                true => Ts(snapshot.0.saturating_add(1)),
+                false => snapshot,
+            },
             until: until.map(<[u8]>::to_vec),
             next: Some(VersionKey::newest(from).to_owned()),
             leaf: PageBuf::zeroed(),

@@ -4,7 +4,7 @@ use super::read;
 use super::search::{PageQuery, PageSource, Target, Which, descend};
 use super::{LEVELS_MAX, Tree};
 use crate::error::{KernelError, Result};
-use crate::group::{Group, KernelEvent, TreeEvent};
+use crate::group::{Group, KernelEvent, Pruned, TreeEvent};
 use crate::ids::PageId;
 use crate::page::header::{self, PageKind};
 use crate::page::node::{
@@ -61,7 +61,7 @@ impl Group<'_> {
                 return Ok(fits);
             }
         }
-        self.prune_key(tree, leaf, slot, target.key)?;
+        self.left_versions |= self.prune_key(tree, leaf, slot, target.key)?;
         self.work.change(
             leaf,
             Change::Insert {
@@ -127,28 +127,31 @@ impl Group<'_> {
         pages.into_iter().try_for_each(|page| self.free(page))
     }
 
-    /// Removes versions of `key`, which begin at `slot`, that no snapshot sees: those behind one that every snapshot sees.
-    fn prune_key(&mut self, tree: Tree, leaf: PageId, slot: usize, key: &[u8]) -> Result<()> {
+    /// Removes versions of `key`, which begin at `slot`, that nobody sees; whether older ones are left.
+    fn prune_key(&mut self, tree: Tree, leaf: PageId, slot: usize, key: &[u8]) -> Result<bool> {
         loop {
             let page = self.work.page(leaf)?;
             let torn = |_: Torn| KernelError::misshapen(leaf, "cells of a leaf");
             let count = slotted::count(&**page).map_err(torn)?;
-            // The newest is seen by new snapshots; a later one is dead when the one before it is old enough.
-            let mut dead = None;
+            // The newest is seen by new snapshots; a later one is dead when nobody reads between it and the one before.
+            let (mut dead, mut left) = (None, false);
             for index in slot + 1..count {
                 let (newer, cell) = (node::cell(page, index - 1), node::cell(page, index));
                 let (newer, cell) = (newer.map_err(torn)?, cell.map_err(torn)?);
                 if cell.key != key {
                     break;
                 }
-                if newer.ts <= self.horizon {
-                    dead = Some((index, Chain::of(&cell, leaf)?));
+                if !self.readers.see(cell.ts, newer.ts) {
+                    let chain = Chain::of(&cell, leaf)?;
+                    dead = Some((index, chain, content_bytes(&cell, chain)));
                     break;
                 }
+                left = true;
             }
-            let Some((index, chain)) = dead else {
-                return Ok(());
+            let Some((index, chain, bytes)) = dead else {
+                return Ok(left);
             };
+            self.pruned.add(Pruned { versions: 1, bytes });
             self.work.change(leaf, Change::Remove { slot: index as u16 })?;
             if let Some(chain) = chain {
                 self.free_chain(tree, chain)?;
@@ -171,22 +174,38 @@ impl Group<'_> {
             .filter(|_| !planted!("tombstone-pruned-at-fence"));
         let mut kept = Vec::with_capacity(cells.len());
         let mut chains = Vec::new();
+        let mut gone = Pruned::default();
         for (index, cell) in cells.iter().enumerate() {
             let newer = index
                 .checked_sub(1)
                 .map(|index| &cells[index])
                 .filter(|newer| newer.key == cell.key);
-            let hidden = newer.is_some_and(|newer| newer.ts <= self.horizon);
-            let gone = cell.is_tombstone() && cell.ts <= self.horizon && continued != Some(cell.key);
-            if hidden || gone {
-                chains.extend(Chain::of(cell, leaf)?);
+            if newer.is_some_and(|newer| !self.readers.see(cell.ts, newer.ts)) {
+                let chain = Chain::of(cell, leaf)?;
+                gone.add(Pruned {
+                    versions: 1,
+                    bytes: content_bytes(cell, chain),
+                });
+                chains.extend(chain);
             } else {
                 kept.push(*cell);
+            }
+            // Behind the last version of a key a tombstone hides nothing.
+            let ends = cells.get(index + 1).is_none_or(|next| next.key != cell.key);
+            while ends
+                && continued != Some(cell.key)
+                && let Some(mark) = kept.pop_if(|last| last.key == cell.key && last.is_tombstone())
+            {
+                gone.add(Pruned {
+                    versions: 1,
+                    bytes: mark.key.len() as u64,
+                });
             }
         }
         if kept.len() == cells.len() {
             return Ok(false);
         }
+        self.pruned.add(gone);
         self.refill(leaf, &page, &kept)?;
         for chain in chains {
             self.free_chain(tree, chain)?;
@@ -360,6 +379,12 @@ impl Chain {
     pub fn pages(self) -> usize {
         self.0.pages()
     }
+}
+
+/// Bytes of key and value of a version.
+fn content_bytes(cell: &Cell<'_>, chain: Option<Chain>) -> u64 {
+    let value = chain.map_or(cell.value.len() as u64, |chain| u64::from(chain.0.bytes));
+    cell.key.len() as u64 + value
 }
 
 const _: () = assert!(CELL_HEADER_BYTES + KEY_BYTES_MAX + POINTER_BYTES <= CELL_BYTES_MAX);

@@ -18,3 +18,4 @@ mod raw_model;
 mod room;
 mod size;
 mod unwaited;
+mod versions;

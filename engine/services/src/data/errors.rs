@@ -70,7 +70,7 @@ pub(crate) fn table_error(error: TableError) -> ServiceError {
         TableError::InvalidTimeout { .. } => {
             return invalid_argument("timeout_ms", error.to_string());
         }
-        TableError::IsolationFixed { .. } => &ISOLATION_LEVEL_FIXED,
+        TableError::IsolationFixed { .. } | TableError::ReadsPast { .. } => &ISOLATION_LEVEL_FIXED,
         TableError::SavepointNotFound { .. } => &SAVEPOINT_NOT_FOUND,
         TableError::TooManySavepoints { .. } => &TOO_MANY_SAVEPOINTS,
         TableError::LockTimeout { .. } => &LOCK_TIMEOUT,

@@ -444,7 +444,7 @@ fn protects(lease: &TxnLease, resource: &Resource) -> bool {
     resource.table().is_some_and(|table| lease.has_changed(table))
 }
 
-fn resource_of(place: &LockPlace) -> LockResource {
+pub(super) fn resource_of(place: &LockPlace) -> LockResource {
     let mut resource = LockResource {
         kind: LockKind::Named,
         database: None,
@@ -477,7 +477,7 @@ fn resource_of(place: &LockPlace) -> LockResource {
     resource
 }
 
-fn blocker(blocker: &Blocker) -> LockBlocker {
+pub(super) fn blocker(blocker: &Blocker) -> LockBlocker {
     LockBlocker {
         transaction_id: Id64(blocker.owner.0),
         lock_id: Id64(blocker.lock_id.0),

@@ -9,6 +9,7 @@
 //! - [`definitions`], [`values`], [`filter`]: the contract's forms of tables, rows and conditions;
 //! - [`writes`]: changes of single rows and lists of rows;
 //! - [`locks`]: locks and deadlocks of transactions, to be looked at and taken; [`savepoints`];
+//! - [`lifecycle`], [`lock_events`], [`deadlock_events`]: what happens to transactions and locks, for those who watch;
 //! - [`wal`]: the log below them, for those who look after it;
 //! - [`running`]: statements that run; [`changes`]: what was committed, for those who watch.
 //!
@@ -20,12 +21,15 @@ mod catalog;
 mod changes;
 mod classifier;
 mod database;
+mod deadlock_events;
 mod definitions;
 mod errors;
 mod filter;
 mod index_events;
 mod indexes;
+mod lifecycle;
 mod load;
+mod lock_events;
 mod locks;
 mod query;
 mod reads;
@@ -39,13 +43,14 @@ mod sweep;
 mod tests;
 mod transactions;
 mod values;
+mod versions;
 mod wal;
 mod writes;
 
 use std::sync::Arc;
 
 use rustydb_contract::topic::Topic;
-use rustydb_contract_transactions::TransactionEvent;
+use rustydb_contract_transactions::{TransactionStats, TransactionsDeadlockEventsEvent};
 use rustydb_kernel::kernel::Kernel;
 use rustydb_runtime::Clock;
 use rustydb_sql::SqlEngine;
@@ -54,12 +59,15 @@ use rustydb_store::retention::LogRetention;
 use rustydb_store::tables::{TableError, Tables};
 use rustydb_store::transactions::{DeadlockLog, TransactionRegistry};
 
+use deadlock_events::DeadlockTap;
 pub(crate) use errors::table_error;
+use lifecycle::Lifecycle;
+use lock_events::LockWatch;
 use running::RunningStatements;
 use sweep::Sweep;
-use transactions::Lifecycle;
 
 use crate::jobs::Jobs;
+use crate::samples::Samples;
 use crate::taps::Taps;
 
 /// The modules that read and write tables. A clone is another handle to the same.
@@ -78,7 +86,10 @@ struct Inner {
     transactions: Arc<TransactionRegistry>,
     sweep: Sweep,
     feed: Feed,
-    lifecycle: Arc<Topic<TransactionEvent>>,
+    lifecycle: Arc<Topic<lifecycle::Fact>>,
+    stats_samples: Samples<TransactionStats>,
+    lock_watch: LockWatch,
+    deadlock_events: Arc<Topic<TransactionsDeadlockEventsEvent>>,
     deadlocks: Arc<DeadlockLog>,
     running: Arc<RunningStatements>,
     jobs: Jobs,
@@ -105,12 +116,15 @@ impl DataEngine {
                 log.note(deadlock);
             }
         });
+        let deadlock_events = Topic::new();
+        deadlocks.listen(Arc::new(DeadlockTap(Arc::clone(&deadlock_events))));
+        let lock_watch = LockWatch::new(tables.locks().locks());
         let lifecycle = Topic::new();
         let observer = Lifecycle {
             clock: Arc::clone(&clock),
             topic: Arc::clone(&lifecycle),
         };
-        let transactions = TransactionRegistry::new(tables.clone()).observed(Arc::new(observer));
+        let transactions = TransactionRegistry::open(tables.clone())?.observed(Arc::new(observer));
         let transactions = Arc::new(transactions);
         let sweep = Sweep::start(&transactions, &tables, &clock, retention);
         let running = RunningStatements::new(Arc::clone(&clock));
@@ -126,6 +140,9 @@ impl DataEngine {
                 sweep,
                 feed,
                 lifecycle,
+                stats_samples: Samples::default(),
+                lock_watch,
+                deadlock_events,
                 deadlocks,
                 running,
                 jobs,

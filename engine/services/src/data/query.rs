@@ -275,6 +275,9 @@ impl DataEngine {
                 timeout: None,
                 format: input.format,
                 limit: Some(input.limit.unwrap_or(SUBMITTED_ROWS_DEFAULT)),
+                as_of_lsn: None,
+                as_of_time: None,
+                as_of_snapshot: None,
                 database: input.database,
                 transaction_id: None,
             };

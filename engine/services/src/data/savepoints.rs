@@ -2,14 +2,14 @@
 
 use rustydb_contract::{CallContext, Empty, ServiceResult, Timestamp};
 use rustydb_contract_transactions::{
-    Savepoint, SavepointList, Transaction, TransactionEventType, TransactionsCreateSavepointInput,
-    TransactionsListSavepointsInput, TransactionsReleaseSavepointInput, TransactionsRollbackToSavepointInput,
+    Savepoint, SavepointList, Transaction, TransactionsCreateSavepointInput, TransactionsListSavepointsInput,
+    TransactionsReleaseSavepointInput, TransactionsRollbackToSavepointInput,
 };
 use rustydb_store::tables;
 
 use super::DataEngine;
 use super::errors::table_error;
-use super::transactions::{described, event};
+use super::transactions::described;
 
 impl DataEngine {
     pub(super) async fn made_savepoint(
@@ -21,7 +21,6 @@ impl DataEngine {
         lease.create_savepoint(&input.name).map_err(table_error)?;
         let made = lease.savepoints().last().map(shown).expect("it was just made");
         drop(lease);
-        self.tell_of_savepoint(context, input.id.0, TransactionEventType::Savepoint);
         Ok(made)
     }
 
@@ -44,7 +43,6 @@ impl DataEngine {
         let mut lease = self.lease(context, input.id).await?;
         lease.release_savepoint(&input.name).map_err(table_error)?;
         drop(lease);
-        self.tell_of_savepoint(context, input.id.0, TransactionEventType::ReleaseSavepoint);
         Ok(Empty {})
     }
 
@@ -60,14 +58,6 @@ impl DataEngine {
         let owner = &context.principal().user_id;
         let info = self.inner.transactions.info(input.id.0, owner);
         info.map(described).map_err(table_error)
-    }
-
-    fn tell_of_savepoint(&self, context: &CallContext, id: u64, what: TransactionEventType) {
-        let owner = &context.principal().user_id;
-        // One that has ended since is told of as ended.
-        if let Ok(info) = self.inner.transactions.info(id, owner) {
-            self.inner.lifecycle.publish(|| event(&info, what));
-        }
     }
 }
 

@@ -23,7 +23,7 @@ use rustydb_contract::{CallContext, Id64, ServiceError, ServiceResult};
 use rustydb_contract_core::errors::TRANSACTION_READ_ONLY;
 use rustydb_store::change_log::CommitOrigin;
 use rustydb_store::locking::{Activity, LockWait, TxnLocks};
-use rustydb_store::seam::CommitSeq;
+use rustydb_store::seam::{AsOf, CommitSeq};
 use rustydb_store::tables::{MAIN_DATABASE, Mark, TableError, Txn};
 use rustydb_store::transactions::TxnLease;
 use tokio::time::Instant;
@@ -42,6 +42,8 @@ pub(super) struct Place {
     pub(super) transaction_id: Option<Id64>,
     /// Whether a commit of its own may be answered before it is durable.
     pub(super) unsynced: bool,
+    /// The state of the past that is read, in a transaction of its own.
+    pub(super) as_of: Option<AsOf>,
 }
 
 impl Place {
@@ -50,6 +52,7 @@ impl Place {
             database,
             transaction_id,
             unsynced: false,
+            as_of: None,
         }
     }
 }
@@ -261,16 +264,17 @@ impl DataEngine {
                     Some(Again::Wait(wait)) => match self.waited(wait).await {
                         Ok(()) => continue,
                         Err(error @ TableError::Deadlock { .. }) => {
-                            let mut left = home.0.lock();
-                            left.locks = None;
-                            match left.lease.take() {
-                                None if runs < CONFLICT_RUNS_MAX => error,
-                                None => return Err(table_error(error)),
-                                Some(lease) => {
-                                    lease.end_deadlocked();
-                                    return Err(table_error(error));
-                                }
+                            let Left { locks, lease } = std::mem::take(&mut *home.0.lock());
+                            drop(locks);
+                            let spans_calls = lease.is_some();
+                            if let Some(lease) = lease {
+                                lease.end_deadlocked();
                             }
+                            self.deadlock_resolved(&error);
+                            if spans_calls || runs >= CONFLICT_RUNS_MAX {
+                                return Err(table_error(error));
+                            }
+                            error
                         }
                         Err(error) => return Err(table_error(error)),
                     },
@@ -339,9 +343,10 @@ impl DataEngine {
         let left = std::mem::take(&mut *home.0.lock());
         let scope = match place.transaction_id {
             None => {
-                let mut txn = match access {
-                    Access::Read => self.inner.tables.begin_read_only(),
-                    Access::Write => self.inner.tables.begin(),
+                let mut txn = match (&place.as_of, access) {
+                    (Some(at), _) => self.inner.tables.begin_at(at),
+                    (None, Access::Read) => self.inner.tables.begin_read_only(),
+                    (None, Access::Write) => self.inner.tables.begin(),
                 }
                 .map_err(table_error)?;
                 if let Some(principal) = &context.principal {
@@ -351,7 +356,7 @@ impl DataEngine {
                     });
                 }
                 let database = place.database.clone().unwrap_or_else(|| MAIN_DATABASE.to_owned());
-                if access == Access::Write {
+                if access == Access::Write && !txn.is_read_only() {
                     let locks = left.locks.unwrap_or_else(|| {
                         let locks = self.inner.tables.locks().of_call();
                         locks.set_activity(Activity {

@@ -22,6 +22,7 @@ use super::definitions::{described_view, table};
 use super::errors::{declared, invalid_argument, parse_error, statement_error, table_error, unsupported};
 use super::running::{Named, given_up_after, unless_stopped};
 use super::scope::{Access, Place, Scope};
+use super::versions::as_of;
 
 /// Time for a statement whose caller names none.
 const TIMEOUT_MS_DEFAULT: u64 = 30_000;
@@ -102,7 +103,16 @@ impl DataEngine {
     ) -> ServiceResult<QueryResult> {
         let statement = single(&input.sql)?;
         let format = Format::of(input.format.as_ref())?;
-        let place = Place::new(input.database, input.transaction_id);
+        let as_of = as_of(input.as_of_lsn, input.as_of_time, input.as_of_snapshot)?;
+        if as_of.is_some() && input.transaction_id.is_some() {
+            let message =
+                "the transaction reads the state that it was begun on; give that to transactions.begin";
+            return Err(invalid_argument("transaction_id", message));
+        }
+        let place = Place {
+            as_of,
+            ..Place::new(input.database, input.transaction_id)
+        };
         let (statement, params, limit) = (&statement, &input.params, input.limit);
         let named = &named;
         self.answer(

@@ -1,43 +1,47 @@
 //! The `transactions` module: transactions that span calls.
 
-use std::sync::Arc;
-
 use rustydb_contract::stream::Subscription;
-use rustydb_contract::topic::Topic;
 use rustydb_contract::{
     CallContext, Cursor, Empty, Id64, Lsn, ServiceError, ServiceResult, Timestamp, async_trait,
 };
 use rustydb_contract_transactions::errors::ASYNC_COMMITS_DISABLED;
 use rustydb_contract_transactions::{
-    ArchivedWal, CommittedTransaction, DeadlockList, ExecutedOperations, FlushedWal, FoundDeadlocks,
-    IsolationLevel, Lock, LockGraph, LockList, LockWaiterList, ReadSet, ReadTable, ReleasedLocks,
-    RowChangeKind, RowOperation, RowOperationResult, Savepoint, SavepointList, SwitchedWal, TableChange,
-    TimedOutList, TimedOutReason, TimedOutTransaction, Transaction, TransactionEvent, TransactionEventType,
-    TransactionIsolation, TransactionList, TransactionState, TransactionStats, TransactionsAcquireLockInput,
+    ArchivedWal, CommittedTransaction, DeadlockDetected, DeadlockList, ExecutedOperations, FlushedWal,
+    FoundDeadlocks, IsolationLevel, Lock, LockEvent, LockGraph, LockList, LockWait, LockWaiterList,
+    MvccReport, NamedSnapshot, NamedSnapshotList, ReadSet, ReadTable, ReleasedLocks, RowChangeKind,
+    RowOperation, RowOperationResult, RowVersionList, Savepoint, SavepointList, SwitchedWal, TableChange,
+    TimedOutList, TimedOutReason, TimedOutTransaction, Transaction, TransactionEvent, TransactionIsolation,
+    TransactionList, TransactionState, TransactionStats, TransactionsAcquireLockInput,
     TransactionsArchiveWalInput, TransactionsBeginInput, TransactionsCheckpointWalInput,
-    TransactionsCommitInput, TransactionsCreateSavepointInput, TransactionsDetectDeadlocksInput,
-    TransactionsExecuteInput, TransactionsFlushWalInput, TransactionsGetInput, TransactionsGetLockGraphInput,
-    TransactionsGetReadSetInput, TransactionsGetStatsInput, TransactionsGetWalReplayStatusInput,
-    TransactionsGetWalStatusInput, TransactionsGetWriteSetInput, TransactionsListActiveInput,
+    TransactionsCommitInput, TransactionsCreateSavepointInput, TransactionsCreateSnapshotInput,
+    TransactionsDeadlockDetectionInput, TransactionsDeadlockEventsEvent, TransactionsDeadlockEventsInput,
+    TransactionsDetectDeadlocksInput, TransactionsDropSnapshotInput, TransactionsExecuteInput,
+    TransactionsFlushWalInput, TransactionsGetInput, TransactionsGetLockGraphInput,
+    TransactionsGetMvccStatusInput, TransactionsGetReadSetInput, TransactionsGetStatsInput,
+    TransactionsGetWalReplayStatusInput, TransactionsGetWalStatusInput, TransactionsGetWriteSetInput,
+    TransactionsLifecycleEventsEvent, TransactionsLifecycleEventsInput, TransactionsListActiveInput,
     TransactionsListDeadlocksInput, TransactionsListLockHoldersInput, TransactionsListLockWaitersInput,
-    TransactionsListLocksInput, TransactionsListSavepointsInput, TransactionsListTimedOutInput,
-    TransactionsListWalSegmentsInput, TransactionsReleaseAllLocksInput, TransactionsReleaseLockInput,
+    TransactionsListLocksInput, TransactionsListRowVersionsInput, TransactionsListSavepointsInput,
+    TransactionsListSnapshotsInput, TransactionsListTimedOutInput, TransactionsListWalSegmentsInput,
+    TransactionsLockActivityEvent, TransactionsLockActivityInput, TransactionsLockEventsInput,
+    TransactionsLockWaitsInput, TransactionsReleaseAllLocksInput, TransactionsReleaseLockInput,
     TransactionsReleaseSavepointInput, TransactionsRollbackInput, TransactionsRollbackToSavepointInput,
     TransactionsService, TransactionsSetIsolationLevelInput, TransactionsSetTimeoutInput,
-    TransactionsSwitchWalSegmentInput, TransactionsTransactionEventsInput, TransactionsTruncateWalInput,
-    TransactionsUpgradeLockInput, TransactionsWalEventsEvent, TransactionsWalEventsInput, TruncatedWal,
-    WalCheckpointed, WalReplayStatus, WalSegmentList, WalStatus, WriteSet, WrittenRow,
+    TransactionsSwitchWalSegmentInput, TransactionsTransactionEventsInput, TransactionsTransactionStatsInput,
+    TransactionsTruncateWalInput, TransactionsUpgradeLockInput, TransactionsVacuumInput,
+    TransactionsWalEventsEvent, TransactionsWalEventsInput, TruncatedWal, Vacuumed, WalCheckpointed,
+    WalReplayStatus, WalSegmentList, WalStatus, WriteSet, WrittenRow,
 };
-use rustydb_runtime::Clock;
 use rustydb_store::tables::{
     Isolation, MAIN_DATABASE, TableChanges, TableReads, WrittenRow as StoredWrittenRow,
 };
-use rustydb_store::transactions::{BeginOptions, EndReason, TimedOut, TransactionInfo, TransactionObserver};
+use rustydb_store::transactions::{BeginOptions, EndReason, TimedOut, TransactionInfo};
 
 use super::DataEngine;
 use super::errors::{declared, invalid_argument, table_error};
 use super::reads::foreign_cursor;
 use super::scope::{Access, Place, Scope};
+use super::versions::as_of;
 use super::writes::{change_row, remove_row};
 use crate::identity::blocking::blocking;
 use crate::identity::paging;
@@ -55,6 +59,7 @@ impl TransactionsService for DataEngine {
         input: TransactionsBeginInput,
     ) -> ServiceResult<Transaction> {
         let isolation = isolation_of(input.isolation_level.as_ref())?;
+        let as_of = as_of(input.as_of_lsn, input.as_of_time, input.as_of_snapshot)?;
         let caller = context.principal();
         let options = BeginOptions {
             owner: caller.user_id.clone(),
@@ -63,6 +68,7 @@ impl TransactionsService for DataEngine {
             database: input.database.unwrap_or_else(|| MAIN_DATABASE.to_owned()),
             isolation,
             read_only: input.read_only.unwrap_or(false),
+            as_of,
             idle_timeout_us: input.idle_timeout_ms.map(|ms| ms.saturating_mul(1_000)),
             timeout_us: input.timeout_ms.map(|ms| ms.saturating_mul(1_000)),
             lock_timeout_us: input.lock_timeout_ms.map(|ms| ms.saturating_mul(1_000)),
@@ -98,11 +104,63 @@ impl TransactionsService for DataEngine {
         _: &CallContext,
         input: TransactionsTransactionEventsInput,
     ) -> ServiceResult<Subscription<TransactionEvent>> {
-        let session = input.session_filter;
-        Ok(self.inner.lifecycle.subscribe(move |event| {
-            let wanted = session.is_none() || event.session_id == session;
-            wanted.then(|| event.clone())
-        }))
+        Ok(self.watch_transactions(input))
+    }
+
+    async fn lifecycle_events(
+        &self,
+        _: &CallContext,
+        input: TransactionsLifecycleEventsInput,
+    ) -> ServiceResult<Subscription<TransactionsLifecycleEventsEvent>> {
+        Ok(self.watch_lifecycle(input))
+    }
+
+    async fn lock_activity(
+        &self,
+        _: &CallContext,
+        input: TransactionsLockActivityInput,
+    ) -> ServiceResult<Subscription<TransactionsLockActivityEvent>> {
+        Ok(self.watch_locks(input))
+    }
+
+    async fn lock_events(
+        &self,
+        _: &CallContext,
+        input: TransactionsLockEventsInput,
+    ) -> ServiceResult<Subscription<LockEvent>> {
+        Ok(self.watch_lock_events(input))
+    }
+
+    async fn lock_waits(
+        &self,
+        _: &CallContext,
+        _: TransactionsLockWaitsInput,
+    ) -> ServiceResult<Subscription<LockWait>> {
+        Ok(self.watch_lock_waits())
+    }
+
+    async fn deadlock_events(
+        &self,
+        _: &CallContext,
+        _: TransactionsDeadlockEventsInput,
+    ) -> ServiceResult<Subscription<TransactionsDeadlockEventsEvent>> {
+        Ok(self.watch_deadlocks())
+    }
+
+    async fn deadlock_detection(
+        &self,
+        _: &CallContext,
+        _: TransactionsDeadlockDetectionInput,
+    ) -> ServiceResult<Subscription<DeadlockDetected>> {
+        Ok(self.watch_found_deadlocks())
+    }
+
+    async fn transaction_stats(
+        &self,
+        _: &CallContext,
+        input: TransactionsTransactionStatsInput,
+    ) -> ServiceResult<Subscription<TransactionStats>> {
+        Ok(self.watch_transaction_stats(input))
     }
 
     async fn execute(
@@ -213,6 +271,50 @@ impl TransactionsService for DataEngine {
         _: TransactionsWalEventsInput,
     ) -> ServiceResult<Subscription<TransactionsWalEventsEvent>> {
         Ok(self.inner.taps.wal.subscribe(|event| Some(event.clone())))
+    }
+
+    async fn get_mvcc_status(
+        &self,
+        context: &CallContext,
+        input: TransactionsGetMvccStatusInput,
+    ) -> ServiceResult<MvccReport> {
+        self.mvcc_report(input).await.map_err(declared(context))
+    }
+
+    async fn list_snapshots(
+        &self,
+        _: &CallContext,
+        input: TransactionsListSnapshotsInput,
+    ) -> ServiceResult<NamedSnapshotList> {
+        self.listed_snapshots(input)
+    }
+
+    async fn create_snapshot(
+        &self,
+        context: &CallContext,
+        input: TransactionsCreateSnapshotInput,
+    ) -> ServiceResult<NamedSnapshot> {
+        self.new_snapshot(input.name).await.map_err(declared(context))
+    }
+
+    async fn drop_snapshot(
+        &self,
+        context: &CallContext,
+        input: TransactionsDropSnapshotInput,
+    ) -> ServiceResult<NamedSnapshot> {
+        self.forget_snapshot(input.name).await.map_err(declared(context))
+    }
+
+    async fn list_row_versions(
+        &self,
+        context: &CallContext,
+        input: TransactionsListRowVersionsInput,
+    ) -> ServiceResult<RowVersionList> {
+        self.row_versions(input).map_err(declared(context))
+    }
+
+    async fn vacuum(&self, context: &CallContext, input: TransactionsVacuumInput) -> ServiceResult<Vacuumed> {
+        self.vacuumed(input).await.map_err(declared(context))
     }
 
     async fn get(&self, context: &CallContext, input: TransactionsGetInput) -> ServiceResult<Transaction> {
@@ -329,6 +431,7 @@ impl TransactionsService for DataEngine {
         };
         Ok(WriteSet {
             rows: rows.into_iter().map(written).collect(),
+            spilled_bytes: lease.spilled_bytes(),
             next,
         })
     }
@@ -491,7 +594,7 @@ impl TransactionsService for DataEngine {
 }
 
 impl DataEngine {
-    fn transaction_stats(&self) -> TransactionStats {
+    pub(super) fn transaction_stats(&self) -> TransactionStats {
         let counts = self.inner.transactions.counts();
         let meter = self.inner.tables.commits();
         let (taken, conflicts) = (meter.taken(), meter.conflicts());
@@ -563,7 +666,7 @@ fn last_of(page: &[TransactionInfo]) -> Cursor {
     paging::cursor(TRANSACTIONS, &id.to_string())
 }
 
-fn rows_changed(changes: &TableChanges) -> u64 {
+pub(super) fn rows_changed(changes: &TableChanges) -> u64 {
     changes.inserted + changes.updated + changes.deleted
 }
 
@@ -587,11 +690,19 @@ fn isolation_of(level: Option<&IsolationLevel>) -> ServiceResult<Isolation> {
     }
 }
 
-fn level_of(isolation: Isolation) -> IsolationLevel {
+pub(super) fn level_of(isolation: Isolation) -> IsolationLevel {
     match isolation {
         Isolation::ReadCommitted => IsolationLevel::ReadCommitted,
         Isolation::Snapshot => IsolationLevel::Snapshot,
         Isolation::Serializable => IsolationLevel::Serializable,
+    }
+}
+
+/// Which limit a transaction outlived, and what it was in microseconds.
+pub(super) fn outlived(transaction: &TransactionInfo, reason: EndReason) -> (TimedOutReason, u64) {
+    match reason {
+        EndReason::Expired => (TimedOutReason::Open, transaction.timeout_us.unwrap_or_default()),
+        _ => (TimedOutReason::Idle, transaction.idle_timeout_us),
     }
 }
 
@@ -601,10 +712,7 @@ fn timed_out(ended: TimedOut) -> TimedOutTransaction {
         reason,
         ended_at_us,
     } = ended;
-    let (reason, limit_us) = match reason {
-        EndReason::Expired => (TimedOutReason::Open, transaction.timeout_us.unwrap_or_default()),
-        _ => (TimedOutReason::Idle, transaction.idle_timeout_us),
-    };
+    let (reason, limit_us) = outlived(&transaction, reason);
     TimedOutTransaction {
         transaction_id: Id64(transaction.id),
         username: transaction.owner_name,
@@ -638,53 +746,5 @@ pub(super) fn described(info: TransactionInfo) -> Transaction {
         lock_timeout_ms: Some(info.lock_timeout_us / 1_000),
         locks: None,
         changes: info.changes.into_iter().map(change).collect(),
-    }
-}
-
-/// Tells of transactions as the registry begins and ends them.
-pub(super) struct Lifecycle {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) topic: Arc<Topic<TransactionEvent>>,
-}
-
-impl TransactionObserver for Lifecycle {
-    fn began(&self, transaction: &TransactionInfo) {
-        self.topic
-            .publish(|| event(transaction, TransactionEventType::Begin));
-    }
-
-    fn ended(&self, transaction: &TransactionInfo, reason: EndReason) {
-        self.topic.publish(|| {
-            let ended_at_us = self.clock.now_us();
-            let duration_us = ended_at_us.saturating_sub(transaction.started_at_us);
-            let duration_ms = Some(u64::try_from(duration_us / 1_000).unwrap_or(0));
-            match reason {
-                EndReason::Committed => TransactionEvent {
-                    duration_ms,
-                    modified_rows: Some(transaction.changes.iter().map(rows_changed).sum()),
-                    ..event(transaction, TransactionEventType::Commit)
-                },
-                EndReason::RolledBack | EndReason::TimedOut | EndReason::Expired | EndReason::Deadlock => {
-                    TransactionEvent {
-                        duration_ms,
-                        reason: Some(reason.to_string()),
-                        ..event(transaction, TransactionEventType::Rollback)
-                    }
-                }
-            }
-        });
-    }
-}
-
-pub(super) fn event(transaction: &TransactionInfo, event_type: TransactionEventType) -> TransactionEvent {
-    TransactionEvent {
-        event_type,
-        transaction_id: Id64(transaction.id),
-        session_id: transaction.session.clone(),
-        username: transaction.owner_name.clone(),
-        isolation_level: level_of(transaction.isolation),
-        duration_ms: None,
-        modified_rows: None,
-        reason: None,
     }
 }

@@ -27,7 +27,7 @@ const SEGMENTS: &str = "wal_segments";
 
 impl DataEngine {
     /// Runs on a blocking thread, with the kernel.
-    async fn on_kernel<T: Send + 'static>(
+    pub(super) async fn on_kernel<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Kernel) -> ServiceResult<T> + Send + 'static,
     ) -> ServiceResult<T> {

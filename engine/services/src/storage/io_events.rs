@@ -18,9 +18,9 @@ use rustydb_kernel::page::PAGE_BYTES;
 use rustydb_kernel::space::{IoEvent, IoEvents, RequestStats, SpaceStats};
 use rustydb_runtime::Clock;
 
-use super::listeners::Listeners;
-use super::samples::Samples;
 use super::{bounded, lies_in};
+use crate::listeners::Listeners;
+use crate::samples::Samples;
 
 /// Time between two looks when the caller names none.
 const EVENTS_INTERVAL_MS_DEFAULT: u32 = 1_000;

@@ -7,13 +7,11 @@
 mod errors;
 mod io;
 mod io_events;
-mod listeners;
 pub(crate) mod page_events;
 mod pages;
 mod pool;
 mod pool_events;
 mod records;
-mod samples;
 mod status;
 mod status_changes;
 mod tablespaces;
@@ -62,12 +60,12 @@ use rustydb_store::tables::Tables;
 use self::errors::{declared, refused};
 use self::io_events::IoWatch;
 use self::pool_events::PoolWatch;
-use self::samples::Samples;
 use self::status::Place;
 use self::status_changes::Looked;
 use crate::identity::blocking::blocking;
 use crate::identity::error::invalid_argument;
 use crate::identity::paging;
+use crate::samples::Samples;
 use crate::taps::Taps;
 
 /// Folder of the log in that of the store.

@@ -22,9 +22,9 @@ use rustydb_kernel::page::PAGE_BYTES;
 use rustydb_kernel::pool::{EvictionReason, PoolCounts, PoolEvent, PoolEvents};
 
 use super::lies_in;
-use super::listeners::Listeners;
 use super::pool::evictions;
-use super::samples::Samples;
+use crate::listeners::Listeners;
+use crate::samples::Samples;
 
 /// Time between two looks when the caller names none.
 const EVENTS_INTERVAL_MS_DEFAULT: u32 = 100;

@@ -10,9 +10,9 @@ use rustydb_contract_storage::{StorageStatus, StorageStatusChange};
 use rustydb_kernel::kernel::Kernel;
 use rustydb_store::tables::Tables;
 
-use super::samples::Samples;
 use super::status::{Place, status};
 use crate::identity::blocking::blocking;
+use crate::samples::Samples;
 
 /// Time between two looks when the caller names none.
 const INTERVAL_SECONDS_DEFAULT: u32 = 10;

@@ -1,12 +1,22 @@
 //! Failures of the kernel as the seam has them.
 
 use rustydb_kernel::error::KernelError;
+use rustydb_kernel::kernel::VersionError;
 
 use crate::error::{CorruptPage, StoreError};
 
 impl From<KernelError> for StoreError {
     fn from(error: KernelError) -> StoreError {
         failed(error)
+    }
+}
+
+impl From<VersionError> for StoreError {
+    fn from(error: VersionError) -> StoreError {
+        match error {
+            VersionError::Kernel(error) => failed(error),
+            other => StoreError::Version(other),
+        }
     }
 }
 

@@ -20,8 +20,8 @@ use crate::error::StoreError;
 use crate::limits;
 use crate::reads::{ReadInterest, RecentWrites};
 use crate::seam::{
-    CommitSeq, CommitTicket, KeyRange, LogEntry, LogExtent, SpaceId, SpaceStats, StoreSnapshot, TableStore,
-    Versioned, WriteBatch,
+    AsOf, CommitSeq, CommitTicket, KeyRange, LogEntry, LogExtent, SpaceId, SpaceStats, StoreSnapshot,
+    StoredVersions, TableStore, Versioned, WriteBatch,
 };
 
 pub use rustydb_kernel::kernel::{FORMAT_VERSION, KernelOptions, OpenPhase, OpenProgress, Report};
@@ -128,6 +128,28 @@ impl KernelStore {
 impl TableStore for KernelStore {
     fn snapshot(&self) -> Result<Arc<dyn StoreSnapshot>, StoreError> {
         Ok(Arc::new(KernelSnapshot(self.kernel.snapshot())))
+    }
+
+    fn snapshot_at(&self, at: &AsOf) -> Result<Arc<dyn StoreSnapshot>, StoreError> {
+        let snapshot = match at {
+            AsOf::Commit(seq) => self.kernel.snapshot_at(Ts(seq.0))?,
+            AsOf::Time(at_us) => self.kernel.snapshot_at(self.kernel.commit_at(*at_us)?)?,
+            AsOf::Name(name) => self.kernel.snapshot_named(name)?,
+        };
+        Ok(Arc::new(KernelSnapshot(snapshot)))
+    }
+
+    fn versions(
+        &self,
+        space: SpaceId,
+        key: &[u8],
+        versions_max: usize,
+    ) -> Result<StoredVersions, StoreError> {
+        let found = self.kernel.versions(space.0, key, versions_max).map_err(failed)?;
+        Ok(found
+            .into_iter()
+            .map(|version| (CommitSeq(version.ts.0), version.value))
+            .collect())
     }
 
     fn commit(&self, batch: WriteBatch) -> Result<CommitSeq, StoreError> {

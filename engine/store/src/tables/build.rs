@@ -298,7 +298,7 @@ impl Tables {
                     txn.log_ddl(DdlChange::CreateIndex {
                         table: after,
                         index: target.name.clone(),
-                    });
+                    })?;
                 }
             }
             Ok(())

@@ -22,6 +22,14 @@ pub struct CommitMeter {
 }
 
 impl CommitMeter {
+    pub(super) fn note_taken(&self, taken_us: u64) {
+        self.taken.record(taken_us.saturating_mul(1_000));
+    }
+
+    pub(super) fn note_conflict(&self) {
+        self.conflicts.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How long commits took.
     pub fn taken(&self) -> HistogramSnapshot {
         self.taken.snapshot()
@@ -149,7 +157,7 @@ impl Txn {
     /// the gate.
     fn commit_as(mut self, alone: bool, waits: bool) -> Result<(CommitOutcome, CommitTicket)> {
         let changes = self.changes();
-        let mut batch = self.batch();
+        let mut batch = self.batch()?;
         let wrote = !batch.changes_nothing();
         if wrote && let Some(reads) = self.read_set() {
             batch.reads = Some(Validated {
@@ -169,26 +177,24 @@ impl Txn {
             false => inner.store.commit_unsynced(batch),
         };
         let committed = if alone {
+            self.admit(&batch)?;
             commit(batch)
         } else if self.state.checks.is_empty() {
             let _shared = inner.commit_gate.read();
+            self.admit(&batch)?;
             commit(batch)
         } else {
             let _alone = inner.commit_gate.write();
-            // A snapshot shows what is durable, and the checks are of every commit before.
-            inner.store.settle()?;
-            let newest = self.tables.newest()?;
-            for check in &self.state.checks {
-                check.run(&newest, &self.view.writes)?;
-            }
+            self.admit(&batch)?;
+            self.run_checks()?;
             commit(batch)
         };
         match &committed {
             Ok(_) => {
                 let taken_us = inner.clock.now_mono_us().saturating_sub(began_us);
-                inner.commits.taken.record(taken_us.saturating_mul(1_000));
+                inner.commits.note_taken(taken_us);
             }
-            Err(StoreError::Conflict { .. }) => drop(inner.commits.conflicts.fetch_add(1, Ordering::Relaxed)),
+            Err(StoreError::Conflict { .. }) => inner.commits.note_conflict(),
             Err(_) => {}
         }
         let ticket = committed.map_err(|error| self.explain(error))?;
@@ -199,10 +205,25 @@ impl Txn {
         Ok((CommitOutcome { seq, wrote, changes }, ticket))
     }
 
-    fn batch(&mut self) -> WriteBatch {
-        let mut log = std::mem::take(&mut self.log);
-        if let (Some(origin), false) = (&self.origin, log.is_empty()) {
-            log.insert(0, change_log::encode_origin(origin));
+    /// To be called while no other commits.
+    pub(super) fn run_checks(&self) -> Result<()> {
+        if self.state.checks.is_empty() {
+            return Ok(());
+        }
+        // A snapshot shows what is durable, and the checks are of every commit before.
+        self.tables.inner.store.settle()?;
+        let newest = self.tables.newest()?;
+        let mut checks = self.state.checks.iter();
+        checks.try_for_each(|check| check.run(&newest, &self.view.writes))
+    }
+
+    pub(super) fn batch(&mut self) -> Result<WriteBatch> {
+        let mut log = Vec::with_capacity(self.log.len() + 1);
+        if let (Some(origin), false) = (&self.origin, self.log.is_empty()) {
+            log.push(change_log::encode_origin(origin));
+        }
+        for entry in std::mem::take(&mut self.log) {
+            log.push(entry.read()?);
         }
         let mut batch = WriteBatch {
             dropped_spaces: self.state.dropped_spaces.iter().copied().collect(),
@@ -228,7 +249,7 @@ impl Txn {
                     space,
                     key: key.clone(),
                     expected: pending.base.map(|base| base.version),
-                    value: pending.value.as_deref().map(<[u8]>::to_vec),
+                    value: pending.read()?,
                 });
             }
         }
@@ -241,15 +262,22 @@ impl Txn {
                 });
             }
         }
-        batch
+        Ok(batch)
     }
 
     /// Names what a conflict is about.
-    fn explain(&self, error: StoreError) -> TableError {
-        let StoreError::Conflict { space, key } = error else {
-            return TableError::Store(error);
-        };
-        let object = if space == SpaceId::CATALOG {
+    pub(super) fn explain(&self, error: StoreError) -> TableError {
+        match error {
+            StoreError::Conflict { space, key } => TableError::WriteConflict {
+                object: self.object(space, &key),
+            },
+            error => TableError::Store(error),
+        }
+    }
+
+    /// What a key that the commit names is of.
+    pub(super) fn object(&self, space: SpaceId, key: &[u8]) -> String {
+        if space == SpaceId::CATALOG {
             let names = String::from_utf8_lossy(key.get(1..).unwrap_or_default());
             let names: Vec<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
             format!("the definition of \"{}\"", names.join("."))
@@ -263,8 +291,7 @@ impl Txn {
                 Some(changes) => format!("a row of table \"{}\"", changes.table),
                 None => "the same data".to_owned(),
             }
-        };
-        TableError::WriteConflict { object }
+        }
     }
 
     fn holds(&self, table: ObjectId, space: SpaceId) -> bool {

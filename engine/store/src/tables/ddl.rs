@@ -46,7 +46,7 @@ impl Txn {
             )?;
             txn.log_ddl(DdlChange::CreateDatabase {
                 database: database.clone(),
-            });
+            })?;
             Ok(database)
         })
     }
@@ -77,7 +77,7 @@ impl Txn {
             txn.check_at_commit(CommitCheck::Empty {
                 database: name.to_owned(),
             });
-            txn.log_ddl(DdlChange::DropDatabase { database });
+            txn.log_ddl(DdlChange::DropDatabase { database })?;
             Ok(())
         })
     }
@@ -92,7 +92,7 @@ impl Txn {
         self.atomically(|txn| {
             txn.guard_parents(&spec.database, &spec.schema)?;
             txn.put_table(&table)?;
-            txn.log_ddl(DdlChange::CreateTable { table: table.clone() });
+            txn.log_ddl(DdlChange::CreateTable { table: table.clone() })?;
             Ok(Arc::new(table))
         })
     }
@@ -125,7 +125,7 @@ impl Txn {
             txn.drop_spaces(&table);
             txn.forget_index_names(&table, &emptied)?;
             txn.put_table(&emptied)?;
-            txn.log_ddl(DdlChange::TruncateTable { table: emptied, rows });
+            txn.log_ddl(DdlChange::TruncateTable { table: emptied, rows })?;
             Ok(rows)
         })
     }
@@ -181,7 +181,7 @@ impl Txn {
                     before: ViewDef::clone(&before),
                     after: view.clone(),
                 },
-            });
+            })?;
             Ok(Arc::new(view))
         })
     }
@@ -315,7 +315,7 @@ impl Txn {
             &catalog::relation_key(&table.database, &table.schema, &table.name),
             None,
         )?;
-        self.log_ddl(DdlChange::DropTable { table: table.clone() });
+        self.log_ddl(DdlChange::DropTable { table: table.clone() })?;
         Ok(())
     }
 
@@ -324,7 +324,7 @@ impl Txn {
             &catalog::relation_key(&view.database, &view.schema, &view.name),
             None,
         )?;
-        self.log_ddl(DdlChange::DropView { view: view.clone() });
+        self.log_ddl(DdlChange::DropView { view: view.clone() })?;
         Ok(())
     }
 

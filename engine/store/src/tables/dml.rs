@@ -63,7 +63,7 @@ impl Txn {
                     None,
                     None,
                     Some(&incoming.bytes),
-                ));
+                ))?;
                 txn.add_row(table, &incoming.key, &incoming.row, incoming.bytes)?;
                 txn.add_entries(table, &incoming.row, &incoming.key)?;
                 keys.push(incoming.key);
@@ -145,12 +145,12 @@ impl Txn {
                     moved_to,
                     Some(&old.bytes),
                     Some(&incoming.bytes),
-                ));
+                ))?;
                 if moved_to.is_some() {
                     txn.add_row(table, &incoming.key, &incoming.row, incoming.bytes)?;
                 } else {
                     let slot = txn.view.slot(table.space, &incoming.key.0)?;
-                    txn.put(table.space, &incoming.key.0, slot.base, Some(incoming.bytes));
+                    txn.put(table.space, &incoming.key.0, slot.base, Some(incoming.bytes))?;
                 }
                 for keyed in rejoined {
                     txn.add_entry(table, keyed, &incoming.row, &incoming.key)?;
@@ -188,7 +188,7 @@ impl Txn {
                     None,
                     Some(&old.bytes),
                     None,
-                ));
+                ))?;
                 deleted += 1;
             }
             txn.count(table, 0, 0, deleted);
@@ -218,20 +218,20 @@ impl Txn {
     ) -> Result<()> {
         if table.primary_key.is_empty() {
             // A number just taken is in no snapshot.
-            self.put(table.space, &key.0, None, Some(bytes));
+            self.put(table.space, &key.0, None, Some(bytes))?;
             return Ok(());
         }
         let slot = self.view.slot(table.space, &key.0)?;
         if slot.value.is_some() {
             return Err(primary_key_violation(table, row));
         }
-        self.put(table.space, &key.0, slot.base, Some(bytes));
+        self.put(table.space, &key.0, slot.base, Some(bytes))?;
         Ok(())
     }
 
     fn remove_row(&mut self, table: &TableDef, key: &RowKey) -> Result<()> {
         let slot = self.view.slot(table.space, &key.0)?;
-        self.put(table.space, &key.0, slot.base, None);
+        self.put(table.space, &key.0, slot.base, None)?;
         Ok(())
     }
 }

@@ -67,7 +67,7 @@ impl TableDef {
     }
 
     /// The space of the rows and those of what has entries for them.
-    pub(super) fn spaces(&self) -> impl Iterator<Item = SpaceId> {
+    pub fn spaces(&self) -> impl Iterator<Item = SpaceId> {
         std::iter::once(self.space).chain(self.keyed().map(|keyed| keyed.space))
     }
 
@@ -188,7 +188,7 @@ impl Txn {
                 keyed.name, table.name
             )));
         }
-        self.put(keyed.space, &entry.key, slot.base, Some(entry.value));
+        self.put(keyed.space, &entry.key, slot.base, Some(entry.value))?;
         Ok(())
     }
 
@@ -213,13 +213,13 @@ impl Txn {
         let slot = self.view.slot(keyed.space, &entry.key)?;
         let is_own = slot.value.as_ref() == Some(&entry.value);
         if is_own {
-            self.put(keyed.space, &entry.key, slot.base, None);
+            self.put(keyed.space, &entry.key, slot.base, None)?;
             return Ok(());
         }
         if keyed.building {
             // As it is, and so it must be at the commit.
             self.guard_space(keyed.space);
-            self.put(keyed.space, &entry.key, slot.base, slot.value);
+            self.put(keyed.space, &entry.key, slot.base, slot.value)?;
             return Ok(());
         }
         Err(corrupt(format!(

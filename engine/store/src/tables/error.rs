@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustydb_kernel::locks::{Deadlock, LockError, LockMode, Resource};
 
 use crate::error::StoreError;
-use crate::transactions::EndReason;
+use crate::transactions::{BranchState, EndReason, Xid};
 use crate::types::ColumnType;
 
 /// Answer of everything in the table layer.
@@ -176,6 +176,45 @@ pub enum TableError {
         "transaction {id} has been used already; its isolation level can be set before its first call only"
     )]
     IsolationFixed { id: u64 },
+    #[error("transaction {id} reads a state of the past, for which there is no isolation to choose")]
+    ReadsPast { id: u64 },
+    #[error("a branch can't be named so: {reason}")]
+    InvalidXid { reason: String },
+    /// Of branches that are open or prepared, whoever they belong to.
+    #[error("there is a branch {xid} already; resume it, or choose another name")]
+    BranchExists { xid: Xid },
+    /// It never was, or ended long ago or before a restart, or belongs to somebody else.
+    #[error(
+        "you have no branch {xid}: it never began, was rolled back before it was prepared, or was resolved; `recover` lists those that are prepared"
+    )]
+    BranchNotFound { xid: Xid },
+    #[error("branch {xid} has ended: it {reason}; start another")]
+    BranchEnded { xid: Xid, reason: EndReason },
+    /// The call is for a branch in another state.
+    #[error("branch {xid} is {state}: {remedy}")]
+    BranchState {
+        xid: Xid,
+        state: BranchState,
+        remedy: &'static str,
+    },
+    /// A call that is for other transactions.
+    #[error("transaction {id} is branch {xid} of a distributed transaction and is {state}: {remedy}")]
+    IsBranch {
+        id: u64,
+        xid: Xid,
+        state: BranchState,
+        remedy: &'static str,
+    },
+    /// It is idle still.
+    #[error(
+        "branch {xid} relies on table \"{table}\", whose index \"{index}\" is being built, and can't be prepared; commit it in one phase or roll it back"
+    )]
+    BranchDuringBuild { xid: Xid, table: String, index: String },
+    /// A commit that would change what a prepared branch relies on. Run again it may succeed, once the branch is resolved.
+    #[error(
+        "{object} is in the hands of transaction {branch}, a branch that is prepared: commit or roll back that branch, and try again"
+    )]
+    InDoubt { object: String, branch: u64 },
     /// The storage below failed, or its bytes do not decode.
     #[error(transparent)]
     Store(StoreError),

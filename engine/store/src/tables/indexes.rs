@@ -163,7 +163,7 @@ impl Txn {
             txn.log_ddl(DdlChange::CreateIndex {
                 table: after.clone(),
                 index: spec.name.clone(),
-            });
+            })?;
             Ok(Arc::new(after.clone()))
         })
     }
@@ -185,7 +185,7 @@ impl Txn {
                 txn.log_ddl(DdlChange::DropIndex {
                     table: after,
                     index: name.to_owned(),
-                });
+                })?;
             }
             Ok(())
         })

@@ -29,6 +29,9 @@
 //! [`TxnReader::scan_index`]. One is made in a transaction ([`Txn::create_index`]), or while others write
 //! ([`Tables::create_index`]).
 //!
+//! **Prepared transactions** of a two-phase commit wait to be told how to end, over restarts too. Nothing that their commit
+//! relies on changes until then (`pledges`).
+//!
 //! Invariant: all writers of a store's tables go through one [`Tables`] and its clones; a second one opened on
 //! the same store would have a gate of its own.
 
@@ -45,10 +48,13 @@ mod entries;
 mod error;
 mod indexes;
 mod places;
+mod pledges;
+mod prepare;
 mod reader;
 mod replace;
 mod savepoints;
 mod spec;
+mod spill;
 mod txn;
 mod usage;
 mod verify;
@@ -72,18 +78,22 @@ pub(crate) use error::corrupt;
 pub use error::{Result, TableError};
 pub use indexes::{IndexStats, ScannedIndex};
 pub use places::{Place, Places, RowPlace, TableName, TableReads, WrittenRow};
+pub(crate) use prepare::{Prepared, Votes};
 pub use reader::{Relation, ScannedRows, TableStats, TxnReader};
-pub use savepoints::{SAVEPOINTS_MAX, Savepoint};
+pub use savepoints::{SAVEPOINTS_MAX, Savepoint, SavepointChange, SavepointEvent};
 pub use spec::{ColumnSpec, IndexSpec, TableSpec, UniqueSpec, ViewSpec};
+pub use spill::{SpillRoom, WRITE_SET_MEMORY_BYTES_DEFAULT, WRITE_SET_MEMORY_BYTES_MIN};
 pub use txn::{CommitOutcome, Isolation, Mark, PENDING_BYTES_MAX, TableChanges, Txn, TxnOptions};
 pub use usage::IndexUse;
 pub use verify::Verification;
 
+use crate::codec::decode_row;
 use crate::error::StoreError;
 use crate::locking::LockRoom;
-use crate::seam::{SpaceId, StoreSnapshot, TableStore, Write, WriteBatch};
-use crate::types::{DatabaseDef, ObjectId, SchemaDef};
+use crate::seam::{AsOf, CommitSeq, SpaceId, StoreSnapshot, TableStore, Write, WriteBatch};
+use crate::types::{DatabaseDef, ObjectId, Row, RowKey, SchemaDef, TableDef};
 use catalog::{CatalogEntry, DefinitionCache};
+use pledges::Pledges;
 use usage::IndexUsage;
 
 /// The database that always exists.
@@ -98,6 +108,15 @@ const TABLES_FORMAT_KEY: &[u8] = b"tables/format";
 const OBJECT_BLOCK: u64 = 64;
 /// Row numbers reserved at once.
 const ROWID_BLOCK: u64 = 8192;
+
+/// A version of a row that is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowVersion {
+    /// The commit that made it.
+    pub seq: CommitSeq,
+    /// `None` where the commit removed the row.
+    pub row: Option<Row>,
+}
 
 /// All tables of one store. A clone is another handle to the same.
 #[derive(Clone)]
@@ -115,7 +134,10 @@ struct Inner {
     /// Row numbers of all tables without a primary key, one sequence.
     rowids: Counter,
     locks: Arc<LockRoom>,
+    spill: Option<Arc<SpillRoom>>,
     commits: CommitMeter,
+    /// Of prepared transactions.
+    pledges: Pledges,
     /// Shared by commits of rows, exclusive for commits that rely on the absence of something.
     commit_gate: RwLock<()>,
 }
@@ -124,6 +146,15 @@ impl Tables {
     /// Opens the tables of a store; the first time, creates database `main` with schema `public`. Indexes whose build
     /// was cut short are removed.
     pub fn open(store: Arc<dyn TableStore>, clock: Arc<dyn Clock>) -> Result<Tables> {
+        Tables::open_with(store, clock, None)
+    }
+
+    /// [`Tables::open`]; transactions put into `spill` what they have no memory for.
+    pub fn open_with(
+        store: Arc<dyn TableStore>,
+        clock: Arc<dyn Clock>,
+        spill: Option<Arc<SpillRoom>>,
+    ) -> Result<Tables> {
         let objects = Counter::new(
             store.clone(),
             b"counter/object",
@@ -141,7 +172,9 @@ impl Tables {
                 objects,
                 rowids,
                 locks: Arc::new(LockRoom::new(locks)),
+                spill,
                 commits: CommitMeter::default(),
+                pledges: Pledges::default(),
                 commit_gate: RwLock::new(()),
             }),
         };
@@ -173,6 +206,39 @@ impl Tables {
         let mut view = self.newest()?;
         view.reads = validated.then(Arc::default);
         Ok(Txn::new(self.clone(), view, options, interest))
+    }
+
+    /// A transaction that reads a state of the past, and writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Version`] when there is no such state, or no longer.
+    pub fn begin_at(&self, at: &AsOf) -> Result<Txn> {
+        let view = self.reader_of(self.inner.store.snapshot_at(at)?);
+        let options = TxnOptions {
+            isolation: Isolation::Snapshot,
+            read_only: true,
+        };
+        let mut txn = Txn::new(self.clone(), view, options, None);
+        txn.reads_past = true;
+        Ok(txn)
+    }
+
+    /// The stored versions of a row, newest first and `versions_max` at most, as far as they are of the table's present form: one
+    /// that was rewritten since, to change its columns say, has those from then on.
+    pub fn row_versions(
+        &self,
+        table: &TableDef,
+        key: &RowKey,
+        versions_max: usize,
+    ) -> Result<Vec<RowVersion>> {
+        let found = self.inner.store.versions(table.space, &key.0, versions_max)?;
+        let version = |(seq, value): (CommitSeq, Option<Vec<u8>>)| {
+            let row = value
+                .map(|bytes| decode_row(&table.columns, &bytes))
+                .transpose()?;
+            Ok(RowVersion { seq, row })
+        };
+        found.into_iter().map(version).collect()
     }
 
     pub fn store(&self) -> &Arc<dyn TableStore> {

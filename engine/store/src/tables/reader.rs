@@ -9,6 +9,7 @@ use crate::codec::{RowDecoder, decode_row, encode_key, prefix_range};
 use crate::reads::ReadSet;
 use crate::seam::{CommitSeq, KeyRange, SpaceId, StoreSnapshot, Versioned};
 use crate::tables::catalog::{self, CatalogEntry, DefinitionCache};
+use crate::tables::spill::Value;
 use crate::tables::usage::IndexUsage;
 use crate::tables::write_set::{Base, Pending, WriteSet};
 use crate::tables::{Result, TableError};
@@ -100,7 +101,7 @@ impl TxnReader {
     pub fn relation(&self, database: &str, schema: &str, name: &str) -> Result<Option<Relation>> {
         let key = catalog::relation_key(database, schema, name);
         if let Some(pending) = self.writes.get(SpaceId::CATALOG, &key) {
-            return pending.value.as_deref().map(CatalogEntry::relation).transpose();
+            return pending.read()?.as_deref().map(CatalogEntry::relation).transpose();
         }
         match self.stored(SpaceId::CATALOG, &key)? {
             None => Ok(None),
@@ -178,9 +179,8 @@ impl TxnReader {
     pub fn get(&self, table: &TableDef, key: &RowKey) -> Result<Option<Row>> {
         match self.writes.get(table.space, &key.0) {
             Some(pending) => pending
-                .value
-                .as_deref()
-                .map(|bytes| decode_row(&table.columns, bytes))
+                .read()?
+                .map(|bytes| decode_row(&table.columns, &bytes))
                 .transpose(),
             None => {
                 let found = self.stored(table.space, &key.0)?;
@@ -280,7 +280,7 @@ impl TxnReader {
 
     pub(super) fn value(&self, space: SpaceId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.writes.get(space, key) {
-            Some(pending) => Ok(pending.value.as_deref().map(<[u8]>::to_vec)),
+            Some(pending) => pending.read(),
             None => Ok(self.stored(space, key)?.map(|found| found.value)),
         }
     }
@@ -289,7 +289,7 @@ impl TxnReader {
         if let Some(pending) = self.writes.get(space, key) {
             return Ok(Slot {
                 base: pending.base,
-                value: pending.value.as_deref().map(<[u8]>::to_vec),
+                value: pending.read()?,
             });
         }
         Ok(match self.stored(space, key)? {
@@ -428,7 +428,11 @@ fn emit(
         return Ok(ControlFlow::Continue(()));
     };
     *left -= 1;
-    Ok(stop_at_zero(*left, each(key.to_vec(), value)?))
+    let flow = match value {
+        Value::Memory(bytes) => each(key.to_vec(), bytes)?,
+        Value::Spilled(_) => each(key.to_vec(), &value.read()?)?,
+    };
+    Ok(stop_at_zero(*left, flow))
 }
 
 fn stop_at_zero(left: usize, flow: ControlFlow<()>) -> ControlFlow<()> {

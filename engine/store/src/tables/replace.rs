@@ -65,7 +65,7 @@ impl Txn {
             txn.log_ddl(DdlChange::ReplaceTable {
                 before: Box::new(TableDef::clone(&before)),
                 after: Box::new(after.clone()),
-            });
+            })?;
             Ok(Arc::new(after))
         })
     }

@@ -11,15 +11,16 @@ use crate::reads::{ReadInterest, ReadSet};
 use crate::seam::{CommitSeq, KeyRange, SpaceId};
 use crate::tables::catalog;
 use crate::tables::commit::CommitCheck;
+use crate::tables::spill::{Spill, Value};
 use crate::tables::write_set::{Base, Pending};
-use crate::tables::{Relation, Result, Savepoint, TableError, TableStats, Tables, TxnReader};
+use crate::tables::{Relation, Result, Savepoint, SavepointEvent, TableError, TableStats, Tables, TxnReader};
 use crate::types::{DatabaseDef, Datum, ObjectId, Row, RowKey, SchemaDef, TableDef, UniqueDef, ViewDef};
 
-/// Memory that the changes of one transaction may take, in bytes.
+/// What the changes of one transaction may take, in memory and in its file, in bytes.
 pub const PENDING_BYTES_MAX: usize = 1 << 30;
 
 /// How many row changes a transaction holds for one table.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct TableChanges {
     pub table_id: ObjectId,
     pub database: String,
@@ -45,12 +46,13 @@ pub struct CommitOutcome {
 pub struct Mark {
     journal_len: usize,
     pending_bytes: usize,
+    memory_bytes: usize,
     log_len: usize,
     state: Arc<State>,
 }
 
 /// What a transaction sees of others, and what its commit relies on. Writes and commits are the same at each level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum Isolation {
     /// Each statement reads the newest state at its beginning.
     ReadCommitted,
@@ -74,19 +76,22 @@ pub struct Txn {
     pub(super) tables: Tables,
     pub(super) view: TxnReader,
     options: TxnOptions,
+    /// It reads a state of the past.
+    pub(super) reads_past: bool,
     /// Of a serializable one that may write.
     _interest: Option<ReadInterest>,
     pub(super) locks: Option<Arc<TxnLocks>>,
     /// What each write replaced in the write set, oldest first: how the way back to a mark is found.
     journal: Vec<Replaced>,
     /// Change-log entries of the commit, in statement order.
-    pub(super) log: Vec<Vec<u8>>,
+    pub(super) log: Vec<Value>,
     pub(super) origin: Option<CommitOrigin>,
     /// Of the statement that runs, until it is in the log.
     statement: Option<String>,
     /// What the writes, the journal and the log hold, overwritten values included.
     pending_bytes: usize,
     pub(super) pending_bytes_max: usize,
+    spill: Spill,
     pub(super) state: Arc<State>,
 }
 
@@ -112,6 +117,8 @@ pub(super) struct State {
     /// there must not be there at the commit either.
     pub(super) guarded_spaces: BTreeSet<SpaceId>,
     pub(super) savepoints: Vec<Savepoint>,
+    /// Of which nobody has been told yet.
+    pub(super) savepoint_events: Vec<SavepointEvent>,
     /// Whether definitions were changed.
     pub(super) defines: bool,
 }
@@ -130,10 +137,12 @@ impl Txn {
         options: TxnOptions,
         interest: Option<ReadInterest>,
     ) -> Txn {
+        let spill = Spill::new(tables.inner.spill.clone());
         Txn {
             tables,
             view,
             options,
+            reads_past: false,
             _interest: interest,
             locks: None,
             journal: Vec::new(),
@@ -142,6 +151,7 @@ impl Txn {
             statement: None,
             pending_bytes: 0,
             pending_bytes_max: PENDING_BYTES_MAX,
+            spill,
             state: Arc::default(),
         }
     }
@@ -152,6 +162,11 @@ impl Txn {
 
     pub fn is_read_only(&self) -> bool {
         self.options.read_only
+    }
+
+    /// Whether it was begun on a state of the past.
+    pub fn reads_past(&self) -> bool {
+        self.reads_past
     }
 
     pub fn isolation(&self) -> Isolation {
@@ -270,6 +285,7 @@ impl Txn {
         Mark {
             journal_len: self.journal.len(),
             pending_bytes: self.pending_bytes,
+            memory_bytes: self.spill.memory_bytes(),
             log_len: self.log.len(),
             state: self.state.clone(),
         }
@@ -288,6 +304,7 @@ impl Txn {
         }
         self.log.truncate(mark.log_len);
         self.pending_bytes = mark.pending_bytes;
+        self.spill.set_memory_bytes(mark.memory_bytes);
         self.state = mark.state.clone();
     }
 
@@ -310,35 +327,55 @@ impl Txn {
     }
 
     pub(super) fn require_bounded(&self) -> Result<()> {
-        if self.pending_bytes <= self.pending_bytes_max {
+        // What was undone stays in the file.
+        let bytes = self
+            .pending_bytes
+            .max(usize::try_from(self.spill.file_bytes()).unwrap_or(usize::MAX));
+        if bytes <= self.pending_bytes_max {
             return Ok(());
         }
         Err(TableError::TransactionTooLarge {
-            bytes: self.pending_bytes,
+            bytes,
             bytes_max: self.pending_bytes_max,
         })
     }
 
     /// Sets a key of which the snapshot holds `base`.
-    pub(super) fn put(&mut self, space: SpaceId, key: &[u8], base: Option<Base>, value: Option<Vec<u8>>) {
-        self.pending_bytes += 2 * key.len() + value.as_ref().map_or(0, Vec::len);
-        let pending = Pending {
-            base,
-            value: value.map(Arc::from),
+    ///
+    /// # Errors
+    /// Its value is to go to a file and that fails; nothing was set then.
+    pub(super) fn put(
+        &mut self,
+        space: SpaceId,
+        key: &[u8],
+        base: Option<Base>,
+        value: Option<Vec<u8>>,
+    ) -> Result<()> {
+        // It stands in the write set and in the journal.
+        let keys_bytes = 2 * key.len();
+        let value_bytes = value.as_ref().map_or(0, Vec::len);
+        let value = match value {
+            Some(value) => Some(self.spill.keep(value, keys_bytes)?),
+            None => {
+                self.spill.count(keys_bytes);
+                None
+            }
         };
+        self.pending_bytes += keys_bytes + value_bytes;
+        let pending = Pending { base, value };
         let replaced = Arc::make_mut(&mut self.view.writes).set(space, key, Some(pending));
         self.journal.push(Replaced {
             space,
             key: key.to_vec(),
             pending: replaced,
         });
+        Ok(())
     }
 
     /// Sets a key of the catalog; the snapshot's version of it is looked up.
     pub(super) fn put_catalog(&mut self, key: &[u8], value: Option<Vec<u8>>) -> Result<()> {
         let slot = self.view.slot(SpaceId::CATALOG, key)?;
-        self.put(SpaceId::CATALOG, key, slot.base, value);
-        Ok(())
+        self.put(SpaceId::CATALOG, key, slot.base, value)
     }
 
     /// From now on the absence of a key of the space is relied on where it was looked for.
@@ -413,17 +450,29 @@ impl Txn {
         changes.deleted += deleted;
     }
 
-    pub(super) fn log_ddl(&mut self, change: DdlChange) {
+    pub(super) fn log_ddl(&mut self, change: DdlChange) -> Result<()> {
         Arc::make_mut(&mut self.state).defines = true;
         if let Some(text) = self.statement.take() {
-            self.log_entry(change_log::encode_statement(&text));
+            self.log_entry(change_log::encode_statement(&text))?;
         }
-        self.log_entry(change_log::encode_ddl(&change));
+        self.log_entry(change_log::encode_ddl(&change))
     }
 
-    pub(super) fn log_entry(&mut self, payload: Vec<u8>) {
+    pub(super) fn log_entry(&mut self, payload: Vec<u8>) -> Result<()> {
         self.pending_bytes += payload.len();
+        let payload = self.spill.keep(payload, 0)?;
         self.log.push(payload);
+        Ok(())
+    }
+
+    /// What its changes take, in memory and in its file, overwritten values included.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Of these, what lies in its file, with what was undone since.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.spill.file_bytes()
     }
 }
 

@@ -8,6 +8,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::seam::{CommitSeq, KeyRange, SpaceId};
+use crate::tables::Result;
+use crate::tables::spill::Value;
 
 #[derive(Clone, Default)]
 pub(super) struct WriteSet {
@@ -23,12 +25,18 @@ pub(super) struct SpaceWrites {
 }
 
 /// What a transaction makes of one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Pending {
     /// What the snapshot holds; `None` when it has no such key.
     pub(super) base: Option<Base>,
     /// `None` removes the key.
-    pub(super) value: Option<Arc<[u8]>>,
+    pub(super) value: Option<Value>,
+}
+
+impl Pending {
+    pub(super) fn read(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.value.as_ref().map(Value::read).transpose()?)
+    }
 }
 
 /// What is remembered of the value that the snapshot holds for a key.

@@ -4,7 +4,7 @@
 //! ([`DeadlockLog::note`]). Its victim keeps it ([`DeadlockLog::keep`]) before it answers its caller.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rustydb_kernel::locks::{Deadlock, LockMode};
@@ -25,7 +25,7 @@ pub struct DeadlockRecord {
     pub id: u64,
     /// Microseconds since the Unix epoch.
     pub detected_at_us: i64,
-    /// Each waited for the next, the last for the first.
+    /// Each waited for the next, the last for the first, which is the victim.
     pub members: Vec<DeadlockMember>,
     /// Its transaction was rolled back.
     pub victim: u64,
@@ -48,6 +48,18 @@ pub struct DeadlockLog {
     ids: Counter,
     noted: Mutex<Vec<Noted>>,
     kept: Mutex<VecDeque<Arc<DeadlockRecord>>>,
+    /// Those of which the victim holds its locks still: the number that the locks gave them, and the record.
+    unresolved: Mutex<VecDeque<(u64, Arc<DeadlockRecord>)>>,
+    listener: OnceLock<Arc<dyn DeadlockListener>>,
+}
+
+/// Hears of deadlocks that were found.
+pub trait DeadlockListener: Send + Sync {
+    /// The record is durable. Called under the log's lock, so that records are told in the order of their numbers: it must be
+    /// quick and must not call back.
+    fn kept(&self, record: &DeadlockRecord);
+    /// The victim has released its locks.
+    fn resolved(&self, record: &DeadlockRecord);
 }
 
 /// A deadlock that is not kept yet.
@@ -75,7 +87,15 @@ impl DeadlockLog {
             ids,
             noted: Mutex::default(),
             kept: Mutex::new(kept),
+            unresolved: Mutex::default(),
+            listener: OnceLock::new(),
         })
+    }
+
+    /// Who hears of deadlocks from now on; the first stays.
+    pub fn listen(&self, listener: Arc<dyn DeadlockListener>) {
+        // Only its owner calls this, once.
+        let _ = self.listener.set(listener);
     }
 
     /// Notes a deadlock that was just found, with what its members run now.
@@ -90,22 +110,46 @@ impl DeadlockLog {
 
     /// Makes what was noted durable; blocks until it is. The records that this call has kept.
     pub fn keep(&self) -> Result<Vec<Arc<DeadlockRecord>>> {
+        // Whoever finds nothing to keep has waited for who was before.
+        let mut kept = self.kept.lock();
         let noted = std::mem::take(&mut *self.noted.lock());
         if noted.is_empty() {
             return Ok(Vec::new());
         }
         let places = Places::of(&self.tables.begin_read_only()?.reader())?;
         let mut records = Vec::with_capacity(noted.len());
+        let mut unresolved = Vec::with_capacity(noted.len());
         for noted in noted {
-            records.push(Arc::new(noted.record(self.ids.take(1)?, &places)));
+            let found = noted.deadlock.id;
+            let record = Arc::new(noted.record(self.ids.take(1)?, &places));
+            unresolved.push((found, Arc::clone(&record)));
+            records.push(record);
         }
-        let mut kept = self.kept.lock();
         let excess = (kept.len() + records.len()).saturating_sub(DEADLOCKS_KEPT_MAX);
         let oldest: Vec<u64> = kept.iter().take(excess).map(|record| record.id).collect();
         self.commit(&records, &oldest)?;
         kept.drain(..oldest.len());
         kept.extend(records.iter().cloned());
+        if let Some(listener) = self.listener.get() {
+            records.iter().for_each(|record| listener.kept(record));
+            let mut known = self.unresolved.lock();
+            known.extend(unresolved);
+            let excess = known.len().saturating_sub(DEADLOCKS_KEPT_MAX);
+            known.drain(..excess);
+        }
         Ok(records)
+    }
+
+    /// Notes that the victim of a deadlock, which was kept, has released its locks.
+    pub fn resolved(&self, deadlock: &Deadlock) {
+        let record = {
+            let mut unresolved = self.unresolved.lock();
+            let place = unresolved.iter().position(|(found, _)| *found == deadlock.id);
+            place.and_then(|place| unresolved.remove(place))
+        };
+        if let (Some((_, record)), Some(listener)) = (record, self.listener.get()) {
+            listener.resolved(&record);
+        }
     }
 
     /// Oldest first.
@@ -141,11 +185,16 @@ impl DeadlockLog {
 
 impl Noted {
     fn record(self, id: u64, places: &Places) -> DeadlockRecord {
-        let members = self.deadlock.members.iter().zip(self.activities);
+        let mut members: Vec<_> = self.deadlock.members.iter().zip(self.activities).collect();
+        let victim = members
+            .iter()
+            .position(|(member, _)| member.owner == self.deadlock.victim);
+        members.rotate_left(victim.unwrap_or(0));
         DeadlockRecord {
             id,
             detected_at_us: self.deadlock.detected_at_us,
             members: members
+                .into_iter()
                 .map(|(member, activity)| DeadlockMember {
                     transaction: member.owner.0,
                     username: activity.username,

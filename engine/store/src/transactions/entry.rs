@@ -7,10 +7,13 @@ use parking_lot::Mutex;
 use rustydb_runtime::Clock;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{BeginOptions, Book, EndReason, TransactionInfo};
-use crate::locking::LOCK_TIMEOUT_US_DEFAULT;
+use super::prepared::Head;
+use super::{
+    BeginOptions, Book, BranchInfo, BranchState, EndReason, IDLE_TIMEOUT_US_DEFAULT, TransactionInfo, Xid,
+};
+use crate::locking::{Activity, LOCK_TIMEOUT_US_DEFAULT, TxnLocks};
 use crate::seam::CommitTicket;
-use crate::tables::{CommitOutcome, Isolation, Result, Txn};
+use crate::tables::{CommitOutcome, Isolation, Result, TableError, Txn};
 
 pub(super) struct Entry {
     id: u64,
@@ -26,6 +29,8 @@ pub(super) struct Entry {
 /// The transaction, until it has ended.
 pub(super) struct Slot {
     txn: Option<Txn>,
+    /// What a prepared branch holds; the rest of it is in its record.
+    prepared: Option<Arc<TxnLocks>>,
 }
 
 impl Slot {
@@ -33,9 +38,30 @@ impl Slot {
         self.txn.is_some()
     }
 
-    /// Rolls back.
+    /// Whether the transaction has not ended: it is open, or a prepared branch.
+    pub(super) fn is_there(&self) -> bool {
+        self.txn.is_some() || self.prepared.is_some()
+    }
+
+    pub(super) fn txn(&mut self) -> Option<&mut Txn> {
+        self.txn.as_mut()
+    }
+
+    pub(super) fn take(&mut self) -> Option<Txn> {
+        self.txn.take()
+    }
+
+    /// The transaction goes, and its locks stay: it is prepared.
+    pub(super) fn keep_locks(&mut self) {
+        self.prepared = self.txn.take().and_then(|mut txn| txn.take_locks());
+    }
+
+    /// Rolls back; of a prepared branch, releases the locks.
     pub(super) fn close(&mut self) {
         self.txn = None;
+        if let Some(locks) = self.prepared.take() {
+            locks.release_all();
+        }
     }
 
     /// Puts another transaction in its place; whether there was one. When none can be made, the old one is gone.
@@ -62,6 +88,7 @@ impl Entry {
         idle_timeout_us: u64,
         txn: Txn,
         clock: Arc<dyn Clock>,
+        xid: Option<Xid>,
     ) -> Entry {
         let now_us = clock.now_us();
         let info = TransactionInfo {
@@ -70,8 +97,9 @@ impl Entry {
             owner_name: options.owner_name.clone(),
             session: options.session.clone(),
             database: options.database.clone(),
-            isolation: options.isolation,
-            read_only: options.read_only,
+            isolation: txn.isolation(),
+            read_only: txn.is_read_only(),
+            reads_past: txn.reads_past(),
             started_at_us: now_us,
             last_used_at_us: now_us,
             idle_timeout_us,
@@ -83,7 +111,60 @@ impl Entry {
             in_use: false,
             calls: 0,
             changes: Vec::new(),
+            branch: xid.map(|xid| BranchInfo {
+                xid,
+                state: BranchState::Active,
+                prepared_at_us: None,
+                recovered: false,
+            }),
         };
+        let slot = Slot {
+            txn: Some(txn),
+            prepared: None,
+        };
+        Entry::showing(info, slot, clock)
+    }
+
+    /// A branch that was prepared before, with the locks that it holds again.
+    pub(super) fn restored(head: Head, locks: Arc<TxnLocks>, clock: Arc<dyn Clock>) -> Entry {
+        locks.set_activity(Activity {
+            username: head.owner_name.clone(),
+            database: head.database.clone(),
+            statement: String::new(),
+        });
+        let info = TransactionInfo {
+            id: head.transaction_id,
+            owner: head.owner,
+            owner_name: head.owner_name,
+            session: head.session,
+            database: head.database,
+            isolation: head.isolation,
+            read_only: false,
+            reads_past: false,
+            started_at_us: head.started_at_us,
+            last_used_at_us: head.prepared_at_us,
+            idle_timeout_us: IDLE_TIMEOUT_US_DEFAULT,
+            timeout_us: None,
+            lock_timeout_us: locks.timeout_us(),
+            snapshot_seq: head.snapshot_seq,
+            in_use: false,
+            calls: head.calls,
+            changes: head.changes,
+            branch: Some(BranchInfo {
+                xid: head.xid,
+                state: BranchState::Prepared,
+                prepared_at_us: Some(head.prepared_at_us),
+                recovered: true,
+            }),
+        };
+        let slot = Slot {
+            txn: None,
+            prepared: Some(locks),
+        };
+        Entry::showing(info, slot, clock)
+    }
+
+    fn showing(info: TransactionInfo, slot: Slot, clock: Arc<dyn Clock>) -> Entry {
         let now_mono_us = clock.now_mono_us();
         let shown = Shown {
             info,
@@ -91,11 +172,11 @@ impl Entry {
             last_used_mono_us: now_mono_us,
         };
         Entry {
-            id,
-            owner: options.owner.clone(),
-            idle_timeout_us,
+            id: shown.info.id,
+            owner: shown.info.owner.clone(),
+            idle_timeout_us: shown.info.idle_timeout_us,
             clock,
-            slot: Arc::new(tokio::sync::Mutex::new(Slot { txn: Some(txn) })),
+            slot: Arc::new(tokio::sync::Mutex::new(slot)),
             shown: Mutex::new(shown),
         }
     }
@@ -148,6 +229,52 @@ impl Entry {
         self.shown.lock().info.timeout_us = timeout_us;
     }
 
+    pub(super) fn branch(&self) -> Option<BranchInfo> {
+        self.shown.lock().info.branch.clone()
+    }
+
+    /// Whether it is a prepared branch.
+    pub(super) fn is_prepared(&self) -> bool {
+        let shown = self.shown.lock();
+        let branch = shown.info.branch.as_ref();
+        branch.is_some_and(|branch| branch.state == BranchState::Prepared)
+    }
+
+    /// Refuses what a branch in this state takes no part in.
+    pub(super) fn refused(&self, branch: BranchInfo) -> TableError {
+        TableError::IsBranch {
+            id: self.id,
+            xid: branch.xid,
+            state: branch.state,
+            remedy: match branch.state {
+                BranchState::Active => {
+                    "end the branch; then prepare it, commit it in one phase, or roll it back as a branch"
+                }
+                BranchState::Idle => {
+                    "resume it to go on; or prepare it, commit it in one phase, or roll it back as a branch"
+                }
+                BranchState::Prepared => "commit it or roll it back as a branch",
+            },
+        }
+    }
+
+    pub(super) fn note_branch(&self, state: BranchState) {
+        let mut shown = self.shown.lock();
+        if let Some(branch) = &mut shown.info.branch {
+            branch.state = state;
+        }
+        self.note_use(&mut shown);
+    }
+
+    pub(super) fn note_prepared(&self, at_us: i64) {
+        let mut shown = self.shown.lock();
+        if let Some(branch) = &mut shown.info.branch {
+            branch.state = BranchState::Prepared;
+            branch.prepared_at_us = Some(at_us);
+        }
+        self.note_use(&mut shown);
+    }
+
     fn note_start(&self) {
         let mut shown = self.shown.lock();
         shown.info.in_use = true;
@@ -189,8 +316,16 @@ impl TxnLease {
         self.entry.shown.lock().info.database.clone()
     }
 
+    /// Refuses to end a branch the way other transactions end.
+    fn require_no_branch(&self) -> Result<()> {
+        self.entry
+            .branch()
+            .map_or(Ok(()), |branch| Err(self.entry.refused(branch)))
+    }
+
     /// Commits; blocks until durable. A failure ends the transaction as rolled back.
     pub fn commit(self) -> Result<CommitOutcome> {
+        self.require_no_branch()?;
         self.finish(|txn| {
             let committed = txn.commit();
             let reason = if committed.is_ok() {
@@ -205,6 +340,8 @@ impl TxnLease {
     /// Commits without waiting until it is durable: [`Txn::commit_unsynced`]. The transaction has ended when this returns, and
     /// whoever hears of ends hears of it once it is durable.
     pub fn commit_unsynced(mut self) -> Result<(CommitOutcome, CommitTicket)> {
+        self.require_no_branch()?;
+        self.tell_savepoints();
         let txn = self
             .slot
             .txn
@@ -232,6 +369,7 @@ impl TxnLease {
 
     /// Ends the transaction and forgets all its changes.
     pub fn rollback(self) -> Result<()> {
+        self.require_no_branch()?;
         self.finish(|txn| {
             txn.rollback();
             (Ok(()), EndReason::RolledBack)
@@ -249,6 +387,7 @@ impl TxnLease {
 
     /// Ends the transaction for good.
     fn finish<R>(mut self, end: impl FnOnce(Txn) -> (Result<R>, EndReason)) -> Result<R> {
+        self.tell_savepoints();
         let txn = self
             .slot
             .txn
@@ -257,6 +396,14 @@ impl TxnLease {
         let (result, reason) = end(txn);
         self.book.lock().end(self.entry.id, reason);
         result
+    }
+
+    /// Tells what became of savepoints in this call.
+    fn tell_savepoints(&mut self) {
+        let events = self.slot.txn.as_mut().map(Txn::take_savepoint_events);
+        if let Some(events) = events.filter(|events| !events.is_empty()) {
+            self.book.lock().tell_savepoints(&self.entry, &events);
+        }
     }
 }
 
@@ -287,6 +434,7 @@ impl Drop for TxnLease {
             self.book.lock().end(self.entry.id, EndReason::RolledBack);
         } else if let Some(txn) = &self.slot.txn {
             self.entry.note_end(txn);
+            self.tell_savepoints();
         }
     }
 }

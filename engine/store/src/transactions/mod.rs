@@ -9,11 +9,16 @@
 //! - A transaction that nobody has used for its idle time-out is rolled back, either when somebody comes for
 //!   it or by [`TransactionRegistry::sweep`]. While a call runs, it is not idle.
 //! - A call that panics ends its transaction: nobody knows how far the call came.
+//! - A transaction may be a branch of a distributed one; that ends otherwise, and once prepared it outlives the registry:
+//!   `branches`.
 //! - Numbers come from a durable counter and are never given again. The latest ended ones are remembered, so
 //!   that a late call learns how its transaction ended.
 
+mod branches;
 mod deadlocks;
 mod entry;
+mod prepared;
+mod xid;
 
 #[cfg(test)]
 mod tests;
@@ -24,15 +29,20 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub use deadlocks::{DEADLOCKS_KEPT_MAX, DeadlockLog, DeadlockMember, DeadlockRecord, mode_name};
-use entry::Entry;
+pub use branches::{BranchCounts, BranchInfo, BranchLease, BranchState, BranchStep, BranchUser, Vote};
+pub use deadlocks::{
+    DEADLOCKS_KEPT_MAX, DeadlockListener, DeadlockLog, DeadlockMember, DeadlockRecord, mode_name,
+};
 pub use entry::TxnLease;
+use entry::{Entry, Slot};
+pub use xid::{XID_PART_BYTES_MAX, Xid};
 
 use crate::change_log::CommitOrigin;
 use crate::locking::{Activity, LOCK_TIMEOUT_US_DEFAULT};
-use crate::seam::CommitSeq;
+use crate::seam::{AsOf, CommitSeq};
 use crate::tables::{
-    CommitOutcome, Counter, Isolation, Result, TableChanges, TableError, Tables, Txn, TxnOptions,
+    CommitOutcome, Counter, Isolation, Result, SavepointEvent, TableChanges, TableError, Tables, Txn,
+    TxnOptions,
 };
 
 /// Idle time-out of a transaction that names none.
@@ -81,12 +91,21 @@ impl fmt::Display for EndReason {
     }
 }
 
-/// Hears of explicit transactions as they begin and end, in that order; called under the registry's lock, so it must
-/// be quick and must not call back.
+/// Hears of explicit transactions as they begin, make and leave savepoints, and end, in that order; called under the
+/// registry's lock, so it must be quick and must not call back.
 pub trait TransactionObserver: Send + Sync {
+    /// Whether anybody wants to hear: otherwise nothing is told, and an event costs no more than this question.
+    fn listens(&self) -> bool {
+        true
+    }
     fn began(&self, transaction: &TransactionInfo);
+    /// Once the call that did it has come to its end; what a failed call did is undone and not told. Of a savepoint that is
+    /// released or returned to, those made after it are gone too.
+    fn savepoint(&self, _transaction: &TransactionInfo, _event: &SavepointEvent) {}
     /// After the commit is durable, or all changes are forgotten.
     fn ended(&self, transaction: &TransactionInfo, reason: EndReason);
+    /// After a step of a branch, and before what else is told of it: after `began` and before `ended`.
+    fn branch(&self, _transaction: &TransactionInfo, _step: BranchStep) {}
 }
 
 /// What a new transaction is to be.
@@ -101,6 +120,8 @@ pub struct BeginOptions {
     pub database: String,
     pub isolation: Isolation,
     pub read_only: bool,
+    /// Reads this state of the past instead of the newest, and only that: `isolation` and `read_only` do not matter then.
+    pub as_of: Option<AsOf>,
     /// `None` takes [`IDLE_TIMEOUT_US_DEFAULT`].
     pub idle_timeout_us: Option<u64>,
     /// How long it may stay open; `None` for as long as it is used.
@@ -119,6 +140,8 @@ pub struct TransactionInfo {
     pub database: String,
     pub isolation: Isolation,
     pub read_only: bool,
+    /// It was begun on a state of the past.
+    pub reads_past: bool,
     pub started_at_us: i64,
     /// Start or end of its latest call.
     pub last_used_at_us: i64,
@@ -133,6 +156,8 @@ pub struct TransactionInfo {
     pub calls: u64,
     /// Row changes at the end of its latest call.
     pub changes: Vec<TableChanges>,
+    /// Of a branch of a distributed transaction.
+    pub branch: Option<BranchInfo>,
 }
 
 /// A transaction that outlived a limit.
@@ -172,18 +197,22 @@ pub struct TransactionRegistry {
 struct Book {
     open: BTreeMap<u64, Arc<Entry>>,
     open_by_owner: HashMap<String, usize>,
+    /// Those of `open` that are branches.
+    branches: BTreeMap<Xid, u64>,
     ended: HashMap<u64, Ended>,
     /// Ids of `ended`, oldest first.
     ended_order: VecDeque<u64>,
     /// Oldest first.
     timed_out: VecDeque<TimedOut>,
     counts: TransactionCounts,
+    branch_counts: BranchCounts,
     observer: Option<Arc<dyn TransactionObserver>>,
 }
 
 struct Ended {
     owner: String,
     reason: EndReason,
+    branch: Option<Xid>,
 }
 
 impl Book {
@@ -192,19 +221,48 @@ impl Book {
         let Some(entry) = self.leave(id, reason) else {
             return false;
         };
+        self.tell_branch(&entry, BranchStep::RolledBack);
         self.tell_end(&entry, reason);
         true
     }
 
-    fn tell_end(&self, entry: &Entry, reason: EndReason) {
+    /// Counts and tells a step, if it is a branch's.
+    fn tell_branch(&mut self, entry: &Entry, step: BranchStep) {
+        if entry.branch().is_none() {
+            return;
+        }
+        self.branch_counts.count(step);
         if let Some(observer) = &self.observer {
+            observer.branch(&entry.info(), step);
+        }
+    }
+
+    fn tell_end(&self, entry: &Entry, reason: EndReason) {
+        if let Some(observer) = self.listening() {
             observer.ended(&entry.info(), reason);
         }
+    }
+
+    fn tell_savepoints(&self, entry: &Entry, events: &[SavepointEvent]) {
+        if let Some(observer) = self.listening() {
+            let transaction = entry.info();
+            for event in events {
+                observer.savepoint(&transaction, event);
+            }
+        }
+    }
+
+    fn listening(&self) -> Option<&dyn TransactionObserver> {
+        self.observer.as_deref().filter(|observer| observer.listens())
     }
 
     /// [`Book::end`], of which nobody is told; the transaction, if it was open.
     fn leave(&mut self, id: u64, reason: EndReason) -> Option<Arc<Entry>> {
         let entry = self.open.remove(&id)?;
+        let branch = entry.branch().map(|branch| branch.xid);
+        if let Some(xid) = &branch {
+            self.branches.remove(xid);
+        }
         self.count(&entry, reason);
         let owner = entry.owner().to_owned();
         if let Some(open) = self.open_by_owner.get_mut(&owner) {
@@ -219,7 +277,12 @@ impl Book {
             self.ended.remove(&oldest);
         }
         self.ended_order.push_back(id);
-        self.ended.insert(id, Ended { owner, reason });
+        let ended = Ended {
+            owner,
+            reason,
+            branch,
+        };
+        self.ended.insert(id, ended);
         Some(entry)
     }
 
@@ -266,23 +329,36 @@ impl Book {
 }
 
 impl TransactionRegistry {
-    pub fn new(tables: Tables) -> TransactionRegistry {
+    /// Branches that were prepared before are there again, with their locks. So it is to be opened before anybody changes
+    /// anything in the tables.
+    pub fn open(tables: Tables) -> Result<TransactionRegistry> {
         let ids = Counter::new(tables.store().clone(), b"counter/transaction", ID_FIRST, ID_BLOCK);
-        TransactionRegistry {
+        let registry = TransactionRegistry {
             tables,
             ids,
             book: Arc::default(),
-        }
+        };
+        registry.restore_branches()?;
+        Ok(registry)
     }
 
     /// The same with somebody who hears of its transactions.
     pub fn observed(self, observer: Arc<dyn TransactionObserver>) -> TransactionRegistry {
-        self.book.lock().observer = Some(observer);
+        let mut book = self.book.lock();
+        for entry in book.open.values().filter(|entry| entry.is_prepared()) {
+            observer.branch(&entry.info(), BranchStep::Recovered);
+        }
+        book.observer = Some(observer);
+        drop(book);
         self
     }
 
     /// Opens a transaction on the newest durable state.
     pub fn begin(&self, options: BeginOptions) -> Result<TransactionInfo> {
+        self.begin_as(options, None)
+    }
+
+    fn begin_as(&self, options: BeginOptions, xid: Option<Xid>) -> Result<TransactionInfo> {
         let idle_timeout_us = options.idle_timeout_us.unwrap_or(IDLE_TIMEOUT_US_DEFAULT);
         require_timeout("idle time-out", idle_timeout_us, IDLE_TIMEOUT_US_MAX)?;
         let lock_timeout_us = options.lock_timeout_us.unwrap_or(LOCK_TIMEOUT_US_DEFAULT);
@@ -291,10 +367,13 @@ impl TransactionRegistry {
             require_timeout("time-out", timeout_us, TIMEOUT_US_MAX)?;
         }
         self.book.lock().require_room(&options.owner)?;
-        let mut txn = self.tables.begin_with(TxnOptions {
-            isolation: options.isolation,
-            read_only: options.read_only,
-        })?;
+        let mut txn = match &options.as_of {
+            Some(at) => self.tables.begin_at(at)?,
+            None => self.tables.begin_with(TxnOptions {
+                isolation: options.isolation,
+                read_only: options.read_only,
+            })?,
+        };
         if txn.database(&options.database)?.is_none() {
             return Err(TableError::DatabaseNotFound {
                 name: options.database,
@@ -319,17 +398,25 @@ impl TransactionRegistry {
             idle_timeout_us,
             txn,
             self.tables.clock().clone(),
+            xid.clone(),
         ));
         let info = entry.info();
         let mut book = self.book.lock();
         // Others may have begun since the first look.
         book.require_room(&options.owner)?;
+        if let Some(xid) = xid {
+            if book.branches.contains_key(&xid) {
+                return Err(TableError::BranchExists { xid });
+            }
+            book.branches.insert(xid, id);
+        }
         *book.open_by_owner.entry(options.owner).or_default() += 1;
-        book.open.insert(id, entry);
+        book.open.insert(id, Arc::clone(&entry));
         book.counts.begun += 1;
-        if let Some(observer) = &book.observer {
+        if let Some(observer) = book.listening() {
             observer.began(&info);
         }
+        book.tell_branch(&entry, BranchStep::Started);
         Ok(info)
     }
 
@@ -337,6 +424,7 @@ impl TransactionRegistry {
     pub async fn lease(&self, id: u64, owner: &str) -> Result<TxnLease> {
         let entry = self.find(id, owner)?;
         let slot = entry.slot().await;
+        require_active(&entry, &slot)?;
         // It may have ended while this call waited.
         match slot.is_open() {
             true => Ok(TxnLease::new(entry, slot, self.book.clone())),
@@ -389,6 +477,10 @@ impl TransactionRegistry {
     pub async fn set_isolation(&self, id: u64, owner: &str, isolation: Isolation) -> Result<TransactionInfo> {
         let entry = self.find(id, owner)?;
         let mut slot = entry.slot().await;
+        if entry.info().reads_past {
+            return Err(TableError::ReadsPast { id });
+        }
+        require_active(&entry, &slot)?;
         if entry.info().calls > 0 {
             return Err(TableError::IsolationFixed { id });
         }
@@ -460,6 +552,14 @@ impl TransactionRegistry {
                 reason: ended.reason,
             },
         }
+    }
+}
+
+/// Calls run in a branch only while it is active.
+fn require_active(entry: &Entry, slot: &Slot) -> Result<()> {
+    match entry.branch() {
+        Some(branch) if branch.state != BranchState::Active && slot.is_there() => Err(entry.refused(branch)),
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,11 @@ use crate::tables::tests::support::{
 
 fn registry() -> (Arc<TransactionRegistry>, Tables, Arc<ManualClock>) {
     let (tables, clock) = tables_and_clock();
-    (Arc::new(TransactionRegistry::new(tables.clone())), tables, clock)
+    (
+        Arc::new(TransactionRegistry::open(tables.clone()).unwrap()),
+        tables,
+        clock,
+    )
 }
 
 fn options(owner: &str) -> BeginOptions {
@@ -23,6 +27,7 @@ fn options(owner: &str) -> BeginOptions {
         database: "main".to_owned(),
         isolation: Isolation::default(),
         read_only: false,
+        as_of: None,
         idle_timeout_us: None,
         timeout_us: None,
         lock_timeout_us: None,
@@ -355,8 +360,8 @@ fn numbers_are_never_given_again_after_a_restart() {
     let mut seen = HashSet::new();
     for registry in [
         &first,
-        &Arc::new(TransactionRegistry::new(tables.clone())),
-        &Arc::new(TransactionRegistry::new(tables)),
+        &Arc::new(TransactionRegistry::open(tables.clone()).unwrap()),
+        &Arc::new(TransactionRegistry::open(tables).unwrap()),
     ] {
         for _ in 0..3 {
             assert!(seen.insert(begin(registry, "a")));
@@ -390,4 +395,142 @@ fn a_read_only_transaction_and_one_in_no_database() {
     });
     assert!(matches!(nowhere, Err(TableError::DatabaseNotFound { .. })));
     assert_eq!(registry.list(None).len(), 1);
+}
+
+/// What an observer was told, as text.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl TransactionObserver for Heard {
+    fn listens(&self) -> bool {
+        true
+    }
+
+    fn began(&self, transaction: &TransactionInfo) {
+        self.0.lock().push(format!("{} began", transaction.id));
+    }
+
+    fn savepoint(&self, transaction: &TransactionInfo, event: &SavepointEvent) {
+        let told = format!("{} {:?} {}", transaction.id, event.change, event.name);
+        self.0.lock().push(told);
+    }
+
+    fn ended(&self, transaction: &TransactionInfo, reason: EndReason) {
+        self.0.lock().push(format!("{} {reason}", transaction.id));
+    }
+}
+
+#[test]
+fn savepoints_are_told_in_order_once_the_call_that_made_them_stands() {
+    let (tables, _) = tables_and_clock();
+    let heard = Arc::new(Heard::default());
+    let registry = TransactionRegistry::open(tables).unwrap().observed(heard.clone());
+    let id = begin(&registry, "a");
+    registry
+        .with(id, "a", |txn| {
+            txn.create_savepoint("one").unwrap();
+            let start = txn.mark();
+            txn.create_savepoint("undone").unwrap();
+            txn.undo_to(&start);
+            assert_eq!(heard.0.lock().len(), 1, "the call has not ended");
+        })
+        .unwrap();
+    registry
+        .with(id, "a", |txn| {
+            txn.create_savepoint("two").unwrap();
+            txn.create_savepoint("three").unwrap();
+            txn.rollback_to_savepoint("one").unwrap();
+            txn.rollback_to_savepoint("two").unwrap_err();
+            txn.create_savepoint("four").unwrap();
+            txn.release_savepoint("one").unwrap();
+        })
+        .unwrap();
+    registry.commit(id, "a").unwrap();
+    let expected = [
+        "began",
+        "Created one",
+        "Created two",
+        "Created three",
+        "RolledBackTo one",
+        "Created four",
+        "Released one",
+        "was committed",
+    ];
+    assert_eq!(*heard.0.lock(), expected.map(|told| format!("{id} {told}")));
+}
+
+#[derive(Default)]
+struct HeardDeadlocks(Mutex<Vec<(&'static str, u64, Vec<u64>)>>);
+
+impl HeardDeadlocks {
+    fn note(&self, what: &'static str, record: &DeadlockRecord) {
+        let members = record.members.iter().map(|member| member.transaction).collect();
+        self.0.lock().push((what, record.id, members));
+    }
+}
+
+impl DeadlockListener for HeardDeadlocks {
+    fn kept(&self, record: &DeadlockRecord) {
+        self.note("kept", record);
+    }
+
+    fn resolved(&self, record: &DeadlockRecord) {
+        self.note("resolved", record);
+    }
+}
+
+#[test]
+fn a_deadlock_is_told_when_it_is_kept_and_when_its_victim_has_let_go() {
+    use rustydb_kernel::locks::{LockMode, Resource};
+
+    let (registry, tables, _) = registry();
+    let log = Arc::new(DeadlockLog::open(tables.clone()).unwrap());
+    let heard = Arc::new(HeardDeadlocks::default());
+    log.listen(heard.clone());
+    let noted = Arc::downgrade(&log);
+    tables.locks().on_deadlock(move |deadlock| {
+        noted.upgrade().unwrap().note(deadlock);
+    });
+    let take = |id, name: &str| {
+        registry
+            .with(id, "a", |txn| {
+                let locks = txn.locks().unwrap();
+                let taken = locks.take(Resource::named(name), LockMode::X);
+                (taken, locks.take_wait())
+            })
+            .unwrap()
+    };
+    for round in 1..=2 {
+        // The search begins with the first who waits; the youngest is the victim all the same, and is told first.
+        let ids: Vec<u64> = (0..3).map(|_| begin(&registry, "a")).collect();
+        let names = ["x", "y", "z"];
+        for (id, name) in ids.iter().zip(names) {
+            take(*id, name).0.unwrap();
+        }
+        let waits: Vec<_> = (0..3).map(|n| take(ids[n], names[(n + 1) % 3]).1).collect();
+        let found = tables.locks().detect().remove(0);
+        assert_eq!(found.victim.0, ids[2]);
+        log.resolved(&found);
+        assert_eq!(heard.0.lock().len(), 0, "it is not kept yet");
+        let kept = log.keep().unwrap();
+        registry.rollback(ids[2], "a").unwrap();
+        log.resolved(&found);
+        log.resolved(&found);
+        assert!(log.keep().unwrap().is_empty());
+        let members = vec![ids[2], ids[0], ids[1]];
+        let told = std::mem::take(&mut *heard.0.lock());
+        assert_eq!(kept[0].victim, ids[2]);
+        assert_eq!(
+            told,
+            [
+                ("kept", kept[0].id, members.clone()),
+                ("resolved", kept[0].id, members)
+            ]
+        );
+        assert_eq!(log.list().len(), round);
+        drop(waits);
+        for id in &ids[..2] {
+            registry.rollback(*id, "a").unwrap();
+        }
+    }
 }

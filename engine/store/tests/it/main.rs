@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod histories;
+mod past;
+mod prepared;
 mod reference;
 mod store_concurrency;
 mod store_failure;

@@ -244,7 +244,9 @@ impl TransactionObserver for Heard {
 fn the_end_of_a_transaction_is_told_once_its_commit_is_durable() {
     let (tables, table) = tables();
     let heard = Arc::new(Heard::default());
-    let registry = TransactionRegistry::new(tables.clone()).observed(heard.clone());
+    let registry = TransactionRegistry::open(tables.clone())
+        .unwrap()
+        .observed(heard.clone());
     let begun = registry
         .begin(BeginOptions {
             owner: "a".to_owned(),
@@ -253,6 +255,7 @@ fn the_end_of_a_transaction_is_told_once_its_commit_is_durable() {
             database: "main".to_owned(),
             isolation: rustydb_store::tables::Isolation::default(),
             read_only: false,
+            as_of: None,
             timeout_us: None,
             lock_timeout_us: None,
             idle_timeout_us: None,

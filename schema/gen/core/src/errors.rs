@@ -190,6 +190,15 @@ pub static TOO_MANY_LOCKS: ::rustydb_contract::ErrorDesc = ::rustydb_contract::E
     summary: "The transaction, or the server, has as many locks as it may; lock the table as a whole, or commit more often.",
     details: None,
 };
+/// There are as many named snapshots as there may be; drop one.
+pub static TOO_MANY_SNAPSHOTS: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "TOO_MANY_SNAPSHOTS",
+    status: 409u16,
+    rpc: -32028i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "There are as many named snapshots as there may be; drop one.",
+    details: None,
+};
 /// The connection has as many subscriptions as it may.
 pub static TOO_MANY_SUBSCRIPTIONS: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "TOO_MANY_SUBSCRIPTIONS",

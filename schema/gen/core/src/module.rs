@@ -47,6 +47,7 @@ pub static MODULE: ModuleDesc = ModuleDesc {
         &crate::errors::STORAGE_FAILURE,
         &crate::errors::TOKEN_EXPIRED,
         &crate::errors::TOO_MANY_LOCKS,
+        &crate::errors::TOO_MANY_SNAPSHOTS,
         &crate::errors::TOO_MANY_SUBSCRIPTIONS,
         &crate::errors::TRANSACTION_NOT_ACTIVE,
         &crate::errors::TRANSACTION_NOT_FOUND,

@@ -125,6 +125,17 @@ pub struct SqlExecuteQueryInput {
     /// Answer at most so many rows and say whether there are more. Without it a result of more than 10,000 rows is refused.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub limit: ::std::option::Option<u32>,
+    /// Read the state after this commit; for a call without a transaction, as the next two.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub as_of_lsn: ::std::option::Option<::rustydb_contract::Lsn>,
+    /// Read the state after the newest commit of this millisecond or before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub as_of_time: ::std::option::Option<::rustydb_contract::Timestamp>,
+    /// Read the state that is kept under this name.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub as_of_snapshot: ::std::option::Option<
+        ::rustydb_contract_transactions::SnapshotName,
+    >,
     /// Default: `"main"`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,

@@ -55,6 +55,42 @@ pub static SAVEPOINT_NOT_FOUND: ::rustydb_contract::ErrorDesc = ::rustydb_contra
     summary: "The transaction has no savepoint of this name.",
     details: None,
 };
+/// There is a snapshot of this name already.
+pub static SNAPSHOT_EXISTS: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "SNAPSHOT_EXISTS",
+    status: 409u16,
+    rpc: -32072i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "There is a snapshot of this name already.",
+    details: None,
+};
+/// There is no snapshot of this name.
+pub static SNAPSHOT_NOT_FOUND: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "SNAPSHOT_NOT_FOUND",
+    status: 404u16,
+    rpc: -32073i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "There is no snapshot of this name.",
+    details: None,
+};
+/// The state of the past that is asked for is no longer kept; the message says what is.
+pub static SNAPSHOT_TOO_OLD: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "SNAPSHOT_TOO_OLD",
+    status: 410u16,
+    rpc: -32070i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "The state of the past that is asked for is no longer kept; the message says what is.",
+    details: None,
+};
+/// The time lies in the future.
+pub static TIME_NOT_REACHED: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
+    code: "TIME_NOT_REACHED",
+    status: 400u16,
+    rpc: -32071i32,
+    retry: ::rustydb_contract::Retry::Never,
+    summary: "The time lies in the future.",
+    details: None,
+};
 /// The transaction has as many savepoints as it may; release some.
 pub static TOO_MANY_SAVEPOINTS: ::rustydb_contract::ErrorDesc = ::rustydb_contract::ErrorDesc {
     code: "TOO_MANY_SAVEPOINTS",

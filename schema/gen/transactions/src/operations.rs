@@ -53,6 +53,14 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsCreateSavepointInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::Savepoint>;
+        /// Keep the present state under a name.
+        ///
+        /// It can be read until it is dropped, after a restart too: `as_of_snapshot` of `transactions.begin` and `sql.execute_query`. The versions of rows that it shows are kept meanwhile, and take room. There may be 64.
+        async fn create_snapshot(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsCreateSnapshotInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::NamedSnapshot>;
         /// Search for deadlocks now and resolve those found.
         ///
         /// The server searches by itself for whoever has waited for its deadlock time-out (`--deadlock-timeout-ms`, 100 unless set). This does not wait for that.
@@ -61,6 +69,14 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsDetectDeadlocksInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::FoundDeadlocks>;
+        /// Forget a snapshot; what it alone kept can be removed.
+        ///
+        /// Transactions that read it go on.
+        async fn drop_snapshot(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsDropSnapshotInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::NamedSnapshot>;
         /// Run a list of row operations as one atomic unit.
         async fn execute(
             &self,
@@ -87,6 +103,14 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsGetLockGraphInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::LockGraph>;
+        /// Report live and dead row versions and the oldest snapshot.
+        ///
+        /// Reads every leaf of the tables to count their versions.
+        async fn get_mvcc_status(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsGetMvccStatusInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::MvccReport>;
         /// List the rows that a transaction has read.
         ///
         /// Only of a `serializable` transaction that may write is it noted what it reads; its commit depends on it.
@@ -151,12 +175,26 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsListLocksInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::LockList>;
+        /// List the stored versions of one row.
+        ///
+        /// Newest first, whether or not they can be read still. A table that was rewritten, to change its columns say, has those from then on.
+        async fn list_row_versions(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListRowVersionsInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::RowVersionList>;
         /// List the savepoints of a transaction.
         async fn list_savepoints(
             &self,
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsListSavepointsInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::SavepointList>;
+        /// List the snapshots that are kept under a name.
+        async fn list_snapshots(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsListSnapshotsInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::NamedSnapshotList>;
         /// List the transactions that outlived their limit.
         async fn list_timed_out(
             &self,
@@ -245,6 +283,80 @@ mod service {
             context: &::rustydb_contract::CallContext,
             input: crate::types::TransactionsUpgradeLockInput,
         ) -> ::rustydb_contract::ServiceResult<crate::types::Lock>;
+        /// Reclaim dead row versions, in full or table by table.
+        ///
+        /// Removes versions that no snapshot and no retention keeps, and merges pages that have become thin. The server does the same by itself once a fifth of a table's rows has older versions. Nobody waits for it.
+        async fn vacuum(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsVacuumInput,
+        ) -> ::rustydb_contract::ServiceResult<crate::types::Vacuumed>;
+        /// Watch deadlocks being found.
+        ///
+        /// Told once the record is durable that `transactions.list_deadlocks` shows.
+        async fn deadlock_detection(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsDeadlockDetectionInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::DeadlockDetected>,
+        >;
+        /// Watch deadlocks being found and ended.
+        ///
+        /// Told once the record is durable that `transactions.list_deadlocks` shows.
+        async fn deadlock_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsDeadlockEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<
+                crate::types::TransactionsDeadlockEventsEvent,
+            >,
+        >;
+        /// Watch transactions begin, make savepoints, outlive their time and end.
+        ///
+        /// Of those that are begun by `transactions.begin`. A commit is told once it is durable, what happened to savepoints once the call that did it has come to its end; a return to a savepoint is not told.
+        async fn lifecycle_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsLifecycleEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<
+                crate::types::TransactionsLifecycleEventsEvent,
+            >,
+        >;
+        /// Watch locks being granted, waited for, made stronger and let go.
+        ///
+        /// Each lock of each row is told, which under load are many thousands a second: who is slower is told how many were dropped. What is told of one resource comes in the order in which it happened.
+        async fn lock_activity(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsLockActivityInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<
+                crate::types::TransactionsLockActivityEvent,
+            >,
+        >;
+        /// Watch locks by what happens to them.
+        ///
+        /// What `transactions.lock_activity` tells, in one form. A wait that is given up for another reason than its length or a deadlock is not told.
+        async fn lock_events(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsLockEventsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::LockEvent>,
+        >;
+        /// Watch who waits for whom.
+        ///
+        /// Told as a wait begins and as it ends; of a wait that began before the subscription neither is told.
+        async fn lock_waits(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsLockWaitsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::LockWait>,
+        >;
         /// Watch transactions begin and end.
         ///
         /// Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.
@@ -254,6 +366,16 @@ mod service {
             input: crate::types::TransactionsTransactionEventsInput,
         ) -> ::rustydb_contract::ServiceResult<
             ::rustydb_contract::stream::Subscription<crate::types::TransactionEvent>,
+        >;
+        /// Watch the numbers of transactions.
+        ///
+        /// What `transactions.get_stats` answers. The first comes after the first interval. All who ask for the same interval get the same.
+        async fn transaction_stats(
+            &self,
+            context: &::rustydb_contract::CallContext,
+            input: crate::types::TransactionsTransactionStatsInput,
+        ) -> ::rustydb_contract::ServiceResult<
+            ::rustydb_contract::stream::Subscription<crate::types::TransactionStats>,
         >;
         /// Watch the log being written, synced, checkpointed, archived and shortened.
         ///
@@ -333,7 +455,13 @@ mod table {
         output: Some(&crate::desc::TRANSACTION),
         result: None,
         status: 201u16,
-        errors: &[&crate::errors::TOO_MANY_TRANSACTIONS],
+        errors: &[
+            &crate::errors::LSN_NOT_REACHED,
+            &crate::errors::SNAPSHOT_NOT_FOUND,
+            &crate::errors::SNAPSHOT_TOO_OLD,
+            &crate::errors::TIME_NOT_REACHED,
+            &crate::errors::TOO_MANY_TRANSACTIONS,
+        ],
         timeout_ms: 30000,
         retry_safe: false,
         graphql: "transactionsBegin",
@@ -403,6 +531,26 @@ mod table {
         graphql: "transactionsCreateSavepoint",
         deprecated: None,
     };
+    pub static CREATE_SNAPSHOT: OperationDesc = OperationDesc {
+        id: "transactions.create_snapshot",
+        module: "transactions",
+        name: "create_snapshot",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/mvcc/snapshots",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Keep the present state under a name.",
+        description: "It can be read until it is dropped, after a restart too: `as_of_snapshot` of `transactions.begin` and `sql.execute_query`. The versions of rows that it shows are kept meanwhile, and take room. There may be 64.",
+        input: &crate::desc::TRANSACTIONS_CREATE_SNAPSHOT_INPUT,
+        output: Some(&crate::desc::NAMED_SNAPSHOT),
+        result: None,
+        status: 201u16,
+        errors: &[&crate::errors::SNAPSHOT_EXISTS],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsCreateSnapshot",
+        deprecated: None,
+    };
     pub static DETECT_DEADLOCKS: OperationDesc = OperationDesc {
         id: "transactions.detect_deadlocks",
         module: "transactions",
@@ -421,6 +569,26 @@ mod table {
         timeout_ms: 30000,
         retry_safe: false,
         graphql: "transactionsDetectDeadlocks",
+        deprecated: None,
+    };
+    pub static DROP_SNAPSHOT: OperationDesc = OperationDesc {
+        id: "transactions.drop_snapshot",
+        module: "transactions",
+        name: "drop_snapshot",
+        kind: OperationKind::Command,
+        method: "DELETE",
+        path: "/api/v1/transactions/mvcc/snapshots/{name}",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Forget a snapshot; what it alone kept can be removed.",
+        description: "Transactions that read it go on.",
+        input: &crate::desc::TRANSACTIONS_DROP_SNAPSHOT_INPUT,
+        output: Some(&crate::desc::NAMED_SNAPSHOT),
+        result: None,
+        status: 200u16,
+        errors: &[&crate::errors::SNAPSHOT_NOT_FOUND],
+        timeout_ms: 30000,
+        retry_safe: false,
+        graphql: "transactionsDropSnapshot",
         deprecated: None,
     };
     pub static EXECUTE: OperationDesc = OperationDesc {
@@ -513,6 +681,26 @@ mod table {
         timeout_ms: 30000,
         retry_safe: true,
         graphql: "transactionsLockGraph",
+        deprecated: None,
+    };
+    pub static GET_MVCC_STATUS: OperationDesc = OperationDesc {
+        id: "transactions.get_mvcc_status",
+        module: "transactions",
+        name: "get_mvcc_status",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/mvcc/status",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "Report live and dead row versions and the oldest snapshot.",
+        description: "Reads every leaf of the tables to count their versions.",
+        input: &crate::desc::TRANSACTIONS_GET_MVCC_STATUS_INPUT,
+        output: Some(&crate::desc::MVCC_REPORT),
+        result: None,
+        status: 200u16,
+        errors: &[&::rustydb_contract_database::errors::TABLE_NOT_FOUND],
+        timeout_ms: 300000,
+        retry_safe: true,
+        graphql: "transactionsMvccStatus",
         deprecated: None,
     };
     pub static GET_READ_SET: OperationDesc = OperationDesc {
@@ -719,6 +907,31 @@ mod table {
         graphql: "transactionsListLocks",
         deprecated: None,
     };
+    pub static LIST_ROW_VERSIONS: OperationDesc = OperationDesc {
+        id: "transactions.list_row_versions",
+        module: "transactions",
+        name: "list_row_versions",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/mvcc/versions/{table}/{row}",
+        permission: PermissionRule::Needs(
+            ::rustydb_contract_core::access::DATABASE_READ,
+        ),
+        summary: "List the stored versions of one row.",
+        description: "Newest first, whether or not they can be read still. A table that was rewritten, to change its columns say, has those from then on.",
+        input: &crate::desc::TRANSACTIONS_LIST_ROW_VERSIONS_INPUT,
+        output: Some(&crate::desc::ROW_VERSION_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[
+            &::rustydb_contract_database::errors::INVALID_VALUE,
+            &::rustydb_contract_database::errors::TABLE_NOT_FOUND,
+        ],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListRowVersions",
+        deprecated: None,
+    };
     pub static LIST_SAVEPOINTS: OperationDesc = OperationDesc {
         id: "transactions.list_savepoints",
         module: "transactions",
@@ -739,6 +952,26 @@ mod table {
         timeout_ms: 30000,
         retry_safe: true,
         graphql: "transactionsListSavepoints",
+        deprecated: None,
+    };
+    pub static LIST_SNAPSHOTS: OperationDesc = OperationDesc {
+        id: "transactions.list_snapshots",
+        module: "transactions",
+        name: "list_snapshots",
+        kind: OperationKind::Query,
+        method: "GET",
+        path: "/api/v1/transactions/mvcc/snapshots",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_READ),
+        summary: "List the snapshots that are kept under a name.",
+        description: "",
+        input: &crate::desc::TRANSACTIONS_LIST_SNAPSHOTS_INPUT,
+        output: Some(&crate::desc::NAMED_SNAPSHOT_LIST),
+        result: None,
+        status: 200u16,
+        errors: &[],
+        timeout_ms: 30000,
+        retry_safe: true,
+        graphql: "transactionsListSnapshots",
         deprecated: None,
     };
     pub static LIST_TIMED_OUT: OperationDesc = OperationDesc {
@@ -997,6 +1230,26 @@ mod table {
         graphql: "transactionsUpgradeLock",
         deprecated: None,
     };
+    pub static VACUUM: OperationDesc = OperationDesc {
+        id: "transactions.vacuum",
+        module: "transactions",
+        name: "vacuum",
+        kind: OperationKind::Command,
+        method: "POST",
+        path: "/api/v1/transactions/mvcc/vacuum",
+        permission: PermissionRule::Needs(::rustydb_contract_core::access::SYSTEM_ADMIN),
+        summary: "Reclaim dead row versions, in full or table by table.",
+        description: "Removes versions that no snapshot and no retention keeps, and merges pages that have become thin. The server does the same by itself once a fifth of a table's rows has older versions. Nobody waits for it.",
+        input: &crate::desc::TRANSACTIONS_VACUUM_INPUT,
+        output: Some(&crate::desc::VACUUMED),
+        result: None,
+        status: 200u16,
+        errors: &[&::rustydb_contract_database::errors::TABLE_NOT_FOUND],
+        timeout_ms: 300000,
+        retry_safe: false,
+        graphql: "transactionsVacuum",
+        deprecated: None,
+    };
 }
 /// Take a lock of a given mode on a resource.
 #[derive(Debug, Clone, Copy)]
@@ -1106,6 +1359,24 @@ impl ::rustydb_contract::Operation for CreateSavepoint {
         service.create_savepoint(context, input)
     }
 }
+/// Keep the present state under a name.
+#[derive(Debug, Clone, Copy)]
+pub struct CreateSnapshot;
+impl ::rustydb_contract::Operation for CreateSnapshot {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsCreateSnapshotInput;
+    type Output = crate::types::NamedSnapshot;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &CREATE_SNAPSHOT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.create_snapshot(context, input)
+    }
+}
 /// Search for deadlocks now and resolve those found.
 #[derive(Debug, Clone, Copy)]
 pub struct DetectDeadlocks;
@@ -1122,6 +1393,24 @@ impl ::rustydb_contract::Operation for DetectDeadlocks {
         input: Self::Input,
     ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
         service.detect_deadlocks(context, input)
+    }
+}
+/// Forget a snapshot; what it alone kept can be removed.
+#[derive(Debug, Clone, Copy)]
+pub struct DropSnapshot;
+impl ::rustydb_contract::Operation for DropSnapshot {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsDropSnapshotInput;
+    type Output = crate::types::NamedSnapshot;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &DROP_SNAPSHOT
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.drop_snapshot(context, input)
     }
 }
 /// Run a list of row operations as one atomic unit.
@@ -1194,6 +1483,24 @@ impl ::rustydb_contract::Operation for GetLockGraph {
         input: Self::Input,
     ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
         service.get_lock_graph(context, input)
+    }
+}
+/// Report live and dead row versions and the oldest snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct GetMvccStatus;
+impl ::rustydb_contract::Operation for GetMvccStatus {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsGetMvccStatusInput;
+    type Output = crate::types::MvccReport;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &GET_MVCC_STATUS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.get_mvcc_status(context, input)
     }
 }
 /// List the rows that a transaction has read.
@@ -1376,6 +1683,24 @@ impl ::rustydb_contract::Operation for ListLocks {
         service.list_locks(context, input)
     }
 }
+/// List the stored versions of one row.
+#[derive(Debug, Clone, Copy)]
+pub struct ListRowVersions;
+impl ::rustydb_contract::Operation for ListRowVersions {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListRowVersionsInput;
+    type Output = crate::types::RowVersionList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_ROW_VERSIONS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_row_versions(context, input)
+    }
+}
 /// List the savepoints of a transaction.
 #[derive(Debug, Clone, Copy)]
 pub struct ListSavepoints;
@@ -1392,6 +1717,24 @@ impl ::rustydb_contract::Operation for ListSavepoints {
         input: Self::Input,
     ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
         service.list_savepoints(context, input)
+    }
+}
+/// List the snapshots that are kept under a name.
+#[derive(Debug, Clone, Copy)]
+pub struct ListSnapshots;
+impl ::rustydb_contract::Operation for ListSnapshots {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsListSnapshotsInput;
+    type Output = crate::types::NamedSnapshotList;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &LIST_SNAPSHOTS
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.list_snapshots(context, input)
     }
 }
 /// List the transactions that outlived their limit.
@@ -1610,6 +1953,24 @@ impl ::rustydb_contract::Operation for UpgradeLock {
         service.upgrade_lock(context, input)
     }
 }
+/// Reclaim dead row versions, in full or table by table.
+#[derive(Debug, Clone, Copy)]
+pub struct Vacuum;
+impl ::rustydb_contract::Operation for Vacuum {
+    type Service = dyn TransactionsService;
+    type Input = crate::types::TransactionsVacuumInput;
+    type Output = crate::types::Vacuumed;
+    fn desc() -> &'static ::rustydb_contract::descriptor::OperationDesc {
+        &VACUUM
+    }
+    fn call<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<'a, Self::Output> {
+        service.vacuum(context, input)
+    }
+}
 /// What REST sends in the body of `transactions.acquire_lock`.
 #[derive(Debug, Clone, Copy)]
 pub struct AcquireLockBody;
@@ -1622,6 +1983,9 @@ pub struct CommitBody;
 /// What REST sends in the body of `transactions.create_savepoint`.
 #[derive(Debug, Clone, Copy)]
 pub struct CreateSavepointBody;
+/// What REST sends in the body of `transactions.create_snapshot`.
+#[derive(Debug, Clone, Copy)]
+pub struct CreateSnapshotBody;
 /// What REST sends in the body of `transactions.execute`.
 #[derive(Debug, Clone, Copy)]
 pub struct ExecuteBody;
@@ -1646,3 +2010,6 @@ pub struct TruncateWalBody;
 /// What REST sends in the body of `transactions.upgrade_lock`.
 #[derive(Debug, Clone, Copy)]
 pub struct UpgradeLockBody;
+/// What REST sends in the body of `transactions.vacuum`.
+#[derive(Debug, Clone, Copy)]
+pub struct VacuumBody;

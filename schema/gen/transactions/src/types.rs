@@ -26,7 +26,7 @@ pub struct DeadlockDetected {
     /// Rises; it goes on after a restart.
     pub deadlock_id: ::rustydb_contract::Id64,
     pub detected_at: ::rustydb_contract::Timestamp,
-    /// Each waited for the next, the last for the first.
+    /// Each waited for the next, the last for the first; the victim is the first.
     pub transactions: ::std::vec::Vec<::rustydb_contract::Id64>,
     pub victim_transaction: ::rustydb_contract::Id64,
     pub resource_graph: ::std::vec::Vec<crate::types::DeadlockEdge>,
@@ -57,6 +57,22 @@ pub struct DeadlockList {
     /// Absent on the last page.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// The victim has let go of its locks.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DeadlockResolved {
+    pub deadlock_id: ::rustydb_contract::Id64,
+    pub victim_transaction: ::rustydb_contract::Id64,
+    pub resolution_strategy: crate::types::ResolutionStrategy,
+}
+/// Which transaction of a deadlock is given up so that the others go on.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct DeadlockVictimSelected {
+    pub deadlock_id: ::rustydb_contract::Id64,
+    /// One that spans calls is rolled back; a call without a transaction is run again.
+    pub victim_transaction: ::rustydb_contract::Id64,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -144,6 +160,33 @@ pub struct Lock {
     /// Since when it is held or waited for.
     pub since: ::rustydb_contract::Timestamp,
 }
+/// A lock was granted that the transaction did not hold before, at once or after a wait.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockAcquired {
+    /// Of the lock or of the request for it; a lock that gets a stronger type keeps its id.
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// That is held from now on.
+    pub lock_type: crate::types::LockType,
+    /// What is locked.
+    pub lock_mode: crate::types::LockKind,
+    pub resource: crate::types::LockedName,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_name: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Whether it is held now.
+    pub granted: bool,
+    /// How long the request has waited; 0 if it did not, in milliseconds.
+    pub wait_time_ms: u64,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct LockBlocker {
@@ -152,6 +195,86 @@ pub struct LockBlocker {
     pub mode: crate::types::LockMode,
     /// Whether it holds the lock; otherwise it is ahead in the queue.
     pub granted: bool,
+}
+/// A lock on a table has taken the place of many locks on its rows, which are let go without being told one by one.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockEscalated {
+    /// Of the lock or of the request for it; a lock that gets a stronger type keeps its id.
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// Of the lock on the table.
+    pub lock_type: crate::types::LockType,
+    /// What is locked.
+    pub lock_mode: crate::types::LockKind,
+    pub resource: crate::types::LockedName,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_name: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Whether it is held now.
+    pub granted: bool,
+    /// Locks on rows that it has taken the place of.
+    pub rows: u64,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockEvent {
+    pub event_type: crate::types::LockEventType,
+    /// Of the lock or of the request for it; a lock that gets a stronger type keeps its id.
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// That is held, was held or is waited for.
+    pub lock_type: crate::types::LockType,
+    /// What is locked.
+    pub lock_mode: crate::types::LockKind,
+    pub resource: crate::types::LockedName,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_name: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// With ACQUIRED, TIMEOUT and DEADLOCK: how long the request has waited, in milliseconds; 0 if it did not.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub wait_time_ms: ::std::option::Option<u64>,
+    /// Whether it is held now.
+    pub granted: bool,
+}
+/// `ACQUIRED`: it was granted, or got a stronger type. `WAITING`: it has to wait. `TIMEOUT`, `DEADLOCK`: the wait ended without it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum LockEventType {
+    #[serde(rename = "ACQUIRED")]
+    Acquired,
+    #[serde(rename = "RELEASED")]
+    Released,
+    #[serde(rename = "WAITING")]
+    Waiting,
+    #[serde(rename = "TIMEOUT")]
+    Timeout,
+    #[serde(rename = "DEADLOCK")]
+    Deadlock,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl LockEventType {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            LockEventType::Acquired => "ACQUIRED",
+            LockEventType::Released => "RELEASED",
+            LockEventType::Waiting => "WAITING",
+            LockEventType::Timeout => "TIMEOUT",
+            LockEventType::Deadlock => "DEADLOCK",
+            LockEventType::Unrecognized(text) => text,
+        }
+    }
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -247,6 +370,31 @@ impl LockMode {
         }
     }
 }
+/// A lock was let go, at the end of its transaction for one.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockReleased {
+    /// Of the lock or of the request for it; a lock that gets a stronger type keeps its id.
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// That was held.
+    pub lock_type: crate::types::LockType,
+    /// What is locked.
+    pub lock_mode: crate::types::LockKind,
+    pub resource: crate::types::LockedName,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_name: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Whether it is held now.
+    pub granted: bool,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct LockResource {
@@ -266,6 +414,161 @@ pub struct LockResource {
     /// Of a named resource.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub name: ::std::option::Option<::std::string::String>,
+}
+/// A wait ended without the lock since it had lasted for as long as it may.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockTimeout {
+    /// Of the lock or of the request for it; a lock that gets a stronger type keeps its id.
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// That was waited for.
+    pub lock_type: crate::types::LockType,
+    /// What is locked.
+    pub lock_mode: crate::types::LockKind,
+    pub resource: crate::types::LockedName,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_name: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Whether it is held now.
+    pub granted: bool,
+    /// How long it lasted, in milliseconds.
+    pub wait_time_ms: u64,
+}
+/// The lock modes IS, IX, S, SIX and X in words.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub enum LockType {
+    #[serde(rename = "intention_shared")]
+    IntentionShared,
+    #[serde(rename = "intention_exclusive")]
+    IntentionExclusive,
+    #[serde(rename = "shared")]
+    Shared,
+    #[serde(rename = "shared_intention_exclusive")]
+    SharedIntentionExclusive,
+    #[serde(rename = "exclusive")]
+    Exclusive,
+    /// A value that this version does not know. No input carries it.
+    #[serde(untagged)]
+    Unrecognized(::std::string::String),
+}
+impl LockType {
+    /// The value as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            LockType::IntentionShared => "intention_shared",
+            LockType::IntentionExclusive => "intention_exclusive",
+            LockType::Shared => "shared",
+            LockType::SharedIntentionExclusive => "shared_intention_exclusive",
+            LockType::Exclusive => "exclusive",
+            LockType::Unrecognized(text) => text,
+        }
+    }
+}
+/// A lock that was held got a stronger type.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockUpgraded {
+    /// Of the lock or of the request for it; a lock that gets a stronger type keeps its id.
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// That is held from now on.
+    pub lock_type: crate::types::LockType,
+    /// What is locked.
+    pub lock_mode: crate::types::LockKind,
+    pub resource: crate::types::LockedName,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_name: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Whether it is held now.
+    pub granted: bool,
+    /// That was held before.
+    pub from_type: crate::types::LockType,
+    /// How long the request has waited; 0 if it did not, in milliseconds.
+    pub wait_time_ms: u64,
+}
+/// A transaction begins to wait for another one, or has waited for it.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockWait {
+    /// Which waits. Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// Which it waits for, as the wait begins: the first of those that hold the lock or are ahead in the queue.
+    pub blocking_transaction_id: ::rustydb_contract::Id64,
+    pub resource: crate::types::LockedName,
+    /// Whether the wait begins; otherwise it has ended, one way or another.
+    pub waiting: bool,
+    /// How long it lasted, in milliseconds; 0 as it begins.
+    pub wait_time_ms: u64,
+}
+/// A wait ended: with the lock, which LockAcquired or LockUpgraded tells then, or without it, because of a deadlock or since nobody wants it any more.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockWaitEnd {
+    /// Of the lock or of the request for it; a lock that gets a stronger type keeps its id.
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// That was waited for.
+    pub lock_type: crate::types::LockType,
+    /// What is locked.
+    pub lock_mode: crate::types::LockKind,
+    pub resource: crate::types::LockedName,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_name: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Whether it is held now.
+    pub granted: bool,
+    /// How long it lasted, in milliseconds.
+    pub wait_time_ms: u64,
+}
+/// A request has to wait. LockWaitEnd or LockTimeout tells how that ends.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct LockWaitStart {
+    /// Of the lock or of the request for it; a lock that gets a stronger type keeps its id.
+    pub lock_id: ::rustydb_contract::Id64,
+    /// Calls without a transaction have numbers from 4611686018427387904 on.
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// That will be held.
+    pub lock_type: crate::types::LockType,
+    /// What is locked.
+    pub lock_mode: crate::types::LockKind,
+    pub resource: crate::types::LockedName,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a table or row; absent when it is gone.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_name: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Of a row.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub row_id: ::std::option::Option<::std::string::String>,
+    /// Whether it is held now.
+    pub granted: bool,
+    /// Whom it waits for as the wait begins: holders, then those ahead in the queue.
+    pub blocked_by: ::std::vec::Vec<crate::types::LockBlocker>,
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -292,10 +595,52 @@ pub struct LockWaiterList {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub next: ::std::option::Option<::rustydb_contract::Cursor>,
 }
+/// `database.table` for a table, `database.table/id` for a row, `database.table/constraint` for values of a unique constraint or index, the name itself for a named resource. A table that is gone by then has no name and is `?`.
+pub type LockedName = ::std::string::String;
 /// The position of a commit.
 pub type LogCommit = ::rustydb_contract::Lsn;
 /// A place in the write-ahead log, in bytes since its beginning, which stays what it is when older segments go.
 pub type LogPosition = u64;
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct MvccReport {
+    pub newest_lsn: ::rustydb_contract::Lsn,
+    /// The state of this commit and of each later one can be read.
+    pub oldest_readable_lsn: ::rustydb_contract::Lsn,
+    /// The oldest commit whose state is kept at all: of a snapshot, or the same.
+    pub oldest_kept_lsn: ::rustydb_contract::Lsn,
+    /// How long versions of rows stay readable after newer ones replaced them (`--version-retention-ms`).
+    pub retention_ms: u64,
+    /// States that statements and transactions read at the moment.
+    pub open_snapshots: ::rustydb_contract_core::MeasuredCount,
+    /// States that are kept under a name.
+    pub named_snapshots: ::rustydb_contract_core::MeasuredCount,
+    /// Rows of the tables that were asked for.
+    pub live_versions: ::rustydb_contract_core::MeasuredCount,
+    /// Their older versions, and marks of deleted rows, that are stored. Some of them may be readable still.
+    pub dead_versions: ::rustydb_contract_core::MeasuredCount,
+    /// Versions that were removed since the server started: of rows, entries of indexes, and what the server keeps for itself.
+    pub versions_removed: ::rustydb_contract_core::MeasuredCount,
+    /// Of their keys and values.
+    pub bytes_removed: ::rustydb_contract_core::MeasuredBytes,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct NamedSnapshot {
+    pub name: crate::types::SnapshotName,
+    /// The commit whose state is kept.
+    pub lsn: ::rustydb_contract::Lsn,
+    pub created_at: ::rustydb_contract::Timestamp,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct NamedSnapshotList {
+    /// In the order of their names.
+    pub snapshots: ::std::vec::Vec<crate::types::NamedSnapshot>,
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct ReadSet {
@@ -387,6 +732,26 @@ pub struct RowOperationResult {
 }
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
+pub struct RowVersion {
+    /// The commit that made it.
+    pub lsn: ::rustydb_contract::Lsn,
+    /// Whether that commit deleted the row.
+    pub deleted: bool,
+    /// The row after the commit; absent where it was deleted.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub data: ::std::option::Option<::rustydb_contract_database::RowData>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct RowVersionList {
+    /// Newest first.
+    pub versions: ::std::vec::Vec<crate::types::RowVersion>,
+    /// Absent on the last page.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub next: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
 pub struct Savepoint {
     pub name: crate::types::SavepointName,
     pub created_at: ::rustydb_contract::Timestamp,
@@ -399,6 +764,8 @@ pub struct SavepointList {
 }
 /// Names may come twice in a transaction; the latest counts.
 pub type SavepointName = ::std::string::String;
+/// Name of a snapshot; at most 255 bytes of UTF-8.
+pub type SnapshotName = ::std::string::String;
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct SwitchedWal {
@@ -484,6 +851,35 @@ pub struct Transaction {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub locks: ::std::option::Option<::std::vec::Vec<crate::types::Lock>>,
 }
+/// A transaction that spans calls was begun.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionBegin {
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// The login session it was begun in; absent for one begun with an API key.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub session_id: ::std::option::Option<::rustydb_contract_core::GeneratedId>,
+    /// Who may use it.
+    pub username: ::std::string::String,
+    /// That it was given: `transactions.set_isolation_level` may give it another before its first use.
+    pub isolation_level: crate::types::IsolationLevel,
+    pub read_only: bool,
+}
+/// A transaction was committed; what it changed is durable.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionCommit {
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// The login session it was begun in; absent for one begun with an API key.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub session_id: ::std::option::Option<::rustydb_contract_core::GeneratedId>,
+    pub username: ::std::string::String,
+    pub isolation_level: crate::types::IsolationLevel,
+    /// From its beginning to its end, in milliseconds.
+    pub duration_ms: u64,
+    /// Rows it inserted, updated and deleted; one that was changed twice counts twice.
+    pub modified_rows: u64,
+}
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct TransactionEvent {
@@ -550,6 +946,36 @@ pub struct TransactionList {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub next: ::std::option::Option<::rustydb_contract::Cursor>,
 }
+/// A transaction was rolled back; nothing of it is left.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionRollback {
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// The login session it was begun in; absent for one begun with an API key.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub session_id: ::std::option::Option<::rustydb_contract_core::GeneratedId>,
+    pub username: ::std::string::String,
+    pub isolation_level: crate::types::IsolationLevel,
+    /// From its beginning to its end, in milliseconds.
+    pub duration_ms: u64,
+    /// In words: at the caller's wish or because its commit was refused, after being idle or open for too long, or to end a deadlock.
+    pub reason: ::std::string::String,
+}
+/// A savepoint was made, by `transactions.create_savepoint` or in SQL.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionSavepoint {
+    pub transaction_id: ::rustydb_contract::Id64,
+    pub savepoint_name: crate::types::SavepointName,
+}
+/// A savepoint was released, and those that were made after it.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionSavepointReleased {
+    pub transaction_id: ::rustydb_contract::Id64,
+    /// Of the one that was named.
+    pub savepoint_name: crate::types::SavepointName,
+}
 #[derive(Debug, Clone, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub enum TransactionState {
@@ -590,6 +1016,17 @@ pub struct TransactionStats {
     pub p99_latency_ms: ::rustydb_contract_core::MeasuredMilliseconds,
     /// Aborts among aborts and commits; 0 before the first.
     pub abort_ratio: ::rustydb_contract_core::MeasuredRatio,
+}
+/// A transaction outlived its time; its TransactionRollback follows.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionTimeout {
+    pub transaction_id: ::rustydb_contract::Id64,
+    pub isolation_level: crate::types::IsolationLevel,
+    /// The time that it outlived, in seconds.
+    pub timeout_seconds: f64,
+    /// What it was for too long.
+    pub state: crate::types::TimedOutReason,
 }
 /// Input of `transactions.acquire_lock`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -639,6 +1076,15 @@ pub struct TransactionsBeginInput {
     /// Default: `30000`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub lock_timeout_ms: ::std::option::Option<u64>,
+    /// Read the state after this commit, and nothing newer. Such a transaction writes nothing; its isolation level does not matter.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub as_of_lsn: ::std::option::Option<::rustydb_contract::Lsn>,
+    /// Read the state after the newest commit of this millisecond or before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub as_of_time: ::std::option::Option<::rustydb_contract::Timestamp>,
+    /// Read the state that is kept under this name.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub as_of_snapshot: ::std::option::Option<crate::types::SnapshotName>,
     /// Time without a call after which the transaction is rolled back.
     ///
     /// Default: `60000`.
@@ -668,10 +1114,58 @@ pub struct TransactionsCreateSavepointInput {
     pub id: ::rustydb_contract::Id64,
     pub name: crate::types::SavepointName,
 }
+/// Input of `transactions.create_snapshot`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsCreateSnapshotInput {
+    pub name: crate::types::SnapshotName,
+}
+/// Input of `transactions.deadlock_detection`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsDeadlockDetectionInput {
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Any event of `transactions.deadlock_events`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde", tag = "event")]
+pub enum TransactionsDeadlockEventsEvent {
+    #[serde(rename = "DeadlockDetected")]
+    DeadlockDetected(crate::types::DeadlockDetected),
+    #[serde(rename = "DeadlockVictimSelected")]
+    DeadlockVictimSelected(crate::types::DeadlockVictimSelected),
+    #[serde(rename = "DeadlockResolved")]
+    DeadlockResolved(crate::types::DeadlockResolved),
+}
+/// Input of `transactions.deadlock_events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsDeadlockEventsInput {
+    /// Names of the events to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub events: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
 /// Input of `transactions.detect_deadlocks`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct TransactionsDetectDeadlocksInput {}
+/// Input of `transactions.drop_snapshot`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsDropSnapshotInput {
+    pub name: crate::types::SnapshotName,
+}
 /// Input of `transactions.execute`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -703,6 +1197,17 @@ pub struct TransactionsGetInput {
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct TransactionsGetLockGraphInput {}
+/// Input of `transactions.get_mvcc_status`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsGetMvccStatusInput {
+    /// Count the versions of this table instead of those of all.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+}
 /// Input of `transactions.get_read_set`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -738,6 +1243,42 @@ pub struct TransactionsGetWriteSetInput {
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Any event of `transactions.lifecycle_events`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde", tag = "event")]
+pub enum TransactionsLifecycleEventsEvent {
+    #[serde(rename = "TransactionBegin")]
+    TransactionBegin(crate::types::TransactionBegin),
+    #[serde(rename = "TransactionCommit")]
+    TransactionCommit(crate::types::TransactionCommit),
+    #[serde(rename = "TransactionRollback")]
+    TransactionRollback(crate::types::TransactionRollback),
+    #[serde(rename = "TransactionSavepoint")]
+    TransactionSavepoint(crate::types::TransactionSavepoint),
+    #[serde(rename = "TransactionSavepointReleased")]
+    TransactionSavepointReleased(crate::types::TransactionSavepointReleased),
+    #[serde(rename = "TransactionTimeout")]
+    TransactionTimeout(crate::types::TransactionTimeout),
+}
+/// Input of `transactions.lifecycle_events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsLifecycleEventsInput {
+    /// Only these.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub transaction_ids: ::std::option::Option<
+        ::std::vec::Vec<::rustydb_contract::Id64>,
+    >,
+    /// Names of the events to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub events: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `transactions.list_active`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -818,11 +1359,43 @@ pub struct TransactionsListLocksInput {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub after: ::std::option::Option<::rustydb_contract::Cursor>,
 }
+/// Input of `transactions.list_row_versions`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListRowVersionsInput {
+    pub table: ::rustydb_contract_database::ObjectName,
+    /// The row's id, as other calls answer it.
+    pub row: ::std::string::String,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
 /// Input of `transactions.list_savepoints`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
 pub struct TransactionsListSavepointsInput {
     pub id: ::rustydb_contract::Id64,
+}
+/// Input of `transactions.list_snapshots`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsListSnapshotsInput {
+    /// Most items to answer.
+    ///
+    /// Default: `100`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub limit: ::std::option::Option<u32>,
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub after: ::std::option::Option<::rustydb_contract::Cursor>,
 }
 /// Input of `transactions.list_timed_out`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -849,6 +1422,77 @@ pub struct TransactionsListWalSegmentsInput {
     /// The `next` of the page before.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub after: ::std::option::Option<::rustydb_contract::Cursor>,
+}
+/// Any event of `transactions.lock_activity`.
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde", tag = "event")]
+pub enum TransactionsLockActivityEvent {
+    #[serde(rename = "LockAcquired")]
+    LockAcquired(crate::types::LockAcquired),
+    #[serde(rename = "LockReleased")]
+    LockReleased(crate::types::LockReleased),
+    #[serde(rename = "LockWaitStart")]
+    LockWaitStart(crate::types::LockWaitStart),
+    #[serde(rename = "LockWaitEnd")]
+    LockWaitEnd(crate::types::LockWaitEnd),
+    #[serde(rename = "LockTimeout")]
+    LockTimeout(crate::types::LockTimeout),
+    #[serde(rename = "LockUpgraded")]
+    LockUpgraded(crate::types::LockUpgraded),
+    #[serde(rename = "LockEscalated")]
+    LockEscalated(crate::types::LockEscalated),
+}
+/// Input of `transactions.lock_activity`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsLockActivityInput {
+    /// Only locks on tables and rows of this database.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Only locks on these tables and their rows.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_filter: ::std::option::Option<
+        ::std::vec::Vec<::rustydb_contract_database::ObjectName>,
+    >,
+    /// Names of the events to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub events: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `transactions.lock_events`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsLockEventsInput {
+    /// Only locks on these tables and their rows.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table_filter: ::std::option::Option<
+        ::std::vec::Vec<::rustydb_contract_database::ObjectName>,
+    >,
+    /// All when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub event_types: ::std::option::Option<::std::vec::Vec<crate::types::LockEventType>>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
+/// Input of `transactions.lock_waits`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsLockWaitsInput {
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
 /// Input of `transactions.release_all_locks`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -917,6 +1561,25 @@ pub struct TransactionsTransactionEventsInput {
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
 }
+/// Input of `transactions.transaction_stats`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsTransactionStatsInput {
+    /// Time between two looks.
+    ///
+    /// Default: `1`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_seconds: ::std::option::Option<u32>,
+    /// The same in milliseconds; goes before `interval_seconds`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub interval_ms: ::std::option::Option<u32>,
+    /// Field of the data to the value it must have, or to a list of values of which it must have one.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub filter: ::std::option::Option<::rustydb_contract::Map<::rustydb_contract::Json>>,
+    /// Fields of the data to send; all when left out.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub fields: ::std::option::Option<::std::vec::Vec<::std::string::String>>,
+}
 /// Input of `transactions.truncate_wal`.
 #[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
 #[serde(crate = "::serde")]
@@ -937,6 +1600,17 @@ pub struct TransactionsUpgradeLockInput {
     /// Default: `false`.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub no_wait: ::std::option::Option<bool>,
+}
+/// Input of `transactions.vacuum`.
+#[derive(Debug, Clone, Default, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct TransactionsVacuumInput {
+    /// This table instead of all.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub table: ::std::option::Option<::rustydb_contract_database::ObjectName>,
+    /// Default: `"main"`.
+    #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
+    pub database: ::std::option::Option<::rustydb_contract_database::ObjectName>,
 }
 /// Any event of `transactions.wal_events`.
 #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
@@ -989,6 +1663,17 @@ pub struct UpdateOperation {
     pub table: ::rustydb_contract_database::ObjectName,
     pub id: ::std::string::String,
     pub values: ::rustydb_contract_database::RowData,
+}
+#[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+#[serde(crate = "::serde")]
+pub struct Vacuumed {
+    /// Tables that were looked at.
+    pub tables: u64,
+    /// Versions of rows and of entries of indexes, and marks of deleted ones.
+    pub versions_removed: ::rustydb_contract_core::MeasuredCount,
+    /// Of their keys and values.
+    pub bytes_removed: ::rustydb_contract_core::MeasuredBytes,
+    pub duration_ms: ::rustydb_contract_core::MeasuredMilliseconds,
 }
 /// Answer when the commit is on the disk. With `false`, which the server's setting `--async-commits` allows, it answers before: the commit follows on the disk within about 10 ms, nobody sees it until then, the caller neither, and a failure of the power may take it back, with every later commit and no earlier one.
 pub type WaitUntilDurable = bool;
@@ -1187,6 +1872,8 @@ pub struct WalWrite {
 pub struct WriteSet {
     /// In the order of tables and keys.
     pub rows: ::std::vec::Vec<crate::types::WrittenRow>,
+    /// Bytes of changes for which the transaction had no memory, and which lie in a file, with what was undone of them.
+    pub spilled_bytes: u64,
     /// Absent on the last page.
     #[serde(default, skip_serializing_if = "::std::option::Option::is_none")]
     pub next: ::std::option::Option<::rustydb_contract::Cursor>,

@@ -5,6 +5,293 @@ pub use self::table::*;
 mod table {
     use ::rustydb_contract::descriptor::{OperationDesc, OperationKind, PermissionRule};
     use ::rustydb_contract::stream::{EventDesc, StreamClass, ViewDesc};
+    pub static DEADLOCK_DETECTION: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "transactions.deadlock_detection",
+            module: "transactions",
+            name: "deadlock_detection",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/transactions/deadlock-detection",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch deadlocks being found.",
+            description: "Told once the record is durable that `transactions.list_deadlocks` shows.",
+            input: &crate::desc::TRANSACTIONS_DEADLOCK_DETECTION_INPUT,
+            output: Some(&crate::desc::DEADLOCK_DETECTED),
+            result: None,
+            status: 200u16,
+            errors: &[],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "deadlockDetection",
+            deprecated: None,
+        },
+        stream: "deadlocks",
+        class: StreamClass::Telemetry,
+        ws: None,
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "DeadlockDetected",
+                message_type: "deadlock_detected",
+                data: &crate::desc::DEADLOCK_DETECTED,
+            },
+        ],
+        event_type: &crate::desc::DEADLOCK_DETECTED,
+        is_record: true,
+    };
+    pub static DEADLOCK_EVENTS: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "transactions.deadlock_events",
+            module: "transactions",
+            name: "deadlock_events",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/transactions/deadlocks",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch deadlocks being found and ended.",
+            description: "Told once the record is durable that `transactions.list_deadlocks` shows.",
+            input: &crate::desc::TRANSACTIONS_DEADLOCK_EVENTS_INPUT,
+            output: None,
+            result: None,
+            status: 200u16,
+            errors: &[],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "deadlockEvents",
+            deprecated: None,
+        },
+        stream: "deadlocks",
+        class: StreamClass::Telemetry,
+        ws: Some("/api/v1/ws/transactions/deadlocks"),
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "DeadlockDetected",
+                message_type: "deadlock_detected",
+                data: &crate::desc::DEADLOCK_DETECTED,
+            },
+            EventDesc {
+                name: "DeadlockVictimSelected",
+                message_type: "deadlock_victim_selected",
+                data: &crate::desc::DEADLOCK_VICTIM_SELECTED,
+            },
+            EventDesc {
+                name: "DeadlockResolved",
+                message_type: "deadlock_resolved",
+                data: &crate::desc::DEADLOCK_RESOLVED,
+            },
+        ],
+        event_type: &crate::desc::TRANSACTIONS_DEADLOCK_EVENTS_EVENT,
+        is_record: false,
+    };
+    pub static LIFECYCLE_EVENTS: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "transactions.lifecycle_events",
+            module: "transactions",
+            name: "lifecycle_events",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/transactions/lifecycle",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch transactions begin, make savepoints, outlive their time and end.",
+            description: "Of those that are begun by `transactions.begin`. A commit is told once it is durable, what happened to savepoints once the call that did it has come to its end; a return to a savepoint is not told.",
+            input: &crate::desc::TRANSACTIONS_LIFECYCLE_EVENTS_INPUT,
+            output: None,
+            result: None,
+            status: 200u16,
+            errors: &[],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "transactionLifecycle",
+            deprecated: None,
+        },
+        stream: "lifecycle",
+        class: StreamClass::Telemetry,
+        ws: Some("/api/v1/ws/transactions/lifecycle"),
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "TransactionBegin",
+                message_type: "transaction_begin",
+                data: &crate::desc::TRANSACTION_BEGIN,
+            },
+            EventDesc {
+                name: "TransactionCommit",
+                message_type: "transaction_commit",
+                data: &crate::desc::TRANSACTION_COMMIT,
+            },
+            EventDesc {
+                name: "TransactionRollback",
+                message_type: "transaction_rollback",
+                data: &crate::desc::TRANSACTION_ROLLBACK,
+            },
+            EventDesc {
+                name: "TransactionSavepoint",
+                message_type: "transaction_savepoint",
+                data: &crate::desc::TRANSACTION_SAVEPOINT,
+            },
+            EventDesc {
+                name: "TransactionSavepointReleased",
+                message_type: "transaction_savepoint_released",
+                data: &crate::desc::TRANSACTION_SAVEPOINT_RELEASED,
+            },
+            EventDesc {
+                name: "TransactionTimeout",
+                message_type: "transaction_timeout",
+                data: &crate::desc::TRANSACTION_TIMEOUT,
+            },
+        ],
+        event_type: &crate::desc::TRANSACTIONS_LIFECYCLE_EVENTS_EVENT,
+        is_record: false,
+    };
+    pub static LOCK_ACTIVITY: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "transactions.lock_activity",
+            module: "transactions",
+            name: "lock_activity",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/transactions/locks",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch locks being granted, waited for, made stronger and let go.",
+            description: "Each lock of each row is told, which under load are many thousands a second: who is slower is told how many were dropped. What is told of one resource comes in the order in which it happened.",
+            input: &crate::desc::TRANSACTIONS_LOCK_ACTIVITY_INPUT,
+            output: None,
+            result: None,
+            status: 200u16,
+            errors: &[],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "transactionsLockActivity",
+            deprecated: None,
+        },
+        stream: "locks",
+        class: StreamClass::Telemetry,
+        ws: Some("/api/v1/ws/transactions/locks"),
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "LockAcquired",
+                message_type: "lock_acquired",
+                data: &crate::desc::LOCK_ACQUIRED,
+            },
+            EventDesc {
+                name: "LockReleased",
+                message_type: "lock_released",
+                data: &crate::desc::LOCK_RELEASED,
+            },
+            EventDesc {
+                name: "LockWaitStart",
+                message_type: "lock_wait_start",
+                data: &crate::desc::LOCK_WAIT_START,
+            },
+            EventDesc {
+                name: "LockWaitEnd",
+                message_type: "lock_wait_end",
+                data: &crate::desc::LOCK_WAIT_END,
+            },
+            EventDesc {
+                name: "LockTimeout",
+                message_type: "lock_timeout",
+                data: &crate::desc::LOCK_TIMEOUT,
+            },
+            EventDesc {
+                name: "LockUpgraded",
+                message_type: "lock_upgraded",
+                data: &crate::desc::LOCK_UPGRADED,
+            },
+            EventDesc {
+                name: "LockEscalated",
+                message_type: "lock_escalated",
+                data: &crate::desc::LOCK_ESCALATED,
+            },
+        ],
+        event_type: &crate::desc::TRANSACTIONS_LOCK_ACTIVITY_EVENT,
+        is_record: false,
+    };
+    pub static LOCK_EVENTS: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "transactions.lock_events",
+            module: "transactions",
+            name: "lock_events",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/transactions/lock-events",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch locks by what happens to them.",
+            description: "What `transactions.lock_activity` tells, in one form. A wait that is given up for another reason than its length or a deadlock is not told.",
+            input: &crate::desc::TRANSACTIONS_LOCK_EVENTS_INPUT,
+            output: Some(&crate::desc::LOCK_EVENT),
+            result: None,
+            status: 200u16,
+            errors: &[],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "lockEvents",
+            deprecated: None,
+        },
+        stream: "locks",
+        class: StreamClass::Telemetry,
+        ws: None,
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "LockEvent",
+                message_type: "lock_event",
+                data: &crate::desc::LOCK_EVENT,
+            },
+        ],
+        event_type: &crate::desc::LOCK_EVENT,
+        is_record: true,
+    };
+    pub static LOCK_WAITS: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "transactions.lock_waits",
+            module: "transactions",
+            name: "lock_waits",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/transactions/lock-waits",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch who waits for whom.",
+            description: "Told as a wait begins and as it ends; of a wait that began before the subscription neither is told.",
+            input: &crate::desc::TRANSACTIONS_LOCK_WAITS_INPUT,
+            output: Some(&crate::desc::LOCK_WAIT),
+            result: None,
+            status: 200u16,
+            errors: &[],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "lockWait",
+            deprecated: None,
+        },
+        stream: "locks",
+        class: StreamClass::Telemetry,
+        ws: None,
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "LockWait",
+                message_type: "lock_wait",
+                data: &crate::desc::LOCK_WAIT,
+            },
+        ],
+        event_type: &crate::desc::LOCK_WAIT,
+        is_record: true,
+    };
     pub static TRANSACTION_EVENTS: ViewDesc = ViewDesc {
         open: OperationDesc {
             id: "transactions.transaction_events",
@@ -40,6 +327,43 @@ mod table {
             },
         ],
         event_type: &crate::desc::TRANSACTION_EVENT,
+        is_record: true,
+    };
+    pub static TRANSACTION_STATS: ViewDesc = ViewDesc {
+        open: OperationDesc {
+            id: "transactions.transaction_stats",
+            module: "transactions",
+            name: "transaction_stats",
+            kind: OperationKind::Stream,
+            method: "GET",
+            path: "/api/v1/sse/transactions/stats",
+            permission: PermissionRule::Needs(
+                ::rustydb_contract_core::access::SYSTEM_READ,
+            ),
+            summary: "Watch the numbers of transactions.",
+            description: "What `transactions.get_stats` answers. The first comes after the first interval. All who ask for the same interval get the same.",
+            input: &crate::desc::TRANSACTIONS_TRANSACTION_STATS_INPUT,
+            output: Some(&crate::desc::TRANSACTION_STATS),
+            result: None,
+            status: 200u16,
+            errors: &[],
+            timeout_ms: 30000,
+            retry_safe: true,
+            graphql: "transactionStats",
+            deprecated: None,
+        },
+        stream: "stats",
+        class: StreamClass::Telemetry,
+        ws: Some("/api/v1/ws/transactions/stats"),
+        ws_message: None,
+        events: &[
+            EventDesc {
+                name: "TransactionStats",
+                message_type: "transaction_stats",
+                data: &crate::desc::TRANSACTION_STATS,
+            },
+        ],
+        event_type: &crate::desc::TRANSACTION_STATS,
         is_record: true,
     };
     pub static WAL_EVENTS: ViewDesc = ViewDesc {
@@ -110,6 +434,132 @@ mod table {
         is_record: false,
     };
 }
+/// Watch deadlocks being found.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadlockDetection;
+impl ::rustydb_contract::stream::View for DeadlockDetection {
+    type Service = dyn crate::operations::TransactionsService;
+    type Input = crate::types::TransactionsDeadlockDetectionInput;
+    type Event = crate::types::DeadlockDetected;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &DEADLOCK_DETECTION
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.deadlock_detection(context, input)
+    }
+}
+/// Watch deadlocks being found and ended.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadlockEvents;
+impl ::rustydb_contract::stream::View for DeadlockEvents {
+    type Service = dyn crate::operations::TransactionsService;
+    type Input = crate::types::TransactionsDeadlockEventsInput;
+    type Event = crate::types::TransactionsDeadlockEventsEvent;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &DEADLOCK_EVENTS
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.deadlock_events(context, input)
+    }
+}
+/// Watch transactions begin, make savepoints, outlive their time and end.
+#[derive(Debug, Clone, Copy)]
+pub struct LifecycleEvents;
+impl ::rustydb_contract::stream::View for LifecycleEvents {
+    type Service = dyn crate::operations::TransactionsService;
+    type Input = crate::types::TransactionsLifecycleEventsInput;
+    type Event = crate::types::TransactionsLifecycleEventsEvent;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &LIFECYCLE_EVENTS
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.lifecycle_events(context, input)
+    }
+}
+/// Watch locks being granted, waited for, made stronger and let go.
+#[derive(Debug, Clone, Copy)]
+pub struct LockActivity;
+impl ::rustydb_contract::stream::View for LockActivity {
+    type Service = dyn crate::operations::TransactionsService;
+    type Input = crate::types::TransactionsLockActivityInput;
+    type Event = crate::types::TransactionsLockActivityEvent;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &LOCK_ACTIVITY
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.lock_activity(context, input)
+    }
+}
+/// Watch locks by what happens to them.
+#[derive(Debug, Clone, Copy)]
+pub struct LockEvents;
+impl ::rustydb_contract::stream::View for LockEvents {
+    type Service = dyn crate::operations::TransactionsService;
+    type Input = crate::types::TransactionsLockEventsInput;
+    type Event = crate::types::LockEvent;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &LOCK_EVENTS
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.lock_events(context, input)
+    }
+}
+/// Watch who waits for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct LockWaits;
+impl ::rustydb_contract::stream::View for LockWaits {
+    type Service = dyn crate::operations::TransactionsService;
+    type Input = crate::types::TransactionsLockWaitsInput;
+    type Event = crate::types::LockWait;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &LOCK_WAITS
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.lock_waits(context, input)
+    }
+}
 /// Watch transactions begin and end.
 #[derive(Debug, Clone, Copy)]
 pub struct TransactionEvents;
@@ -129,6 +579,27 @@ impl ::rustydb_contract::stream::View for TransactionEvents {
         ::rustydb_contract::stream::Subscription<Self::Event>,
     > {
         service.transaction_events(context, input)
+    }
+}
+/// Watch the numbers of transactions.
+#[derive(Debug, Clone, Copy)]
+pub struct TransactionStats;
+impl ::rustydb_contract::stream::View for TransactionStats {
+    type Service = dyn crate::operations::TransactionsService;
+    type Input = crate::types::TransactionsTransactionStatsInput;
+    type Event = crate::types::TransactionStats;
+    fn desc() -> &'static ::rustydb_contract::stream::ViewDesc {
+        &TRANSACTION_STATS
+    }
+    fn open<'a>(
+        service: &'a Self::Service,
+        context: &'a ::rustydb_contract::CallContext,
+        input: Self::Input,
+    ) -> ::rustydb_contract::AnswerFuture<
+        'a,
+        ::rustydb_contract::stream::Subscription<Self::Event>,
+    > {
+        service.transaction_stats(context, input)
     }
 }
 /// Watch the log being written, synced, checkpointed, archived and shortened.
@@ -152,12 +623,119 @@ impl ::rustydb_contract::stream::View for WalEvents {
         service.wal_events(context, input)
     }
 }
+impl ::rustydb_contract::stream::StreamEvent for crate::types::DeadlockDetected {
+    fn name(&self) -> &'static str {
+        "DeadlockDetected"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::LockEvent {
+    fn name(&self) -> &'static str {
+        "LockEvent"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::LockWait {
+    fn name(&self) -> &'static str {
+        "LockWait"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
+    }
+}
 impl ::rustydb_contract::stream::StreamEvent for crate::types::TransactionEvent {
     fn name(&self) -> &'static str {
         "TransactionEvent"
     }
     fn data(&self) -> ::rustydb_contract::stream::EventData {
         ::rustydb_contract::stream::event_data(self)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent for crate::types::TransactionStats {
+    fn name(&self) -> &'static str {
+        "TransactionStats"
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        ::rustydb_contract::stream::event_data(self)
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent
+for crate::types::TransactionsDeadlockEventsEvent {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::DeadlockDetected(_) => "DeadlockDetected",
+            Self::DeadlockVictimSelected(_) => "DeadlockVictimSelected",
+            Self::DeadlockResolved(_) => "DeadlockResolved",
+        }
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        match self {
+            Self::DeadlockDetected(data) => ::rustydb_contract::stream::event_data(data),
+            Self::DeadlockVictimSelected(data) => {
+                ::rustydb_contract::stream::event_data(data)
+            }
+            Self::DeadlockResolved(data) => ::rustydb_contract::stream::event_data(data),
+        }
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent
+for crate::types::TransactionsLifecycleEventsEvent {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::TransactionBegin(_) => "TransactionBegin",
+            Self::TransactionCommit(_) => "TransactionCommit",
+            Self::TransactionRollback(_) => "TransactionRollback",
+            Self::TransactionSavepoint(_) => "TransactionSavepoint",
+            Self::TransactionSavepointReleased(_) => "TransactionSavepointReleased",
+            Self::TransactionTimeout(_) => "TransactionTimeout",
+        }
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        match self {
+            Self::TransactionBegin(data) => ::rustydb_contract::stream::event_data(data),
+            Self::TransactionCommit(data) => ::rustydb_contract::stream::event_data(data),
+            Self::TransactionRollback(data) => {
+                ::rustydb_contract::stream::event_data(data)
+            }
+            Self::TransactionSavepoint(data) => {
+                ::rustydb_contract::stream::event_data(data)
+            }
+            Self::TransactionSavepointReleased(data) => {
+                ::rustydb_contract::stream::event_data(data)
+            }
+            Self::TransactionTimeout(data) => {
+                ::rustydb_contract::stream::event_data(data)
+            }
+        }
+    }
+}
+impl ::rustydb_contract::stream::StreamEvent
+for crate::types::TransactionsLockActivityEvent {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::LockAcquired(_) => "LockAcquired",
+            Self::LockReleased(_) => "LockReleased",
+            Self::LockWaitStart(_) => "LockWaitStart",
+            Self::LockWaitEnd(_) => "LockWaitEnd",
+            Self::LockTimeout(_) => "LockTimeout",
+            Self::LockUpgraded(_) => "LockUpgraded",
+            Self::LockEscalated(_) => "LockEscalated",
+        }
+    }
+    fn data(&self) -> ::rustydb_contract::stream::EventData {
+        match self {
+            Self::LockAcquired(data) => ::rustydb_contract::stream::event_data(data),
+            Self::LockReleased(data) => ::rustydb_contract::stream::event_data(data),
+            Self::LockWaitStart(data) => ::rustydb_contract::stream::event_data(data),
+            Self::LockWaitEnd(data) => ::rustydb_contract::stream::event_data(data),
+            Self::LockTimeout(data) => ::rustydb_contract::stream::event_data(data),
+            Self::LockUpgraded(data) => ::rustydb_contract::stream::event_data(data),
+            Self::LockEscalated(data) => ::rustydb_contract::stream::event_data(data),
+        }
     }
 }
 impl ::rustydb_contract::stream::StreamEvent

@@ -577,6 +577,33 @@ class ServerStartingError(_errors.ApiError):
         return typed
 
 
+class SnapshotExistsError(_errors.ApiError):
+    """There is a snapshot of this name already.
+
+    `SNAPSHOT_EXISTS`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class SnapshotNotFoundError(_errors.ApiError):
+    """There is no snapshot of this name.
+
+    `SNAPSHOT_NOT_FOUND`, status 404.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class SnapshotTooOldError(_errors.ApiError):
+    """The state of the past that is asked for is no longer kept; the message says what is.
+
+    `SNAPSHOT_TOO_OLD`, status 410.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class StorageFailureError(_errors.ApiError):
     """The store refused the write, or refuses all writes after a failure of the disk.
 
@@ -673,6 +700,15 @@ class TableNotFoundError(_errors.ApiError):
     retry: _ClassVar[_errors.Retry] = "never"
 
 
+class TimeNotReachedError(_errors.ApiError):
+    """The time lies in the future.
+
+    `TIME_NOT_REACHED`, status 400.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
 class TokenExpiredError(_errors.ApiError):
     """The access token's time is over; refresh it.
 
@@ -696,6 +732,15 @@ class TooManySavepointsError(_errors.ApiError):
     """The transaction has as many savepoints as it may; release some.
 
     `TOO_MANY_SAVEPOINTS`, status 409.
+    """
+
+    retry: _ClassVar[_errors.Retry] = "never"
+
+
+class TooManySnapshotsError(_errors.ApiError):
+    """There are as many named snapshots as there may be; drop one.
+
+    `TOO_MANY_SNAPSHOTS`, status 409.
     """
 
     retry: _ClassVar[_errors.Retry] = "never"
@@ -938,6 +983,9 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "ROW_NOT_FOUND": RowNotFoundError,
     "SAVEPOINT_NOT_FOUND": SavepointNotFoundError,
     "SERVER_STARTING": ServerStartingError,
+    "SNAPSHOT_EXISTS": SnapshotExistsError,
+    "SNAPSHOT_NOT_FOUND": SnapshotNotFoundError,
+    "SNAPSHOT_TOO_OLD": SnapshotTooOldError,
     "STORAGE_FAILURE": StorageFailureError,
     "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError,
     "SYNTAX_ERROR": SyntaxError,
@@ -948,9 +996,11 @@ _ERRORS: _Mapping[str, type[_errors.ApiError]] = {
     "TABLESPACE_READ_ONLY": TablespaceReadOnlyError,
     "TABLE_EXISTS": TableExistsError,
     "TABLE_NOT_FOUND": TableNotFoundError,
+    "TIME_NOT_REACHED": TimeNotReachedError,
     "TOKEN_EXPIRED": TokenExpiredError,
     "TOO_MANY_LOCKS": TooManyLocksError,
     "TOO_MANY_SAVEPOINTS": TooManySavepointsError,
+    "TOO_MANY_SNAPSHOTS": TooManySnapshotsError,
     "TOO_MANY_SUBSCRIPTIONS": TooManySubscriptionsError,
     "TOO_MANY_TRANSACTIONS": TooManyTransactionsError,
     "TRANSACTION_NOT_ACTIVE": TransactionNotActiveError,
@@ -1033,6 +1083,9 @@ __all__ = [
     "RowNotFoundError",
     "SavepointNotFoundError",
     "ServerStartingError",
+    "SnapshotExistsError",
+    "SnapshotNotFoundError",
+    "SnapshotTooOldError",
     "StorageFailureError",
     "SubscriptionNotFoundError",
     "SyntaxError",
@@ -1043,9 +1096,11 @@ __all__ = [
     "TablespaceIsSystemError",
     "TablespaceNotFoundError",
     "TablespaceReadOnlyError",
+    "TimeNotReachedError",
     "TokenExpiredError",
     "TooManyLocksError",
     "TooManySavepointsError",
+    "TooManySnapshotsError",
     "TooManySubscriptionsError",
     "TooManyTransactionsError",
     "TransactionNotActiveError",

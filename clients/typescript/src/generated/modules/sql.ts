@@ -41,7 +41,18 @@ export const operations = {
     method: "POST",
     path: "/api/v1/sql/query",
     query: [],
-    body: ["sql", "params", "timeout", "format", "limit", "database", "transaction_id"],
+    body: [
+      "sql",
+      "params",
+      "timeout",
+      "format",
+      "limit",
+      "as_of_lsn",
+      "as_of_time",
+      "as_of_snapshot",
+      "database",
+      "transaction_id",
+    ],
     retrySafe: false,
     public: false,
     timeoutMs: 300000,
@@ -150,11 +161,16 @@ export class SqlOperations {
    * @throws InvalidQueryError `INVALID_QUERY`: The statement parses but can't be planned or run, such as by its
    *   types or a division by zero.
    * @throws InvalidValueError `INVALID_VALUE`: A value is not of its column's type or out of its range.
+   * @throws LsnNotReachedError `LSN_NOT_REACHED`: No commit has this position yet.
    * @throws NotNullViolationError `NOT_NULL_VIOLATION`: A column that is NOT NULL would be null.
    * @throws ResultTooLargeError `RESULT_TOO_LARGE`: The result has more rows than one answer holds.
+   * @throws SnapshotNotFoundError `SNAPSHOT_NOT_FOUND`: There is no snapshot of this name.
+   * @throws SnapshotTooOldError `SNAPSHOT_TOO_OLD`: The state of the past that is asked for is no longer kept;
+   *   the message says what is.
    * @throws SyntaxError `SYNTAX_ERROR`: The SQL text does not parse.
    * @throws TableExistsError `TABLE_EXISTS`: The name of the table is taken by a table or view.
    * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws TimeNotReachedError `TIME_NOT_REACHED`: The time lies in the future.
    * @throws UniqueViolationError `UNIQUE_VIOLATION`: A primary key or unique constraint would be broken.
    * @throws UnsupportedError `UNSUPPORTED`: The engine does not do what the SQL asks.
    * @throws ViewNotFoundError `VIEW_NOT_FOUND`: The database has no such view.

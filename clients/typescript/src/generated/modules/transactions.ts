@@ -37,6 +37,9 @@ export const operations = {
       "read_only",
       "timeout_ms",
       "lock_timeout_ms",
+      "as_of_lsn",
+      "as_of_time",
+      "as_of_snapshot",
       "idle_timeout_ms",
       "database",
     ],
@@ -74,10 +77,30 @@ export const operations = {
     public: false,
     timeoutMs: 30000,
   },
+  createSnapshot: {
+    id: "transactions.create_snapshot",
+    method: "POST",
+    path: "/api/v1/transactions/mvcc/snapshots",
+    query: [],
+    body: ["name"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
   detectDeadlocks: {
     id: "transactions.detect_deadlocks",
     method: "POST",
     path: "/api/v1/transactions/deadlocks/detect",
+    query: [],
+    body: [],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 30000,
+  },
+  dropSnapshot: {
+    id: "transactions.drop_snapshot",
+    method: "DELETE",
+    path: "/api/v1/transactions/mvcc/snapshots/{name}",
     query: [],
     body: [],
     retrySafe: false,
@@ -123,6 +146,16 @@ export const operations = {
     retrySafe: true,
     public: false,
     timeoutMs: 30000,
+  },
+  getMvccStatus: {
+    id: "transactions.get_mvcc_status",
+    method: "GET",
+    path: "/api/v1/transactions/mvcc/status",
+    query: [["table", "text"], ["database", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 300000,
   },
   getReadSet: {
     id: "transactions.get_read_set",
@@ -231,11 +264,31 @@ export const operations = {
     public: false,
     timeoutMs: 30000,
   },
+  listRowVersions: {
+    id: "transactions.list_row_versions",
+    method: "GET",
+    path: "/api/v1/transactions/mvcc/versions/{table}/{row}",
+    query: [["database", "text"], ["limit", "text"], ["after", "text"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
   listSavepoints: {
     id: "transactions.list_savepoints",
     method: "GET",
     path: "/api/v1/transactions/{id}/savepoints",
     query: [],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+  },
+  listSnapshots: {
+    id: "transactions.list_snapshots",
+    method: "GET",
+    path: "/api/v1/transactions/mvcc/snapshots",
+    query: [["limit", "text"], ["after", "text"]],
     body: [],
     retrySafe: true,
     public: false,
@@ -361,15 +414,113 @@ export const operations = {
     public: false,
     timeoutMs: 30000,
   },
+  vacuum: {
+    id: "transactions.vacuum",
+    method: "POST",
+    path: "/api/v1/transactions/mvcc/vacuum",
+    query: [],
+    body: ["table", "database"],
+    retrySafe: false,
+    public: false,
+    timeoutMs: 300000,
+  },
 } satisfies Record<string, runtime.Operation>;
 
 /** How each view is opened. */
 export const views = {
+  deadlockDetection: {
+    id: "transactions.deadlock_detection",
+    method: "GET",
+    path: "/api/v1/sse/transactions/deadlock-detection",
+    query: [["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
+  deadlockEvents: {
+    id: "transactions.deadlock_events",
+    method: "GET",
+    path: "/api/v1/sse/transactions/deadlocks",
+    query: [["events", "list"], ["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
+  lifecycleEvents: {
+    id: "transactions.lifecycle_events",
+    method: "GET",
+    path: "/api/v1/sse/transactions/lifecycle",
+    query: [["transaction_ids", "list"], ["events", "list"], ["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
+  lockActivity: {
+    id: "transactions.lock_activity",
+    method: "GET",
+    path: "/api/v1/sse/transactions/locks",
+    query: [
+      ["database", "text"],
+      ["table_filter", "list"],
+      ["events", "list"],
+      ["filter", "json"],
+      ["fields", "list"],
+    ],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
+  lockEvents: {
+    id: "transactions.lock_events",
+    method: "GET",
+    path: "/api/v1/sse/transactions/lock-events",
+    query: [["table_filter", "list"], ["event_types", "list"], ["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
+  lockWaits: {
+    id: "transactions.lock_waits",
+    method: "GET",
+    path: "/api/v1/sse/transactions/lock-waits",
+    query: [["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
   transactionEvents: {
     id: "transactions.transaction_events",
     method: "GET",
     path: "/api/v1/sse/transactions/transaction-events",
     query: [["session_filter", "text"], ["filter", "json"], ["fields", "list"]],
+    body: [],
+    retrySafe: true,
+    public: false,
+    timeoutMs: 30000,
+    class: "telemetry",
+  },
+  transactionStats: {
+    id: "transactions.transaction_stats",
+    method: "GET",
+    path: "/api/v1/sse/transactions/stats",
+    query: [
+      ["interval_seconds", "text"],
+      ["interval_ms", "text"],
+      ["filter", "json"],
+      ["fields", "list"],
+    ],
     body: [],
     retrySafe: true,
     public: false,
@@ -442,6 +593,11 @@ export class TransactionsOperations {
    *
    * Permission: `database:read`. `POST /api/v1/transactions`.
    *
+   * @throws LsnNotReachedError `LSN_NOT_REACHED`: No commit has this position yet.
+   * @throws SnapshotNotFoundError `SNAPSHOT_NOT_FOUND`: There is no snapshot of this name.
+   * @throws SnapshotTooOldError `SNAPSHOT_TOO_OLD`: The state of the past that is asked for is no longer kept;
+   *   the message says what is.
+   * @throws TimeNotReachedError `TIME_NOT_REACHED`: The time lies in the future.
    * @throws TooManyTransactionsError `TOO_MANY_TRANSACTIONS`: The caller has as many open transactions as are
    *   allowed; end one.
    * @throws RustyDBError Any error that every call can end with.
@@ -500,6 +656,22 @@ export class TransactionsOperations {
   }
 
   /**
+   * Keep the present state under a name.
+   *
+   * It can be read until it is dropped, after a restart too: `as_of_snapshot` of `transactions.begin` and
+   * `sql.execute_query`. The versions of rows that it shows are kept meanwhile, and take room. There may be 64.
+   *
+   * Permission: `system:admin`. `POST /api/v1/transactions/mvcc/snapshots`.
+   *
+   * @throws SnapshotExistsError `SNAPSHOT_EXISTS`: There is a snapshot of this name already.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async createSnapshot(input: transactionsTypes.TransactionsCreateSnapshotInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.NamedSnapshot> {
+    return this.#caller.call(operations.createSnapshot, input, options);
+  }
+
+  /**
    * Search for deadlocks now and resolve those found.
    *
    * The server searches by itself for whoever has waited for its deadlock time-out (`--deadlock-timeout-ms`, 100
@@ -512,6 +684,21 @@ export class TransactionsOperations {
    */
   async detectDeadlocks(input: transactionsTypes.TransactionsDetectDeadlocksInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.FoundDeadlocks> {
     return this.#caller.call(operations.detectDeadlocks, input, options);
+  }
+
+  /**
+   * Forget a snapshot; what it alone kept can be removed.
+   *
+   * Transactions that read it go on.
+   *
+   * Permission: `system:admin`. `DELETE /api/v1/transactions/mvcc/snapshots/{name}`.
+   *
+   * @throws SnapshotNotFoundError `SNAPSHOT_NOT_FOUND`: There is no snapshot of this name.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async dropSnapshot(input: transactionsTypes.TransactionsDropSnapshotInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.NamedSnapshot> {
+    return this.#caller.call(operations.dropSnapshot, input, options);
   }
 
   /**
@@ -571,6 +758,21 @@ export class TransactionsOperations {
    */
   async getLockGraph(input: transactionsTypes.TransactionsGetLockGraphInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.LockGraph> {
     return this.#caller.call(operations.getLockGraph, input, options);
+  }
+
+  /**
+   * Report live and dead row versions and the oldest snapshot.
+   *
+   * Reads every leaf of the tables to count their versions.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/mvcc/status`.
+   *
+   * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async getMvccStatus(input: transactionsTypes.TransactionsGetMvccStatusInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.MvccReport> {
+    return this.#caller.call(operations.getMvccStatus, input, options);
   }
 
   /**
@@ -753,6 +955,32 @@ export class TransactionsOperations {
   }
 
   /**
+   * List the stored versions of one row.
+   *
+   * Newest first, whether or not they can be read still. A table that was rewritten, to change its columns say,
+   * has those from then on.
+   *
+   * Permission: `database:read`. `GET /api/v1/transactions/mvcc/versions/{table}/{row}`.
+   *
+   * @throws InvalidValueError `INVALID_VALUE`: A value is not of its column's type or out of its range.
+   * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listRowVersions(input: transactionsTypes.TransactionsListRowVersionsInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.RowVersionList> {
+    return this.#caller.call(operations.listRowVersions, input, options);
+  }
+
+  /** Items of `listRowVersions` across pages; `limit` is the size of a page. */
+  listRowVersionsItems(input: transactionsTypes.TransactionsListRowVersionsInput, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.RowVersion, void, undefined> {
+    return runtime.items(
+      operations.listRowVersions,
+      (after) => this.listRowVersions(after === undefined ? input : { ...input, after }, options),
+      (page) => page.versions,
+    );
+  }
+
+  /**
    * List the savepoints of a transaction.
    *
    * Permission: `database:read`. `GET /api/v1/transactions/{id}/savepoints`.
@@ -762,6 +990,27 @@ export class TransactionsOperations {
    */
   async listSavepoints(input: transactionsTypes.TransactionsListSavepointsInput, options: runtime.CallOptions = {}): Promise<transactionsTypes.SavepointList> {
     return this.#caller.call(operations.listSavepoints, input, options);
+  }
+
+  /**
+   * List the snapshots that are kept under a name.
+   *
+   * Permission: `system:read`. `GET /api/v1/transactions/mvcc/snapshots`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async listSnapshots(input: transactionsTypes.TransactionsListSnapshotsInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.NamedSnapshotList> {
+    return this.#caller.call(operations.listSnapshots, input, options);
+  }
+
+  /** Items of `listSnapshots` across pages; `limit` is the size of a page. */
+  listSnapshotsItems(input: transactionsTypes.TransactionsListSnapshotsInput = {}, options: runtime.CallOptions = {}): AsyncGenerator<transactionsTypes.NamedSnapshot, void, undefined> {
+    return runtime.items(
+      operations.listSnapshots,
+      (after) => this.listSnapshots(after === undefined ? input : { ...input, after }, options),
+      (page) => page.snapshots,
+    );
   }
 
   /**
@@ -954,6 +1203,127 @@ export class TransactionsOperations {
   }
 
   /**
+   * Reclaim dead row versions, in full or table by table.
+   *
+   * Removes versions that no snapshot and no retention keeps, and merges pages that have become thin. The server
+   * does the same by itself once a fifth of a table's rows has older versions. Nobody waits for it.
+   *
+   * Permission: `system:admin`. `POST /api/v1/transactions/mvcc/vacuum`.
+   *
+   * @throws TableNotFoundError `TABLE_NOT_FOUND`: The database has no such table.
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  async vacuum(input: transactionsTypes.TransactionsVacuumInput = {}, options: runtime.CallOptions = {}): Promise<transactionsTypes.Vacuumed> {
+    return this.#caller.call(operations.vacuum, input, options);
+  }
+
+  /**
+   * Watch deadlocks being found.
+   *
+   * Told once the record is durable that `transactions.list_deadlocks` shows.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/transactions/deadlock-detection`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  deadlockDetection(input: transactionsTypes.TransactionsDeadlockDetectionInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"DeadlockDetected", transactionsTypes.DeadlockDetected>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.deadlockDetection, input, options);
+  }
+
+  /**
+   * Watch deadlocks being found and ended.
+   *
+   * Told once the record is durable that `transactions.list_deadlocks` shows.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/transactions/deadlocks`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  deadlockEvents(input: transactionsTypes.TransactionsDeadlockEventsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<transactionsTypes.TransactionsDeadlockEventsEvent, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.deadlockEvents, input, options);
+  }
+
+  /**
+   * Watch transactions begin, make savepoints, outlive their time and end.
+   *
+   * Of those that are begun by `transactions.begin`. A commit is told once it is durable, what happened to
+   * savepoints once the call that did it has come to its end; a return to a savepoint is not told.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/transactions/lifecycle`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  lifecycleEvents(input: transactionsTypes.TransactionsLifecycleEventsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<transactionsTypes.TransactionsLifecycleEventsEvent, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.lifecycleEvents, input, options);
+  }
+
+  /**
+   * Watch locks being granted, waited for, made stronger and let go.
+   *
+   * Each lock of each row is told, which under load are many thousands a second: who is slower is told how many
+   * were dropped. What is told of one resource comes in the order in which it happened.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/transactions/locks`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  lockActivity(input: transactionsTypes.TransactionsLockActivityInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<transactionsTypes.TransactionsLockActivityEvent, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.lockActivity, input, options);
+  }
+
+  /**
+   * Watch locks by what happens to them.
+   *
+   * What `transactions.lock_activity` tells, in one form. A wait that is given up for another reason than its
+   * length or a deadlock is not told.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/transactions/lock-events`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  lockEvents(input: transactionsTypes.TransactionsLockEventsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"LockEvent", transactionsTypes.LockEvent>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.lockEvents, input, options);
+  }
+
+  /**
+   * Watch who waits for whom.
+   *
+   * Told as a wait begins and as it ends; of a wait that began before the subscription neither is told.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/transactions/lock-waits`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  lockWaits(input: transactionsTypes.TransactionsLockWaitsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"LockWait", transactionsTypes.LockWait>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.lockWaits, input, options);
+  }
+
+  /**
    * Watch transactions begin and end.
    *
    * Of those that are begun by `transactions.begin`. A COMMIT is told once it is durable.
@@ -968,6 +1338,24 @@ export class TransactionsOperations {
    */
   transactionEvents(input: transactionsTypes.TransactionsTransactionEventsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"TransactionEvent", transactionsTypes.TransactionEvent>, coreTypes.StreamControl> {
     return this.#caller.subscribe(views.transactionEvents, input, options);
+  }
+
+  /**
+   * Watch the numbers of transactions.
+   *
+   * What `transactions.get_stats` answers. The first comes after the first interval. All who ask for the same
+   * interval get the same.
+   *
+   * Opened once it is iterated over or `acknowledged()` is called. When it reconnects, what came meanwhile is
+   * lost, which a GAP tells.
+   *
+   * Permission: `system:read`. `GET /api/v1/sse/transactions/stats`.
+   *
+   * @throws RustyDBError Any error that every call can end with.
+   * @since 0.1.0
+   */
+  transactionStats(input: transactionsTypes.TransactionsTransactionStatsInput = {}, options: runtime.SubscriptionOptions = {}): runtime.Subscription<wire.StreamEvent<"TransactionStats", transactionsTypes.TransactionStats>, coreTypes.StreamControl> {
+    return this.#caller.subscribe(views.transactionStats, input, options);
   }
 
   /**

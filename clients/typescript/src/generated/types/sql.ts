@@ -2,6 +2,7 @@
 
 import type * as coreTypes from "./core.js";
 import type * as databaseTypes from "./database.js";
+import type * as transactionsTypes from "./transactions.js";
 import type * as wire from "../../runtime/scalars.js";
 
 export interface BatchResult {
@@ -122,6 +123,12 @@ export interface SqlExecuteQueryInput {
    * 1 to 100000.
    */
   limit?: number;
+  /** Read the state after this commit; for a call without a transaction, as the next two. */
+  as_of_lsn?: wire.Lsn;
+  /** Read the state after the newest commit of this millisecond or before. */
+  as_of_time?: wire.Timestamp;
+  /** Read the state that is kept under this name. */
+  as_of_snapshot?: transactionsTypes.SnapshotName;
   /** Default `"main"`. */
   database?: databaseTypes.ObjectName;
   transaction_id?: wire.Id64;

@@ -25,7 +25,7 @@ export interface DeadlockDetected {
   /** Rises; it goes on after a restart. */
   deadlock_id: wire.Id64;
   detected_at: wire.Timestamp;
-  /** Each waited for the next, the last for the first. */
+  /** Each waited for the next, the last for the first; the victim is the first. */
   transactions: wire.Id64[];
   victim_transaction: wire.Id64;
   resource_graph: DeadlockEdge[];
@@ -51,6 +51,20 @@ export interface DeadlockList {
   deadlocks: DeadlockDetected[];
   /** Absent on the last page. */
   next?: wire.Cursor;
+}
+
+/** The victim has let go of its locks. */
+export interface DeadlockResolved {
+  deadlock_id: wire.Id64;
+  victim_transaction: wire.Id64;
+  resolution_strategy: wire.Open<ResolutionStrategy>;
+}
+
+/** Which transaction of a deadlock is given up so that the others go on. */
+export interface DeadlockVictimSelected {
+  deadlock_id: wire.Id64;
+  /** One that spans calls is rolled back; a call without a transaction is run again. */
+  victim_transaction: wire.Id64;
 }
 
 export interface DeleteOperation {
@@ -121,6 +135,29 @@ export interface Lock {
   since: wire.Timestamp;
 }
 
+/** A lock was granted that the transaction did not hold before, at once or after a wait. */
+export interface LockAcquired {
+  /** Of the lock or of the request for it; a lock that gets a stronger type keeps its id. */
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** That is held from now on. */
+  lock_type: wire.Open<LockType>;
+  /** What is locked. */
+  lock_mode: wire.Open<LockKind>;
+  resource: LockedName;
+  /** Of a table or row; absent when it is gone. */
+  database?: databaseTypes.ObjectName;
+  /** Of a table or row; absent when it is gone. */
+  table_name?: databaseTypes.ObjectName;
+  /** Of a row. */
+  row_id?: string;
+  /** Whether it is held now. */
+  granted: boolean;
+  /** How long the request has waited; 0 if it did not, in milliseconds. */
+  wait_time_ms: number;
+}
+
 export interface LockBlocker {
   transaction_id: wire.Id64;
   lock_id: wire.Id64;
@@ -128,6 +165,66 @@ export interface LockBlocker {
   /** Whether it holds the lock; otherwise it is ahead in the queue. */
   granted: boolean;
 }
+
+/**
+ * A lock on a table has taken the place of many locks on its rows, which are let go without being told one by
+ * one.
+ */
+export interface LockEscalated {
+  /** Of the lock or of the request for it; a lock that gets a stronger type keeps its id. */
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** Of the lock on the table. */
+  lock_type: wire.Open<LockType>;
+  /** What is locked. */
+  lock_mode: wire.Open<LockKind>;
+  resource: LockedName;
+  /** Of a table or row; absent when it is gone. */
+  database?: databaseTypes.ObjectName;
+  /** Of a table or row; absent when it is gone. */
+  table_name?: databaseTypes.ObjectName;
+  /** Of a row. */
+  row_id?: string;
+  /** Whether it is held now. */
+  granted: boolean;
+  /** Locks on rows that it has taken the place of. */
+  rows: number;
+}
+
+export interface LockEvent {
+  event_type: wire.Open<LockEventType>;
+  /** Of the lock or of the request for it; a lock that gets a stronger type keeps its id. */
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** That is held, was held or is waited for. */
+  lock_type: wire.Open<LockType>;
+  /** What is locked. */
+  lock_mode: wire.Open<LockKind>;
+  resource: LockedName;
+  /** Of a table or row; absent when it is gone. */
+  table_name?: databaseTypes.ObjectName;
+  /** With ACQUIRED, TIMEOUT and DEADLOCK: how long the request has waited, in milliseconds; 0 if it did not. */
+  wait_time_ms?: number;
+  /** Whether it is held now. */
+  granted: boolean;
+}
+
+/** Values of {@link LockEventType}. */
+export const LockEventTypeValues = [
+  "ACQUIRED",
+  "RELEASED",
+  "WAITING",
+  "TIMEOUT",
+  "DEADLOCK",
+] as const;
+
+/**
+ * `ACQUIRED`: it was granted, or got a stronger type. `WAITING`: it has to wait. `TIMEOUT`, `DEADLOCK`: the wait
+ * ended without it.
+ */
+export type LockEventType = (typeof LockEventTypeValues)[number];
 
 export interface LockGraph {
   /** Transactions that wait or are waited for. */
@@ -186,6 +283,27 @@ export const LockModeValues = [
  */
 export type LockMode = (typeof LockModeValues)[number];
 
+/** A lock was let go, at the end of its transaction for one. */
+export interface LockReleased {
+  /** Of the lock or of the request for it; a lock that gets a stronger type keeps its id. */
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** That was held. */
+  lock_type: wire.Open<LockType>;
+  /** What is locked. */
+  lock_mode: wire.Open<LockKind>;
+  resource: LockedName;
+  /** Of a table or row; absent when it is gone. */
+  database?: databaseTypes.ObjectName;
+  /** Of a table or row; absent when it is gone. */
+  table_name?: databaseTypes.ObjectName;
+  /** Of a row. */
+  row_id?: string;
+  /** Whether it is held now. */
+  granted: boolean;
+}
+
 export interface LockResource {
   kind: wire.Open<LockKind>;
   /** Of a table or row. */
@@ -198,6 +316,128 @@ export interface LockResource {
   constraint?: databaseTypes.ObjectName;
   /** Of a named resource. */
   name?: string;
+}
+
+/** A wait ended without the lock since it had lasted for as long as it may. */
+export interface LockTimeout {
+  /** Of the lock or of the request for it; a lock that gets a stronger type keeps its id. */
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** That was waited for. */
+  lock_type: wire.Open<LockType>;
+  /** What is locked. */
+  lock_mode: wire.Open<LockKind>;
+  resource: LockedName;
+  /** Of a table or row; absent when it is gone. */
+  database?: databaseTypes.ObjectName;
+  /** Of a table or row; absent when it is gone. */
+  table_name?: databaseTypes.ObjectName;
+  /** Of a row. */
+  row_id?: string;
+  /** Whether it is held now. */
+  granted: boolean;
+  /** How long it lasted, in milliseconds. */
+  wait_time_ms: number;
+}
+
+/** Values of {@link LockType}. */
+export const LockTypeValues = [
+  "intention_shared",
+  "intention_exclusive",
+  "shared",
+  "shared_intention_exclusive",
+  "exclusive",
+] as const;
+
+/** The lock modes IS, IX, S, SIX and X in words. */
+export type LockType = (typeof LockTypeValues)[number];
+
+/** A lock that was held got a stronger type. */
+export interface LockUpgraded {
+  /** Of the lock or of the request for it; a lock that gets a stronger type keeps its id. */
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** That is held from now on. */
+  lock_type: wire.Open<LockType>;
+  /** What is locked. */
+  lock_mode: wire.Open<LockKind>;
+  resource: LockedName;
+  /** Of a table or row; absent when it is gone. */
+  database?: databaseTypes.ObjectName;
+  /** Of a table or row; absent when it is gone. */
+  table_name?: databaseTypes.ObjectName;
+  /** Of a row. */
+  row_id?: string;
+  /** Whether it is held now. */
+  granted: boolean;
+  /** That was held before. */
+  from_type: wire.Open<LockType>;
+  /** How long the request has waited; 0 if it did not, in milliseconds. */
+  wait_time_ms: number;
+}
+
+/** A transaction begins to wait for another one, or has waited for it. */
+export interface LockWait {
+  /** Which waits. Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** Which it waits for, as the wait begins: the first of those that hold the lock or are ahead in the queue. */
+  blocking_transaction_id: wire.Id64;
+  resource: LockedName;
+  /** Whether the wait begins; otherwise it has ended, one way or another. */
+  waiting: boolean;
+  /** How long it lasted, in milliseconds; 0 as it begins. */
+  wait_time_ms: number;
+}
+
+/**
+ * A wait ended: with the lock, which LockAcquired or LockUpgraded tells then, or without it, because of a
+ * deadlock or since nobody wants it any more.
+ */
+export interface LockWaitEnd {
+  /** Of the lock or of the request for it; a lock that gets a stronger type keeps its id. */
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** That was waited for. */
+  lock_type: wire.Open<LockType>;
+  /** What is locked. */
+  lock_mode: wire.Open<LockKind>;
+  resource: LockedName;
+  /** Of a table or row; absent when it is gone. */
+  database?: databaseTypes.ObjectName;
+  /** Of a table or row; absent when it is gone. */
+  table_name?: databaseTypes.ObjectName;
+  /** Of a row. */
+  row_id?: string;
+  /** Whether it is held now. */
+  granted: boolean;
+  /** How long it lasted, in milliseconds. */
+  wait_time_ms: number;
+}
+
+/** A request has to wait. LockWaitEnd or LockTimeout tells how that ends. */
+export interface LockWaitStart {
+  /** Of the lock or of the request for it; a lock that gets a stronger type keeps its id. */
+  lock_id: wire.Id64;
+  /** Calls without a transaction have numbers from 4611686018427387904 on. */
+  transaction_id: wire.Id64;
+  /** That will be held. */
+  lock_type: wire.Open<LockType>;
+  /** What is locked. */
+  lock_mode: wire.Open<LockKind>;
+  resource: LockedName;
+  /** Of a table or row; absent when it is gone. */
+  database?: databaseTypes.ObjectName;
+  /** Of a table or row; absent when it is gone. */
+  table_name?: databaseTypes.ObjectName;
+  /** Of a row. */
+  row_id?: string;
+  /** Whether it is held now. */
+  granted: boolean;
+  /** Whom it waits for as the wait begins: holders, then those ahead in the queue. */
+  blocked_by: LockBlocker[];
 }
 
 export interface LockWaiter {
@@ -220,11 +460,56 @@ export interface LockWaiterList {
   next?: wire.Cursor;
 }
 
+/**
+ * `database.table` for a table, `database.table/id` for a row, `database.table/constraint` for values of a unique
+ * constraint or index, the name itself for a named resource. A table that is gone by then has no name and is `?`.
+ */
+export type LockedName = string;
+
 /** The position of a commit. */
 export type LogCommit = wire.Lsn;
 
 /** A place in the write-ahead log, in bytes since its beginning, which stays what it is when older segments go. */
 export type LogPosition = number;
+
+export interface MvccReport {
+  newest_lsn: wire.Lsn;
+  /** The state of this commit and of each later one can be read. */
+  oldest_readable_lsn: wire.Lsn;
+  /** The oldest commit whose state is kept at all: of a snapshot, or the same. */
+  oldest_kept_lsn: wire.Lsn;
+  /** How long versions of rows stay readable after newer ones replaced them (`--version-retention-ms`). */
+  retention_ms: number;
+  /** States that statements and transactions read at the moment. */
+  open_snapshots: coreTypes.MeasuredCount;
+  /** States that are kept under a name. */
+  named_snapshots: coreTypes.MeasuredCount;
+  /** Rows of the tables that were asked for. */
+  live_versions: coreTypes.MeasuredCount;
+  /** Their older versions, and marks of deleted rows, that are stored. Some of them may be readable still. */
+  dead_versions: coreTypes.MeasuredCount;
+  /**
+   * Versions that were removed since the server started: of rows, entries of indexes, and what the server keeps
+   * for itself.
+   */
+  versions_removed: coreTypes.MeasuredCount;
+  /** Of their keys and values. */
+  bytes_removed: coreTypes.MeasuredBytes;
+}
+
+export interface NamedSnapshot {
+  name: SnapshotName;
+  /** The commit whose state is kept. */
+  lsn: wire.Lsn;
+  created_at: wire.Timestamp;
+}
+
+export interface NamedSnapshotList {
+  /** In the order of their names. */
+  snapshots: NamedSnapshot[];
+  /** Absent on the last page. */
+  next?: wire.Cursor;
+}
 
 export interface ReadSet {
   /** Whether it is noted what the transaction reads. Only `serializable` transactions that may write need that. */
@@ -282,6 +567,22 @@ export interface RowOperationResult {
   ids: string[];
 }
 
+export interface RowVersion {
+  /** The commit that made it. */
+  lsn: wire.Lsn;
+  /** Whether that commit deleted the row. */
+  deleted: boolean;
+  /** The row after the commit; absent where it was deleted. */
+  data?: databaseTypes.RowData;
+}
+
+export interface RowVersionList {
+  /** Newest first. */
+  versions: RowVersion[];
+  /** Absent on the last page. */
+  next?: wire.Cursor;
+}
+
 export interface Savepoint {
   name: SavepointName;
   created_at: wire.Timestamp;
@@ -302,6 +603,13 @@ export interface SavepointList {
  * 1 to 128 characters.
  */
 export type SavepointName = string;
+
+/**
+ * Name of a snapshot; at most 255 bytes of UTF-8.
+ *
+ * 1 to 255 characters.
+ */
+export type SnapshotName = string;
 
 export interface SwitchedWal {
   /** The segment that the next commit begins. */
@@ -366,6 +674,31 @@ export interface Transaction {
   locks?: Lock[];
 }
 
+/** A transaction that spans calls was begun. */
+export interface TransactionBegin {
+  transaction_id: wire.Id64;
+  /** The login session it was begun in; absent for one begun with an API key. */
+  session_id?: coreTypes.GeneratedId;
+  /** Who may use it. */
+  username: string;
+  /** That it was given: `transactions.set_isolation_level` may give it another before its first use. */
+  isolation_level: wire.Open<IsolationLevel>;
+  read_only: boolean;
+}
+
+/** A transaction was committed; what it changed is durable. */
+export interface TransactionCommit {
+  transaction_id: wire.Id64;
+  /** The login session it was begun in; absent for one begun with an API key. */
+  session_id?: coreTypes.GeneratedId;
+  username: string;
+  isolation_level: wire.Open<IsolationLevel>;
+  /** From its beginning to its end, in milliseconds. */
+  duration_ms: number;
+  /** Rows it inserted, updated and deleted; one that was changed twice counts twice. */
+  modified_rows: number;
+}
+
 export interface TransactionEvent {
   event_type: wire.Open<TransactionEventType>;
   transaction_id: wire.Id64;
@@ -408,6 +741,35 @@ export interface TransactionList {
   next?: wire.Cursor;
 }
 
+/** A transaction was rolled back; nothing of it is left. */
+export interface TransactionRollback {
+  transaction_id: wire.Id64;
+  /** The login session it was begun in; absent for one begun with an API key. */
+  session_id?: coreTypes.GeneratedId;
+  username: string;
+  isolation_level: wire.Open<IsolationLevel>;
+  /** From its beginning to its end, in milliseconds. */
+  duration_ms: number;
+  /**
+   * In words: at the caller's wish or because its commit was refused, after being idle or open for too long, or
+   * to end a deadlock.
+   */
+  reason: string;
+}
+
+/** A savepoint was made, by `transactions.create_savepoint` or in SQL. */
+export interface TransactionSavepoint {
+  transaction_id: wire.Id64;
+  savepoint_name: SavepointName;
+}
+
+/** A savepoint was released, and those that were made after it. */
+export interface TransactionSavepointReleased {
+  transaction_id: wire.Id64;
+  /** Of the one that was named. */
+  savepoint_name: SavepointName;
+}
+
 /** Values of {@link TransactionState}. */
 export const TransactionStateValues = [
   "active",
@@ -435,6 +797,20 @@ export interface TransactionStats {
   p99_latency_ms: coreTypes.MeasuredMilliseconds;
   /** Aborts among aborts and commits; 0 before the first. */
   abort_ratio: coreTypes.MeasuredRatio;
+}
+
+/** A transaction outlived its time; its TransactionRollback follows. */
+export interface TransactionTimeout {
+  transaction_id: wire.Id64;
+  isolation_level: wire.Open<IsolationLevel>;
+  /**
+   * The time that it outlived, in seconds.
+   *
+   * At least 0.
+   */
+  timeout_seconds: number;
+  /** What it was for too long. */
+  state: wire.Open<TimedOutReason>;
 }
 
 /** Input of `transactions.acquire_lock`. */
@@ -491,6 +867,15 @@ export interface TransactionsBeginInput {
    */
   lock_timeout_ms?: number;
   /**
+   * Read the state after this commit, and nothing newer. Such a transaction writes nothing; its isolation level
+   * does not matter.
+   */
+  as_of_lsn?: wire.Lsn;
+  /** Read the state after the newest commit of this millisecond or before. */
+  as_of_time?: wire.Timestamp;
+  /** Read the state that is kept under this name. */
+  as_of_snapshot?: SnapshotName;
+  /**
    * Time without a call after which the transaction is rolled back.
    *
    * 1000 to 3600000. Default `60000`.
@@ -516,8 +901,54 @@ export interface TransactionsCreateSavepointInput {
   name: SavepointName;
 }
 
+/** Input of `transactions.create_snapshot`. */
+export interface TransactionsCreateSnapshotInput {
+  name: SnapshotName;
+}
+
+/** Input of `transactions.deadlock_detection`. */
+export interface TransactionsDeadlockDetectionInput {
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Any event of `transactions.deadlock_events`. */
+export type TransactionsDeadlockEventsEvent =
+  | wire.StreamEvent<"DeadlockDetected", DeadlockDetected>
+  | wire.StreamEvent<"DeadlockVictimSelected", DeadlockVictimSelected>
+  | wire.StreamEvent<"DeadlockResolved", DeadlockResolved>;
+
+/** Input of `transactions.deadlock_events`. */
+export interface TransactionsDeadlockEventsInput {
+  /**
+   * Names of the events to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  events?: readonly string[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
 /** Input of `transactions.detect_deadlocks`. */
 export type TransactionsDetectDeadlocksInput = { [key: string]: never };
+
+/** Input of `transactions.drop_snapshot`. */
+export interface TransactionsDropSnapshotInput {
+  name: SnapshotName;
+}
 
 /** Input of `transactions.execute`. */
 export interface TransactionsExecuteInput {
@@ -545,6 +976,14 @@ export interface TransactionsGetInput {
 
 /** Input of `transactions.get_lock_graph`. */
 export type TransactionsGetLockGraphInput = { [key: string]: never };
+
+/** Input of `transactions.get_mvcc_status`. */
+export interface TransactionsGetMvccStatusInput {
+  /** Count the versions of this table instead of those of all. */
+  table?: databaseTypes.ObjectName;
+  /** Default `"main"`. */
+  database?: databaseTypes.ObjectName;
+}
 
 /** Input of `transactions.get_read_set`. */
 export interface TransactionsGetReadSetInput {
@@ -578,6 +1017,39 @@ export interface TransactionsGetWriteSetInput {
   limit?: number;
   /** The `next` of the page before. */
   after?: wire.Cursor;
+}
+
+/** Any event of `transactions.lifecycle_events`. */
+export type TransactionsLifecycleEventsEvent =
+  | wire.StreamEvent<"TransactionBegin", TransactionBegin>
+  | wire.StreamEvent<"TransactionCommit", TransactionCommit>
+  | wire.StreamEvent<"TransactionRollback", TransactionRollback>
+  | wire.StreamEvent<"TransactionSavepoint", TransactionSavepoint>
+  | wire.StreamEvent<"TransactionSavepointReleased", TransactionSavepointReleased>
+  | wire.StreamEvent<"TransactionTimeout", TransactionTimeout>;
+
+/** Input of `transactions.lifecycle_events`. */
+export interface TransactionsLifecycleEventsInput {
+  /**
+   * Only these.
+   *
+   * 1 to 1000 items.
+   */
+  transaction_ids?: readonly wire.Id64[];
+  /**
+   * Names of the events to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  events?: readonly string[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
 }
 
 /** Input of `transactions.list_active`. */
@@ -657,9 +1129,42 @@ export interface TransactionsListLocksInput {
   after?: wire.Cursor;
 }
 
+/** Input of `transactions.list_row_versions`. */
+export interface TransactionsListRowVersionsInput {
+  table: databaseTypes.ObjectName;
+  /**
+   * The row's id, as other calls answer it.
+   *
+   * At most 8192 characters.
+   */
+  row: string;
+  /** Default `"main"`. */
+  database?: databaseTypes.ObjectName;
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
+}
+
 /** Input of `transactions.list_savepoints`. */
 export interface TransactionsListSavepointsInput {
   id: wire.Id64;
+}
+
+/** Input of `transactions.list_snapshots`. */
+export interface TransactionsListSnapshotsInput {
+  /**
+   * Most items to answer.
+   *
+   * 1 to 1000. Default `100`.
+   */
+  limit?: number;
+  /** The `next` of the page before. */
+  after?: wire.Cursor;
 }
 
 /** Input of `transactions.list_timed_out`. */
@@ -684,6 +1189,78 @@ export interface TransactionsListWalSegmentsInput {
   limit?: number;
   /** The `next` of the page before. */
   after?: wire.Cursor;
+}
+
+/** Any event of `transactions.lock_activity`. */
+export type TransactionsLockActivityEvent =
+  | wire.StreamEvent<"LockAcquired", LockAcquired>
+  | wire.StreamEvent<"LockReleased", LockReleased>
+  | wire.StreamEvent<"LockWaitStart", LockWaitStart>
+  | wire.StreamEvent<"LockWaitEnd", LockWaitEnd>
+  | wire.StreamEvent<"LockTimeout", LockTimeout>
+  | wire.StreamEvent<"LockUpgraded", LockUpgraded>
+  | wire.StreamEvent<"LockEscalated", LockEscalated>;
+
+/** Input of `transactions.lock_activity`. */
+export interface TransactionsLockActivityInput {
+  /** Only locks on tables and rows of this database. */
+  database?: databaseTypes.ObjectName;
+  /**
+   * Only locks on these tables and their rows.
+   *
+   * 1 to 100 items.
+   */
+  table_filter?: readonly databaseTypes.ObjectName[];
+  /**
+   * Names of the events to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  events?: readonly string[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `transactions.lock_events`. */
+export interface TransactionsLockEventsInput {
+  /**
+   * Only locks on these tables and their rows.
+   *
+   * 1 to 100 items.
+   */
+  table_filter?: readonly databaseTypes.ObjectName[];
+  /**
+   * All when left out.
+   *
+   * 1 to 5 items.
+   */
+  event_types?: readonly LockEventType[];
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
+/** Input of `transactions.lock_waits`. */
+export interface TransactionsLockWaitsInput {
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
 }
 
 /** Input of `transactions.release_all_locks`. */
@@ -753,6 +1330,30 @@ export interface TransactionsTransactionEventsInput {
   fields?: readonly string[];
 }
 
+/** Input of `transactions.transaction_stats`. */
+export interface TransactionsTransactionStatsInput {
+  /**
+   * Time between two looks.
+   *
+   * 1 to 3600. Default `1`.
+   */
+  interval_seconds?: number;
+  /**
+   * The same in milliseconds; goes before `interval_seconds`.
+   *
+   * 20 to 60000.
+   */
+  interval_ms?: number;
+  /** Field of the data to the value it must have, or to a list of values of which it must have one. */
+  filter?: { readonly [key: string]: wire.JsonValue };
+  /**
+   * Fields of the data to send; all when left out.
+   *
+   * 1 to 64 items.
+   */
+  fields?: readonly string[];
+}
+
 /** Input of `transactions.truncate_wal`. */
 export interface TransactionsTruncateWalInput {
   /** Keep changes from this commit on. Without it all are kept that the bounds of the change log keep. */
@@ -770,6 +1371,14 @@ export interface TransactionsUpgradeLockInput {
    * Default `false`.
    */
   no_wait?: boolean;
+}
+
+/** Input of `transactions.vacuum`. */
+export interface TransactionsVacuumInput {
+  /** This table instead of all. */
+  table?: databaseTypes.ObjectName;
+  /** Default `"main"`. */
+  database?: databaseTypes.ObjectName;
 }
 
 /** Any event of `transactions.wal_events`. */
@@ -816,6 +1425,16 @@ export interface UpdateOperation {
   /** At most 8192 characters. */
   id: string;
   values: databaseTypes.RowData;
+}
+
+export interface Vacuumed {
+  /** Tables that were looked at. */
+  tables: number;
+  /** Versions of rows and of entries of indexes, and marks of deleted ones. */
+  versions_removed: coreTypes.MeasuredCount;
+  /** Of their keys and values. */
+  bytes_removed: coreTypes.MeasuredBytes;
+  duration_ms: coreTypes.MeasuredMilliseconds;
 }
 
 /**
@@ -981,6 +1600,11 @@ export interface WalWrite {
 export interface WriteSet {
   /** In the order of tables and keys. */
   rows: WrittenRow[];
+  /**
+   * Bytes of changes for which the transaction had no memory, and which lie in a file, with what was undone of
+   * them.
+   */
+  spilled_bytes: number;
   /** Absent on the last page. */
   next?: wire.Cursor;
 }

@@ -91,11 +91,12 @@ impl Replayed {
                 let before = self.held.insert(lock.lock_id, of(&lock));
                 assert_eq!(before, Some((lock.owner, lock.resource, from)));
             }
-            LockEvent::Released(lock) => {
+            LockEvent::Released(lock) | LockEvent::Subsumed(lock) => {
                 assert_eq!(self.held.remove(&lock.lock_id), Some(of(&lock)));
             }
-            LockEvent::WaitStart(lock) => {
+            LockEvent::WaitStart { lock, blockers } => {
                 self.counts.waits += 1;
+                self.check_blockers(&lock, &blockers);
                 assert_eq!(self.waiting.insert(lock.lock_id, of(&lock)), None, "{lock:?}");
             }
             LockEvent::WaitEnd(lock) => {
@@ -119,6 +120,29 @@ impl Replayed {
                 assert_eq!(self.held.get(&lock.lock_id), Some(&of(&lock)));
             }
         }
+    }
+
+    /// Those who hold what the request does not go with, and none who neither holds nor waits.
+    fn check_blockers(&self, lock: &LockFacts, blockers: &[Blocker]) {
+        let holders: Vec<LockId> = self
+            .held
+            .iter()
+            .filter(|(_, (owner, resource, mode))| {
+                *owner != lock.owner && *resource == lock.resource && !mode.compatible(lock.mode)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        let (granted, ahead): (Vec<&Blocker>, Vec<&Blocker>) =
+            blockers.iter().partition(|blocker| blocker.granted);
+        let mut told: Vec<LockId> = granted.iter().map(|blocker| blocker.lock_id).collect();
+        told.sort_unstable();
+        assert_eq!(told, holders, "{lock:?}");
+        for blocker in ahead {
+            let known = self.waiting.get(&blocker.lock_id);
+            let expected = (blocker.owner, lock.resource.clone(), blocker.mode);
+            assert_eq!(known, Some(&expected), "{lock:?}");
+        }
+        assert!(!blockers.is_empty(), "{lock:?}");
     }
 
     fn end_wait(&mut self, lock: &LockFacts) {
@@ -157,18 +181,30 @@ fn each_thing_is_told_once_and_in_order() {
         mode,
         wait_us,
     };
+    let holds = |lock_id, owner, mode| Blocker {
+        owner: OwnerId(owner),
+        lock_id,
+        mode,
+        granted: true,
+    };
     let third = LockId(3);
     let expected = [
         LockEvent::Acquired(facts(first, 1, S, 0)),
         LockEvent::Acquired(facts(second, 2, S, 0)),
-        LockEvent::WaitStart(facts(first, 1, X, 0)),
+        LockEvent::WaitStart {
+            lock: facts(first, 1, X, 0),
+            blockers: vec![holds(second, 2, S)],
+        },
         LockEvent::Released(facts(second, 2, S, 0)),
         LockEvent::WaitEnd(facts(first, 1, X, 30)),
         LockEvent::Upgraded {
             lock: facts(first, 1, X, 30),
             from: S,
         },
-        LockEvent::WaitStart(facts(third, 2, X, 0)),
+        LockEvent::WaitStart {
+            lock: facts(third, 2, X, 0),
+            blockers: vec![holds(first, 1, X)],
+        },
         LockEvent::Cancelled {
             lock: facts(third, 2, X, 5),
             reason: CancelReason::TimedOut,
@@ -215,8 +251,8 @@ fn a_deadlock_is_told_before_its_victim_and_an_escalation_before_its_rows() {
         matches!(&told[..], [
             LockEvent::Acquired(lock),
             LockEvent::Escalated { lock: of_table, rows: 2 },
-            LockEvent::Released(_),
-            LockEvent::Released(_),
+            LockEvent::Subsumed(_),
+            LockEvent::Subsumed(_),
         ] if lock.lock_id == table && of_table == lock && lock.mode == S),
         "{told:?}"
     );

@@ -489,7 +489,7 @@ fn nobody_is_overtaken() {
             let mut waited = None;
             for event in run.recorder.since(&mut seen) {
                 match event {
-                    LockEvent::WaitStart(lock) => check_place(&after, &lock),
+                    LockEvent::WaitStart { lock, .. } => check_place(&after, &lock),
                     LockEvent::WaitEnd(lock) => waited = Some(lock),
                     LockEvent::Acquired(lock) if waited.is_none() => check_at_once(&after, &lock, None),
                     LockEvent::Upgraded { lock, from } if waited.is_none() => {

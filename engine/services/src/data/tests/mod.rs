@@ -19,3 +19,4 @@ mod statements;
 mod support;
 mod transactions;
 mod unsynced;
+mod watching;

@@ -263,10 +263,10 @@ dispatch! {
     query: QueryService of engine { Cancel, Explain, GetStatus, ListActive, Submit }
     sql: SqlService of engine { CreateView, DropView, ExecuteBatch, ExecuteQuery, ExecuteUnion, TruncateTable }
     transactions: TransactionsService of engine {
-        AcquireLock, ArchiveWal, Begin, CheckpointWal, Commit, CreateSavepoint, DetectDeadlocks, Execute, FlushWal, Get,
-        GetLockGraph, GetReadSet, GetStats, GetWalReplayStatus, GetWalStatus, GetWriteSet, ListActive, ListDeadlocks,
-        ListLockHolders, ListLockWaiters, ListLocks, ListSavepoints, ListTimedOut, ListWalSegments, ReleaseAllLocks,
+        AcquireLock, ArchiveWal, Begin, CheckpointWal, Commit, CreateSavepoint, CreateSnapshot, DetectDeadlocks, DropSnapshot,
+        Execute, FlushWal, Get, GetLockGraph, GetMvccStatus, GetReadSet, GetStats, GetWalReplayStatus, GetWalStatus, GetWriteSet, ListActive, ListDeadlocks,
+        ListLockHolders, ListLockWaiters, ListLocks, ListRowVersions, ListSavepoints, ListSnapshots, ListTimedOut, ListWalSegments, ReleaseAllLocks,
         ReleaseLock, ReleaseSavepoint, Rollback, RollbackToSavepoint, SetIsolationLevel, SetTimeout, SwitchWalSegment,
-        TruncateWal, UpgradeLock,
+        TruncateWal, UpgradeLock, Vacuum,
     }
 }

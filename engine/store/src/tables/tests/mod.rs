@@ -10,5 +10,6 @@ mod opening;
 mod races;
 mod replace;
 mod row_ids;
+mod spilling;
 mod statements;
 pub(crate) mod support;

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime as _dt
 from collections.abc import Sequence as _Sequence
 
 from msgspec import UNSET as _UNSET
@@ -134,6 +135,9 @@ class Sql:
         timeout: int | _UnsetType = _UNSET,
         format: _types.RowFormat | _UnsetType = _UNSET,
         limit: int | _UnsetType = _UNSET,
+        as_of_lsn: _scalars.Lsn | _UnsetType = _UNSET,
+        as_of_time: _dt.datetime | _UnsetType = _UNSET,
+        as_of_snapshot: _types.SnapshotName | _UnsetType = _UNSET,
         database: _types.ObjectName | _UnsetType = _UNSET,
         transaction_id: _scalars.Id64 | _UnsetType = _UNSET,
     ) -> _types.QueryResult:
@@ -148,6 +152,10 @@ class Sql:
         :param format: Left out, it is `"objects"`.
         :param limit: Answer at most so many rows and say whether there are more. Without it a
             result of more than 10,000 rows is refused.
+        :param as_of_lsn: Read the state after this commit; for a call without a transaction, as
+            the next two.
+        :param as_of_time: Read the state after the newest commit of this millisecond or before.
+        :param as_of_snapshot: Read the state that is kept under this name.
         :param database: Left out, it is `"main"`.
         :raises ColumnNotFoundError: The table has no such column.
         :raises DatabaseExistsError: The name of the database is taken.
@@ -163,11 +171,16 @@ class Sql:
         :raises InvalidQueryError: The statement parses but can't be planned or run, such as by
             its types or a division by zero.
         :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises LsnNotReachedError: No commit has this position yet.
         :raises NotNullViolationError: A column that is NOT NULL would be null.
         :raises ResultTooLargeError: The result has more rows than one answer holds.
+        :raises SnapshotNotFoundError: There is no snapshot of this name.
+        :raises SnapshotTooOldError: The state of the past that is asked for is no longer kept;
+            the message says what is.
         :raises SyntaxError: The SQL text does not parse.
         :raises TableExistsError: The name of the table is taken by a table or view.
         :raises TableNotFoundError: The database has no such table.
+        :raises TimeNotReachedError: The time lies in the future.
         :raises UniqueViolationError: A primary key or unique constraint would be broken.
         :raises UnsupportedError: The engine does not do what the SQL asks.
         :raises ViewNotFoundError: The database has no such view.
@@ -182,6 +195,9 @@ class Sql:
                 "timeout": timeout,
                 "format": format,
                 "limit": limit,
+                "as_of_lsn": as_of_lsn,
+                "as_of_time": as_of_time,
+                "as_of_snapshot": as_of_snapshot,
                 "database": database,
                 "transaction_id": transaction_id,
             },

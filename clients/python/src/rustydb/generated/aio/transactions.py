@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime as _dt
 from collections.abc import AsyncIterator as _AsyncIterator
 from collections.abc import Mapping as _Mapping
 from collections.abc import Sequence as _Sequence
@@ -94,6 +95,9 @@ class Transactions:
         read_only: bool | _UnsetType = _UNSET,
         timeout_ms: int | _UnsetType = _UNSET,
         lock_timeout_ms: int | _UnsetType = _UNSET,
+        as_of_lsn: _scalars.Lsn | _UnsetType = _UNSET,
+        as_of_time: _dt.datetime | _UnsetType = _UNSET,
+        as_of_snapshot: _types.SnapshotName | _UnsetType = _UNSET,
         idle_timeout_ms: int | _UnsetType = _UNSET,
         database: _types.ObjectName | _UnsetType = _UNSET,
     ) -> _types.Transaction:
@@ -108,9 +112,18 @@ class Transactions:
             without it there is no such bound.
         :param lock_timeout_ms: Time for which a call of the transaction waits for a lock. Left
             out, it is `30000`.
+        :param as_of_lsn: Read the state after this commit, and nothing newer. Such a transaction
+            writes nothing; its isolation level does not matter.
+        :param as_of_time: Read the state after the newest commit of this millisecond or before.
+        :param as_of_snapshot: Read the state that is kept under this name.
         :param idle_timeout_ms: Time without a call after which the transaction is rolled back.
             Left out, it is `60000`.
         :param database: Left out, it is `"main"`.
+        :raises LsnNotReachedError: No commit has this position yet.
+        :raises SnapshotNotFoundError: There is no snapshot of this name.
+        :raises SnapshotTooOldError: The state of the past that is asked for is no longer kept;
+            the message says what is.
+        :raises TimeNotReachedError: The time lies in the future.
         :raises TooManyTransactionsError: The caller has as many open transactions as are
             allowed; end one.
 
@@ -123,6 +136,9 @@ class Transactions:
                 "read_only": read_only,
                 "timeout_ms": timeout_ms,
                 "lock_timeout_ms": lock_timeout_ms,
+                "as_of_lsn": as_of_lsn,
+                "as_of_time": as_of_time,
+                "as_of_snapshot": as_of_snapshot,
                 "idle_timeout_ms": idle_timeout_ms,
                 "database": database,
             },
@@ -193,6 +209,30 @@ class Transactions:
             },
         )
 
+    async def create_snapshot(
+        self,
+        *,
+        name: _types.SnapshotName,
+    ) -> _types.NamedSnapshot:
+        """Keep the present state under a name.
+
+        It can be read until it is dropped, after a restart too: `as_of_snapshot` of
+        `transactions.begin` and `sql.execute_query`. The versions of rows that it shows are kept
+        meanwhile, and take room. There may be 64.
+
+        Needs permission `system:admin`.
+
+        :raises SnapshotExistsError: There is a snapshot of this name already.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.CREATE_SNAPSHOT,
+            {
+                "name": name,
+            },
+        )
+
     async def detect_deadlocks(self) -> _types.FoundDeadlocks:
         """Search for deadlocks now and resolve those found.
 
@@ -204,6 +244,28 @@ class Transactions:
         Since 0.1.0.
         """
         return await self._caller.call(_operations.DETECT_DEADLOCKS, {})
+
+    async def drop_snapshot(
+        self,
+        *,
+        name: _types.SnapshotName,
+    ) -> _types.NamedSnapshot:
+        """Forget a snapshot; what it alone kept can be removed.
+
+        Transactions that read it go on.
+
+        Needs permission `system:admin`.
+
+        :raises SnapshotNotFoundError: There is no snapshot of this name.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.DROP_SNAPSHOT,
+            {
+                "name": name,
+            },
+        )
 
     async def execute(
         self,
@@ -281,6 +343,32 @@ class Transactions:
         Since 0.1.0.
         """
         return await self._caller.call(_operations.GET_LOCK_GRAPH, {})
+
+    async def get_mvcc_status(
+        self,
+        *,
+        table: _types.ObjectName | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+    ) -> _types.MvccReport:
+        """Report live and dead row versions and the oldest snapshot.
+
+        Reads every leaf of the tables to count their versions.
+
+        Needs permission `system:read`.
+
+        :param table: Count the versions of this table instead of those of all.
+        :param database: Left out, it is `"main"`.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.GET_MVCC_STATUS,
+            {
+                "table": table,
+                "database": database,
+            },
+        )
 
     async def get_read_set(
         self,
@@ -603,6 +691,64 @@ class Transactions:
             },
         )
 
+    async def list_row_versions(
+        self,
+        *,
+        table: _types.ObjectName,
+        row: str,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.RowVersionList:
+        """List the stored versions of one row.
+
+        Newest first, whether or not they can be read still. A table that was rewritten, to
+        change its columns say, has those from then on.
+
+        Needs permission `database:read`.
+
+        :param row: The row's id, as other calls answer it.
+        :param database: Left out, it is `"main"`.
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+        :raises InvalidValueError: A value is not of its column's type or out of its range.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.LIST_ROW_VERSIONS,
+            {
+                "table": table,
+                "row": row,
+                "database": database,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def list_row_versions_items(
+        self,
+        *,
+        table: _types.ObjectName,
+        row: str,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _AsyncIterator[_types.RowVersion]:
+        """Items of :meth:`list_row_versions` over all pages, each page fetched when it is needed.
+        """
+        return self._caller.items(
+            _operations.LIST_ROW_VERSIONS,
+            {
+                "table": table,
+                "row": row,
+                "database": database,
+                "limit": limit,
+                "after": after,
+            },
+        )
+
     async def list_savepoints(
         self,
         *,
@@ -618,6 +764,44 @@ class Transactions:
             _operations.LIST_SAVEPOINTS,
             {
                 "id": id,
+            },
+        )
+
+    async def list_snapshots(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _types.NamedSnapshotList:
+        """List the snapshots that are kept under a name.
+
+        Needs permission `system:read`.
+
+        :param limit: Most items to answer. Left out, it is `100`.
+        :param after: The `next` of the page before.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.LIST_SNAPSHOTS,
+            {
+                "limit": limit,
+                "after": after,
+            },
+        )
+
+    def list_snapshots_items(
+        self,
+        *,
+        limit: int | _UnsetType = _UNSET,
+        after: _scalars.Cursor | _UnsetType = _UNSET,
+    ) -> _AsyncIterator[_types.NamedSnapshot]:
+        """Items of :meth:`list_snapshots` over all pages, each page fetched when it is needed."""
+        return self._caller.items(
+            _operations.LIST_SNAPSHOTS,
+            {
+                "limit": limit,
+                "after": after,
             },
         )
 
@@ -922,6 +1106,238 @@ class Transactions:
             },
         )
 
+    async def vacuum(
+        self,
+        *,
+        table: _types.ObjectName | _UnsetType = _UNSET,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+    ) -> _types.Vacuumed:
+        """Reclaim dead row versions, in full or table by table.
+
+        Removes versions that no snapshot and no retention keeps, and merges pages that have
+        become thin. The server does the same by itself once a fifth of a table's rows has older
+        versions. Nobody waits for it.
+
+        Needs permission `system:admin`.
+
+        :param table: This table instead of all.
+        :param database: Left out, it is `"main"`.
+        :raises TableNotFoundError: The database has no such table.
+
+        Since 0.1.0.
+        """
+        return await self._caller.call(
+            _operations.VACUUM,
+            {
+                "table": table,
+                "database": database,
+            },
+        )
+
+    def deadlock_detection(
+        self,
+        *,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.DeadlockDetected]:
+        """Watch deadlocks being found.
+
+        Told once the record is durable that `transactions.list_deadlocks` shows.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.DEADLOCK_DETECTION,
+            {
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def deadlock_events(
+        self,
+        *,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.TransactionsDeadlockEventsEvent]:
+        """Watch deadlocks being found and ended.
+
+        Told once the record is durable that `transactions.list_deadlocks` shows.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.DEADLOCK_EVENTS,
+            {
+                "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def lifecycle_events(
+        self,
+        *,
+        transaction_ids: _Sequence[_scalars.Id64] | _UnsetType = _UNSET,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.TransactionsLifecycleEventsEvent]:
+        """Watch transactions begin, make savepoints, outlive their time and end.
+
+        Of those that are begun by `transactions.begin`. A commit is told once it is durable,
+        what happened to savepoints once the call that did it has come to its end; a return to a
+        savepoint is not told.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param transaction_ids: Only these.
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.LIFECYCLE_EVENTS,
+            {
+                "transaction_ids": transaction_ids,
+                "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def lock_activity(
+        self,
+        *,
+        database: _types.ObjectName | _UnsetType = _UNSET,
+        table_filter: _Sequence[_types.ObjectName] | _UnsetType = _UNSET,
+        events: _Sequence[str] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.TransactionsLockActivityEvent]:
+        """Watch locks being granted, waited for, made stronger and let go.
+
+        Each lock of each row is told, which under load are many thousands a second: who is
+        slower is told how many were dropped. What is told of one resource comes in the order in
+        which it happened.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param database: Only locks on tables and rows of this database.
+        :param table_filter: Only locks on these tables and their rows.
+        :param events: Names of the events to send; all when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.LOCK_ACTIVITY,
+            {
+                "database": database,
+                "table_filter": table_filter,
+                "events": events,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def lock_events(
+        self,
+        *,
+        table_filter: _Sequence[_types.ObjectName] | _UnsetType = _UNSET,
+        event_types: _Sequence[_types.LockEventType] | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.LockEvent]:
+        """Watch locks by what happens to them.
+
+        What `transactions.lock_activity` tells, in one form. A wait that is given up for another
+        reason than its length or a deadlock is not told.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param table_filter: Only locks on these tables and their rows.
+        :param event_types: All when left out.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.LOCK_EVENTS,
+            {
+                "table_filter": table_filter,
+                "event_types": event_types,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def lock_waits(
+        self,
+        *,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.LockWait]:
+        """Watch who waits for whom.
+
+        Told as a wait begins and as it ends; of a wait that began before the subscription
+        neither is told.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.LOCK_WAITS,
+            {
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
     def transaction_events(
         self,
         *,
@@ -949,6 +1365,42 @@ class Transactions:
             _operations.TRANSACTION_EVENTS,
             {
                 "session_filter": session_filter,
+                "filter": filter,
+                "fields": fields,
+            },
+        )
+
+    def transaction_stats(
+        self,
+        *,
+        interval_seconds: int | _UnsetType = _UNSET,
+        interval_ms: int | _UnsetType = _UNSET,
+        filter: _Mapping[str, _scalars.Json] | _UnsetType = _UNSET,
+        fields: _Sequence[str] | _UnsetType = _UNSET,
+    ) -> _AsyncSubscription[_types.TransactionStats]:
+        """Watch the numbers of transactions.
+
+        What `transactions.get_stats` answers. The first comes after the first interval. All who
+        ask for the same interval get the same.
+
+        What is lost, as after a lost connection, is told by a control item of kind GAP.
+
+        Needs permission `system:read`.
+
+        :param interval_seconds: Time between two looks. Left out, it is `1`.
+        :param interval_ms: The same in milliseconds; goes before `interval_seconds`.
+        :param filter: Field of the data to the value it must have, or to a list of values of
+            which it must have one.
+        :param fields: Fields of the data to send; all when left out.
+
+        Since 0.1.0.
+        """
+        return _AsyncSubscription(
+            self._caller,
+            _operations.TRANSACTION_STATS,
+            {
+                "interval_seconds": interval_seconds,
+                "interval_ms": interval_ms,
                 "filter": filter,
                 "fields": fields,
             },

@@ -36,7 +36,18 @@ EXECUTE_QUERY: _operation.Operation[_types.QueryResult] = _operation.Operation(
     method="POST",
     path="/api/v1/sql/query",
     output=_types.QueryResult,
-    body=("sql", "params", "timeout", "format", "limit", "database", "transaction_id"),
+    body=(
+        "sql",
+        "params",
+        "timeout",
+        "format",
+        "limit",
+        "as_of_lsn",
+        "as_of_time",
+        "as_of_snapshot",
+        "database",
+        "transaction_id",
+    ),
     closed=("format",),
 )
 

@@ -33,6 +33,9 @@ BEGIN: _operation.Operation[_types.Transaction] = _operation.Operation(
         "read_only",
         "timeout_ms",
         "lock_timeout_ms",
+        "as_of_lsn",
+        "as_of_time",
+        "as_of_snapshot",
         "idle_timeout_ms",
         "database",
     ),
@@ -62,11 +65,26 @@ CREATE_SAVEPOINT: _operation.Operation[_types.Savepoint] = _operation.Operation(
     body=("name",),
 )
 
+CREATE_SNAPSHOT: _operation.Operation[_types.NamedSnapshot] = _operation.Operation(
+    id="transactions.create_snapshot",
+    method="POST",
+    path="/api/v1/transactions/mvcc/snapshots",
+    output=_types.NamedSnapshot,
+    body=("name",),
+)
+
 DETECT_DEADLOCKS: _operation.Operation[_types.FoundDeadlocks] = _operation.Operation(
     id="transactions.detect_deadlocks",
     method="POST",
     path="/api/v1/transactions/deadlocks/detect",
     output=_types.FoundDeadlocks,
+)
+
+DROP_SNAPSHOT: _operation.Operation[_types.NamedSnapshot] = _operation.Operation(
+    id="transactions.drop_snapshot",
+    method="DELETE",
+    path="/api/v1/transactions/mvcc/snapshots/{name}",
+    output=_types.NamedSnapshot,
 )
 
 EXECUTE: _operation.Operation[_types.ExecutedOperations] = _operation.Operation(
@@ -97,6 +115,15 @@ GET_LOCK_GRAPH: _operation.Operation[_types.LockGraph] = _operation.Operation(
     method="GET",
     path="/api/v1/transactions/locks/graph",
     output=_types.LockGraph,
+    retry_safe=True,
+)
+
+GET_MVCC_STATUS: _operation.Operation[_types.MvccReport] = _operation.Operation(
+    id="transactions.get_mvcc_status",
+    method="GET",
+    path="/api/v1/transactions/mvcc/status",
+    output=_types.MvccReport,
+    query={"table": "text", "database": "text"},
     retry_safe=True,
 )
 
@@ -206,12 +233,34 @@ LIST_LOCKS: _operation.PagedOperation[_types.LockList, _types.Lock] = _operation
     next=lambda page: page.next,
 )
 
+LIST_ROW_VERSIONS: _operation.PagedOperation[_types.RowVersionList, _types.RowVersion] = _operation.PagedOperation(
+    id="transactions.list_row_versions",
+    method="GET",
+    path="/api/v1/transactions/mvcc/versions/{table}/{row}",
+    output=_types.RowVersionList,
+    query={"database": "text", "limit": "text", "after": "text"},
+    retry_safe=True,
+    items=lambda page: page.versions,
+    next=lambda page: page.next,
+)
+
 LIST_SAVEPOINTS: _operation.Operation[_types.SavepointList] = _operation.Operation(
     id="transactions.list_savepoints",
     method="GET",
     path="/api/v1/transactions/{id}/savepoints",
     output=_types.SavepointList,
     retry_safe=True,
+)
+
+LIST_SNAPSHOTS: _operation.PagedOperation[_types.NamedSnapshotList, _types.NamedSnapshot] = _operation.PagedOperation(
+    id="transactions.list_snapshots",
+    method="GET",
+    path="/api/v1/transactions/mvcc/snapshots",
+    output=_types.NamedSnapshotList,
+    query={"limit": "text", "after": "text"},
+    retry_safe=True,
+    items=lambda page: page.snapshots,
+    next=lambda page: page.next,
 )
 
 LIST_TIMED_OUT: _operation.PagedOperation[_types.TimedOutList, _types.TimedOutTransaction] = _operation.PagedOperation(
@@ -315,6 +364,106 @@ UPGRADE_LOCK: _operation.Operation[_types.Lock] = _operation.Operation(
     closed=("mode",),
 )
 
+VACUUM: _operation.Operation[_types.Vacuumed] = _operation.Operation(
+    id="transactions.vacuum",
+    method="POST",
+    path="/api/v1/transactions/mvcc/vacuum",
+    output=_types.Vacuumed,
+    body=("table", "database"),
+)
+
+DEADLOCK_DETECTION: _operation.View[_types.DeadlockDetected] = _operation.View(
+    id="transactions.deadlock_detection",
+    method="GET",
+    path="/api/v1/sse/transactions/deadlock-detection",
+    output=None,
+    query={"filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "DeadlockDetected": _types.DeadlockDetected,
+    },
+)
+
+DEADLOCK_EVENTS: _operation.View[_types.TransactionsDeadlockEventsEvent] = _operation.View(
+    id="transactions.deadlock_events",
+    method="GET",
+    path="/api/v1/sse/transactions/deadlocks",
+    output=None,
+    query={"events": "list", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "DeadlockDetected": _types.TransactionsDeadlockEventsEventDeadlockDetected,
+        "DeadlockVictimSelected": _types.DeadlockVictimSelected,
+        "DeadlockResolved": _types.DeadlockResolved,
+    },
+)
+
+LIFECYCLE_EVENTS: _operation.View[_types.TransactionsLifecycleEventsEvent] = _operation.View(
+    id="transactions.lifecycle_events",
+    method="GET",
+    path="/api/v1/sse/transactions/lifecycle",
+    output=None,
+    query={"transaction_ids": "list", "events": "list", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "TransactionBegin": _types.TransactionBegin,
+        "TransactionCommit": _types.TransactionCommit,
+        "TransactionRollback": _types.TransactionRollback,
+        "TransactionSavepoint": _types.TransactionSavepoint,
+        "TransactionSavepointReleased": _types.TransactionSavepointReleased,
+        "TransactionTimeout": _types.TransactionTimeout,
+    },
+)
+
+LOCK_ACTIVITY: _operation.View[_types.TransactionsLockActivityEvent] = _operation.View(
+    id="transactions.lock_activity",
+    method="GET",
+    path="/api/v1/sse/transactions/locks",
+    output=None,
+    query={
+        "database": "text",
+        "table_filter": "list",
+        "events": "list",
+        "filter": "json",
+        "fields": "list",
+    },
+    retry_safe=True,
+    events={
+        "LockAcquired": _types.LockAcquired,
+        "LockReleased": _types.LockReleased,
+        "LockWaitStart": _types.LockWaitStart,
+        "LockWaitEnd": _types.LockWaitEnd,
+        "LockTimeout": _types.LockTimeout,
+        "LockUpgraded": _types.LockUpgraded,
+        "LockEscalated": _types.LockEscalated,
+    },
+)
+
+LOCK_EVENTS: _operation.View[_types.LockEvent] = _operation.View(
+    id="transactions.lock_events",
+    method="GET",
+    path="/api/v1/sse/transactions/lock-events",
+    output=None,
+    query={"table_filter": "list", "event_types": "list", "filter": "json", "fields": "list"},
+    closed=("event_types",),
+    retry_safe=True,
+    events={
+        "LockEvent": _types.LockEvent,
+    },
+)
+
+LOCK_WAITS: _operation.View[_types.LockWait] = _operation.View(
+    id="transactions.lock_waits",
+    method="GET",
+    path="/api/v1/sse/transactions/lock-waits",
+    output=None,
+    query={"filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "LockWait": _types.LockWait,
+    },
+)
+
 TRANSACTION_EVENTS: _operation.View[_types.TransactionEvent] = _operation.View(
     id="transactions.transaction_events",
     method="GET",
@@ -324,6 +473,18 @@ TRANSACTION_EVENTS: _operation.View[_types.TransactionEvent] = _operation.View(
     retry_safe=True,
     events={
         "TransactionEvent": _types.TransactionEvent,
+    },
+)
+
+TRANSACTION_STATS: _operation.View[_types.TransactionStats] = _operation.View(
+    id="transactions.transaction_stats",
+    method="GET",
+    path="/api/v1/sse/transactions/stats",
+    output=None,
+    query={"interval_seconds": "text", "interval_ms": "text", "filter": "json", "fields": "list"},
+    retry_safe=True,
+    events={
+        "TransactionStats": _types.TransactionStats,
     },
 )
 

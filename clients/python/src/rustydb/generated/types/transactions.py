@@ -44,7 +44,7 @@ class DeadlockDetected(_objects.Object, kw_only=True, frozen=True):
     """Rises; it goes on after a restart."""
     detected_at: _dt.datetime
     transactions: list[_scalars.Id64]
-    """Each waited for the next, the last for the first."""
+    """Each waited for the next, the last for the first; the victim is the first."""
     victim_transaction: _scalars.Id64
     resource_graph: list[DeadlockEdge]
     resolution_strategy: ResolutionStrategy
@@ -73,6 +73,34 @@ class DeadlockList(_objects.Object, kw_only=True, frozen=True):
     """Oldest first; the latest thousand, also of the time before a restart."""
     next: _scalars.Cursor | _UnsetType = _UNSET
     """Absent on the last page."""
+
+
+class DeadlockResolved(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="DeadlockResolved",
+):
+    """The victim has let go of its locks."""
+
+    deadlock_id: _scalars.Id64
+    victim_transaction: _scalars.Id64
+    resolution_strategy: ResolutionStrategy
+
+
+class DeadlockVictimSelected(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="DeadlockVictimSelected",
+):
+    """Which transaction of a deadlock is given up so that the others go on."""
+
+    deadlock_id: _scalars.Id64
+    victim_transaction: _scalars.Id64
+    """One that spans calls is rolled back; a call without a transaction is run again."""
 
 
 class DeleteOperation(_objects.Object, kw_only=True, frozen=True, tag_field="op", tag="delete"):
@@ -149,6 +177,36 @@ class Lock(_objects.Object, kw_only=True, frozen=True):
     """Since when it is held or waited for."""
 
 
+class LockAcquired(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="LockAcquired",
+):
+    """A lock was granted that the transaction did not hold before, at once or after a wait."""
+
+    lock_id: _scalars.Id64
+    """Of the lock or of the request for it; a lock that gets a stronger type keeps its id."""
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    lock_type: LockType
+    """That is held from now on."""
+    lock_mode: LockKind
+    """What is locked."""
+    resource: LockedName
+    database: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    table_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    row_id: str | _UnsetType = _UNSET
+    """Of a row."""
+    granted: bool
+    """Whether it is held now."""
+    wait_time_ms: int
+    """How long the request has waited; 0 if it did not, in milliseconds."""
+
+
 class LockBlocker(_objects.Object, kw_only=True, frozen=True):
     """`LockBlocker` of module `transactions`."""
 
@@ -157,6 +215,73 @@ class LockBlocker(_objects.Object, kw_only=True, frozen=True):
     mode: LockMode
     granted: bool
     """Whether it holds the lock; otherwise it is ahead in the queue."""
+
+
+class LockEscalated(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="LockEscalated",
+):
+    """A lock on a table has taken the place of many locks on its rows, which are let go without
+    being told one by one.
+    """
+
+    lock_id: _scalars.Id64
+    """Of the lock or of the request for it; a lock that gets a stronger type keeps its id."""
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    lock_type: LockType
+    """Of the lock on the table."""
+    lock_mode: LockKind
+    """What is locked."""
+    resource: LockedName
+    database: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    table_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    row_id: str | _UnsetType = _UNSET
+    """Of a row."""
+    granted: bool
+    """Whether it is held now."""
+    rows: int
+    """Locks on rows that it has taken the place of."""
+
+
+class LockEvent(_objects.Object, kw_only=True, frozen=True):
+    """`LockEvent` of module `transactions`."""
+
+    event_type: LockEventType
+    lock_id: _scalars.Id64
+    """Of the lock or of the request for it; a lock that gets a stronger type keeps its id."""
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    lock_type: LockType
+    """That is held, was held or is waited for."""
+    lock_mode: LockKind
+    """What is locked."""
+    resource: LockedName
+    table_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    wait_time_ms: int | _UnsetType = _UNSET
+    """With ACQUIRED, TIMEOUT and DEADLOCK: how long the request has waited, in milliseconds; 0 if
+    it did not.
+    """
+    granted: bool
+    """Whether it is held now."""
+
+
+class LockEventType(_objects.OpenEnum):
+    """`ACQUIRED`: it was granted, or got a stronger type. `WAITING`: it has to wait. `TIMEOUT`,
+    `DEADLOCK`: the wait ended without it.
+    """
+
+    ACQUIRED = "ACQUIRED"
+    RELEASED = "RELEASED"
+    WAITING = "WAITING"
+    TIMEOUT = "TIMEOUT"
+    DEADLOCK = "DEADLOCK"
 
 
 class LockGraph(_objects.Object, kw_only=True, frozen=True):
@@ -220,6 +345,34 @@ class LockMode(_objects.OpenEnum):
     X = "X"
 
 
+class LockReleased(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="LockReleased",
+):
+    """A lock was let go, at the end of its transaction for one."""
+
+    lock_id: _scalars.Id64
+    """Of the lock or of the request for it; a lock that gets a stronger type keeps its id."""
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    lock_type: LockType
+    """That was held."""
+    lock_mode: LockKind
+    """What is locked."""
+    resource: LockedName
+    database: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    table_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    row_id: str | _UnsetType = _UNSET
+    """Of a row."""
+    granted: bool
+    """Whether it is held now."""
+
+
 class LockResource(_objects.Object, kw_only=True, frozen=True):
     """`LockResource` of module `transactions`."""
 
@@ -234,6 +387,144 @@ class LockResource(_objects.Object, kw_only=True, frozen=True):
     """The unique constraint or index whose values are locked, instead of a row."""
     name: str | _UnsetType = _UNSET
     """Of a named resource."""
+
+
+class LockTimeout(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="LockTimeout"):
+    """A wait ended without the lock since it had lasted for as long as it may."""
+
+    lock_id: _scalars.Id64
+    """Of the lock or of the request for it; a lock that gets a stronger type keeps its id."""
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    lock_type: LockType
+    """That was waited for."""
+    lock_mode: LockKind
+    """What is locked."""
+    resource: LockedName
+    database: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    table_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    row_id: str | _UnsetType = _UNSET
+    """Of a row."""
+    granted: bool
+    """Whether it is held now."""
+    wait_time_ms: int
+    """How long it lasted, in milliseconds."""
+
+
+class LockType(_objects.OpenEnum):
+    """The lock modes IS, IX, S, SIX and X in words."""
+
+    INTENTION_SHARED = "intention_shared"
+    INTENTION_EXCLUSIVE = "intention_exclusive"
+    SHARED = "shared"
+    SHARED_INTENTION_EXCLUSIVE = "shared_intention_exclusive"
+    EXCLUSIVE = "exclusive"
+
+
+class LockUpgraded(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="LockUpgraded",
+):
+    """A lock that was held got a stronger type."""
+
+    lock_id: _scalars.Id64
+    """Of the lock or of the request for it; a lock that gets a stronger type keeps its id."""
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    lock_type: LockType
+    """That is held from now on."""
+    lock_mode: LockKind
+    """What is locked."""
+    resource: LockedName
+    database: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    table_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    row_id: str | _UnsetType = _UNSET
+    """Of a row."""
+    granted: bool
+    """Whether it is held now."""
+    from_type: LockType
+    """That was held before."""
+    wait_time_ms: int
+    """How long the request has waited; 0 if it did not, in milliseconds."""
+
+
+class LockWait(_objects.Object, kw_only=True, frozen=True):
+    """A transaction begins to wait for another one, or has waited for it."""
+
+    transaction_id: _scalars.Id64
+    """Which waits. Calls without a transaction have numbers from 4611686018427387904 on."""
+    blocking_transaction_id: _scalars.Id64
+    """Which it waits for, as the wait begins: the first of those that hold the lock or are ahead in
+    the queue.
+    """
+    resource: LockedName
+    waiting: bool
+    """Whether the wait begins; otherwise it has ended, one way or another."""
+    wait_time_ms: int
+    """How long it lasted, in milliseconds; 0 as it begins."""
+
+
+class LockWaitEnd(_objects.Object, kw_only=True, frozen=True, tag_field="event", tag="LockWaitEnd"):
+    """A wait ended: with the lock, which LockAcquired or LockUpgraded tells then, or without it,
+    because of a deadlock or since nobody wants it any more.
+    """
+
+    lock_id: _scalars.Id64
+    """Of the lock or of the request for it; a lock that gets a stronger type keeps its id."""
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    lock_type: LockType
+    """That was waited for."""
+    lock_mode: LockKind
+    """What is locked."""
+    resource: LockedName
+    database: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    table_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    row_id: str | _UnsetType = _UNSET
+    """Of a row."""
+    granted: bool
+    """Whether it is held now."""
+    wait_time_ms: int
+    """How long it lasted, in milliseconds."""
+
+
+class LockWaitStart(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="LockWaitStart",
+):
+    """A request has to wait. LockWaitEnd or LockTimeout tells how that ends."""
+
+    lock_id: _scalars.Id64
+    """Of the lock or of the request for it; a lock that gets a stronger type keeps its id."""
+    transaction_id: _scalars.Id64
+    """Calls without a transaction have numbers from 4611686018427387904 on."""
+    lock_type: LockType
+    """That will be held."""
+    lock_mode: LockKind
+    """What is locked."""
+    resource: LockedName
+    database: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    table_name: _m_database.ObjectName | _UnsetType = _UNSET
+    """Of a table or row; absent when it is gone."""
+    row_id: str | _UnsetType = _UNSET
+    """Of a row."""
+    granted: bool
+    """Whether it is held now."""
+    blocked_by: list[LockBlocker]
+    """Whom it waits for as the wait begins: holders, then those ahead in the queue."""
 
 
 class LockWaiter(_objects.Object, kw_only=True, frozen=True):
@@ -256,6 +547,54 @@ class LockWaiterList(_objects.Object, kw_only=True, frozen=True):
 
     waiters: list[LockWaiter]
     """In the order in which they asked."""
+    next: _scalars.Cursor | _UnsetType = _UNSET
+    """Absent on the last page."""
+
+
+class MvccReport(_objects.Object, kw_only=True, frozen=True):
+    """`MvccReport` of module `transactions`."""
+
+    newest_lsn: _scalars.Lsn
+    oldest_readable_lsn: _scalars.Lsn
+    """The state of this commit and of each later one can be read."""
+    oldest_kept_lsn: _scalars.Lsn
+    """The oldest commit whose state is kept at all: of a snapshot, or the same."""
+    retention_ms: int
+    """How long versions of rows stay readable after newer ones replaced them
+    (`--version-retention-ms`).
+    """
+    open_snapshots: _m_core.MeasuredCount
+    """States that statements and transactions read at the moment."""
+    named_snapshots: _m_core.MeasuredCount
+    """States that are kept under a name."""
+    live_versions: _m_core.MeasuredCount
+    """Rows of the tables that were asked for."""
+    dead_versions: _m_core.MeasuredCount
+    """Their older versions, and marks of deleted rows, that are stored. Some of them may be
+    readable still.
+    """
+    versions_removed: _m_core.MeasuredCount
+    """Versions that were removed since the server started: of rows, entries of indexes, and what
+    the server keeps for itself.
+    """
+    bytes_removed: _m_core.MeasuredBytes
+    """Of their keys and values."""
+
+
+class NamedSnapshot(_objects.Object, kw_only=True, frozen=True):
+    """`NamedSnapshot` of module `transactions`."""
+
+    name: SnapshotName
+    lsn: _scalars.Lsn
+    """The commit whose state is kept."""
+    created_at: _dt.datetime
+
+
+class NamedSnapshotList(_objects.Object, kw_only=True, frozen=True):
+    """`NamedSnapshotList` of module `transactions`."""
+
+    snapshots: list[NamedSnapshot]
+    """In the order of their names."""
     next: _scalars.Cursor | _UnsetType = _UNSET
     """Absent on the last page."""
 
@@ -316,6 +655,26 @@ class RowOperationResult(_objects.Object, kw_only=True, frozen=True):
     rows_affected: int
     ids: list[str]
     """Ids of the rows, after the change."""
+
+
+class RowVersion(_objects.Object, kw_only=True, frozen=True):
+    """`RowVersion` of module `transactions`."""
+
+    lsn: _scalars.Lsn
+    """The commit that made it."""
+    deleted: bool
+    """Whether that commit deleted the row."""
+    data: _m_database.RowData | _UnsetType = _UNSET
+    """The row after the commit; absent where it was deleted."""
+
+
+class RowVersionList(_objects.Object, kw_only=True, frozen=True):
+    """`RowVersionList` of module `transactions`."""
+
+    versions: list[RowVersion]
+    """Newest first."""
+    next: _scalars.Cursor | _UnsetType = _UNSET
+    """Absent on the last page."""
 
 
 class Savepoint(_objects.Object, kw_only=True, frozen=True):
@@ -406,6 +765,47 @@ class Transaction(_objects.Object, kw_only=True, frozen=True):
     """
 
 
+class TransactionBegin(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="TransactionBegin",
+):
+    """A transaction that spans calls was begun."""
+
+    transaction_id: _scalars.Id64
+    session_id: _m_core.GeneratedId | _UnsetType = _UNSET
+    """The login session it was begun in; absent for one begun with an API key."""
+    username: str
+    """Who may use it."""
+    isolation_level: IsolationLevel
+    """That it was given: `transactions.set_isolation_level` may give it another before its first
+    use.
+    """
+    read_only: bool
+
+
+class TransactionCommit(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="TransactionCommit",
+):
+    """A transaction was committed; what it changed is durable."""
+
+    transaction_id: _scalars.Id64
+    session_id: _m_core.GeneratedId | _UnsetType = _UNSET
+    """The login session it was begun in; absent for one begun with an API key."""
+    username: str
+    isolation_level: IsolationLevel
+    duration_ms: int
+    """From its beginning to its end, in milliseconds."""
+    modified_rows: int
+    """Rows it inserted, updated and deleted; one that was changed twice counts twice."""
+
+
 class TransactionEvent(_objects.Object, kw_only=True, frozen=True):
     """`TransactionEvent` of module `transactions`."""
 
@@ -452,6 +852,55 @@ class TransactionList(_objects.Object, kw_only=True, frozen=True):
     """Absent on the last page."""
 
 
+class TransactionRollback(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="TransactionRollback",
+):
+    """A transaction was rolled back; nothing of it is left."""
+
+    transaction_id: _scalars.Id64
+    session_id: _m_core.GeneratedId | _UnsetType = _UNSET
+    """The login session it was begun in; absent for one begun with an API key."""
+    username: str
+    isolation_level: IsolationLevel
+    duration_ms: int
+    """From its beginning to its end, in milliseconds."""
+    reason: str
+    """In words: at the caller's wish or because its commit was refused, after being idle or open
+    for too long, or to end a deadlock.
+    """
+
+
+class TransactionSavepoint(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="TransactionSavepoint",
+):
+    """A savepoint was made, by `transactions.create_savepoint` or in SQL."""
+
+    transaction_id: _scalars.Id64
+    savepoint_name: SavepointName
+
+
+class TransactionSavepointReleased(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="TransactionSavepointReleased",
+):
+    """A savepoint was released, and those that were made after it."""
+
+    transaction_id: _scalars.Id64
+    savepoint_name: SavepointName
+    """Of the one that was named."""
+
+
 class TransactionState(_objects.OpenEnum):
     """`TransactionState` of module `transactions`."""
 
@@ -485,6 +934,23 @@ class TransactionStats(_objects.Object, kw_only=True, frozen=True):
     """Aborts among aborts and commits; 0 before the first."""
 
 
+class TransactionTimeout(
+    _objects.Object,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="TransactionTimeout",
+):
+    """A transaction outlived its time; its TransactionRollback follows."""
+
+    transaction_id: _scalars.Id64
+    isolation_level: IsolationLevel
+    timeout_seconds: float
+    """The time that it outlived, in seconds."""
+    state: TimedOutReason
+    """What it was for too long."""
+
+
 class TruncatedWal(_objects.Object, kw_only=True, frozen=True):
     """`TruncatedWal` of module `transactions`."""
 
@@ -504,6 +970,18 @@ class UpdateOperation(_objects.Object, kw_only=True, frozen=True, tag_field="op"
     table: _m_database.ObjectName
     id: str
     values: _m_database.RowData
+
+
+class Vacuumed(_objects.Object, kw_only=True, frozen=True):
+    """`Vacuumed` of module `transactions`."""
+
+    tables: int
+    """Tables that were looked at."""
+    versions_removed: _m_core.MeasuredCount
+    """Versions of rows and of entries of indexes, and marks of deleted ones."""
+    bytes_removed: _m_core.MeasuredBytes
+    """Of their keys and values."""
+    duration_ms: _m_core.MeasuredMilliseconds
 
 
 class WalCheckpoint(
@@ -702,6 +1180,10 @@ class WriteSet(_objects.Object, kw_only=True, frozen=True):
 
     rows: list[WrittenRow]
     """In the order of tables and keys."""
+    spilled_bytes: int
+    """Bytes of changes for which the transaction had no memory, and which lie in a file, with what
+    was undone of them.
+    """
     next: _scalars.Cursor | _UnsetType = _UNSET
     """Absent on the last page."""
 
@@ -717,6 +1199,22 @@ class WrittenRow(_objects.Object, kw_only=True, frozen=True):
     """What the commit will have made of the row that there was when the transaction began."""
 
 
+class TransactionsDeadlockEventsEventDeadlockDetected(
+    DeadlockDetected,
+    kw_only=True,
+    frozen=True,
+    tag_field="event",
+    tag="DeadlockDetected",
+):
+    """Variant `DeadlockDetected` of `TransactionsDeadlockEventsEvent`."""
+
+
+LockedName: _TypeAlias = str
+"""`database.table` for a table, `database.table/id` for a row, `database.table/constraint` for
+values of a unique constraint or index, the name itself for a named resource. A table that is
+gone by then has no name and is `?`.
+"""
+
 LogCommit: _TypeAlias = _scalars.Lsn
 """The position of a commit."""
 
@@ -729,6 +1227,37 @@ RowOperation: _TypeAlias = InsertOperation | UpdateOperation | DeleteOperation
 
 SavepointName: _TypeAlias = str
 """Names may come twice in a transaction; the latest counts."""
+
+SnapshotName: _TypeAlias = str
+"""Name of a snapshot; at most 255 bytes of UTF-8."""
+
+TransactionsDeadlockEventsEvent: _TypeAlias = (
+    TransactionsDeadlockEventsEventDeadlockDetected
+    | DeadlockVictimSelected
+    | DeadlockResolved
+)
+"""Any event of `transactions.deadlock_events`."""
+
+TransactionsLifecycleEventsEvent: _TypeAlias = (
+    TransactionBegin
+    | TransactionCommit
+    | TransactionRollback
+    | TransactionSavepoint
+    | TransactionSavepointReleased
+    | TransactionTimeout
+)
+"""Any event of `transactions.lifecycle_events`."""
+
+TransactionsLockActivityEvent: _TypeAlias = (
+    LockAcquired
+    | LockReleased
+    | LockWaitStart
+    | LockWaitEnd
+    | LockTimeout
+    | LockUpgraded
+    | LockEscalated
+)
+"""Any event of `transactions.lock_activity`."""
 
 TransactionsWalEventsEvent: _TypeAlias = (
     WalWrite

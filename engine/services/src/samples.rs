@@ -16,7 +16,7 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::identity::blocking::blocking;
 
 /// What is told after each look, to all who ask for the same interval.
-pub(super) struct Samples<E> {
+pub(crate) struct Samples<E> {
     topics: Mutex<HashMap<Duration, Weak<Topic<E>>>>,
 }
 

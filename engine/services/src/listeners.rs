@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 /// Makes the kernel tell from the first that listens to the last.
-pub(super) struct Listeners {
+pub(crate) struct Listeners {
     count: Mutex<usize>,
     /// Begins or ends it. Called under the lock: an end never overtakes a beginning.
     set: Box<dyn Fn(bool) + Send + Sync>,
@@ -36,7 +36,7 @@ impl Listeners {
 }
 
 /// Counted among the listeners while it lives.
-pub(super) struct Listening(Arc<Listeners>);
+pub(crate) struct Listening(Arc<Listeners>);
 
 impl Drop for Listening {
     fn drop(&mut self) {
