@@ -87,3 +87,93 @@ impl Random {
         self.next() % bound
     }
 }
+
+/// Numbers below a bound of which few are drawn often: Gray and others, "Quickly generating billion-record synthetic
+/// databases" (SIGMOD 1994), with YCSB's constant. The often drawn ones lie scattered.
+pub struct Zipf {
+    items: u64,
+    alpha: f64,
+    zeta: f64,
+    eta: f64,
+}
+
+impl Zipf {
+    const THETA: f64 = 0.99;
+
+    pub fn new(items: u64) -> Zipf {
+        let zeta_of = |items: u64| {
+            (1..=items)
+                .map(|rank| (rank as f64).powf(-Zipf::THETA))
+                .sum::<f64>()
+        };
+        let zeta = zeta_of(items);
+        Zipf {
+            items,
+            alpha: 1.0 / (1.0 - Zipf::THETA),
+            zeta,
+            eta: (1.0 - (2.0 / items as f64).powf(1.0 - Zipf::THETA)) / (1.0 - zeta_of(2) / zeta),
+        }
+    }
+
+    pub fn draw(&self, random: &mut Random) -> u64 {
+        let uniform = (random.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        let at = uniform * self.zeta;
+        let rank = match at {
+            ..1.0 => 0,
+            _ if at < 1.0 + 0.5_f64.powf(Zipf::THETA) => 1,
+            _ => (self.items as f64 * (self.eta * uniform - self.eta + 1.0).powf(self.alpha)) as u64,
+        };
+        rank.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.items
+    }
+}
+
+/// What was given on the command line: `--name value`, in any order. `--bench`, which cargo adds, is nothing.
+pub struct Args(Vec<(String, String)>);
+
+impl Args {
+    pub fn parse(known: &[&str]) -> Args {
+        let mut given = Vec::new();
+        let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+        while let Some(word) = words.next() {
+            let name = word.strip_prefix("--").filter(|name| known.contains(name));
+            let (Some(name), Some(value)) = (name, words.next()) else {
+                panic!(
+                    "{word} is no option with a value; there are --{}",
+                    known.join(", --")
+                );
+            };
+            given.push((name.to_owned(), value));
+        }
+        Args(given)
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(given, _)| given == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn number(&self, name: &str, otherwise: u64) -> u64 {
+        self.text(name).map_or(otherwise, |value| {
+            value
+                .parse()
+                .unwrap_or_else(|_| panic!("--{name} takes a number, not {value}"))
+        })
+    }
+
+    /// Values of a list with commas.
+    pub fn list(&self, name: &str, otherwise: &[&'static str]) -> Vec<String> {
+        match self.text(name) {
+            None => otherwise.iter().map(|value| (*value).to_owned()).collect(),
+            Some(values) => values.split(',').map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// Bytes of the processor's largest cache; 32 MiB where the system does not say.
+pub fn last_cache_bytes() -> u64 {
+    let size = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index3/size");
+    let kib = size
+        .ok()
+        .and_then(|size| size.trim().strip_suffix('K')?.parse::<u64>().ok());
+    kib.unwrap_or(32 << 10) << 10
+}
