@@ -2,7 +2,7 @@
 //!
 //! | to | look at |
 //! |---|---|
-//! | open a store, and what recovery does | [`open`] |
+//! | open a store, and what recovery does | [`open`], [`redo`] |
 //! | make a commit | [`commit`] |
 //! | make one that is answered before it is durable | [`unwaited`] |
 //! | read | [`read`] |
@@ -52,6 +52,7 @@ mod raw_io;
 mod raw_pages;
 mod raw_records;
 mod read;
+mod redo;
 mod snapshots;
 mod tablespaces;
 #[cfg(test)]

@@ -5,28 +5,27 @@
 //! that it does not matter what a crash left of it. There is nothing to undo: what was not durable is in no page. A
 //! crash during recovery is only another crash, because recovery changes nothing that it reads its decisions from.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 
 use rustydb_runtime::disk::{Disk, DiskFile, OpenMode};
 use rustydb_runtime::{Clock, Rng};
 
-use super::changes::{Changes, LogTotals, Trim};
+use super::changes::{LogTotals, Trim};
 use super::commit::Space;
 use super::control::{Control, ControlFile};
 use super::progress::{OpenPhase, OpenProgress};
-use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Published, log};
+use super::redo::Redo;
+use super::{Committer, DIRECTORY, GRAVEYARD, Inner, Published};
 use crate::error::{KernelError, Result};
 use crate::group::{Allocator, Group};
 use crate::ids::{Lsn, PageId, TablespaceId, Ts};
-use crate::page::{PageBuf, header, redo};
-use crate::planted::planted;
 use crate::pool::{LogGate, Pool};
 use crate::space::{PageFiles, PageFilesOptions};
 use crate::sync::atomic::{AtomicBool, AtomicUsize};
 use crate::sync::{Arc, Mutex, RwLock};
 use crate::tree::read::Scan;
-use crate::wal::{self, Wal, WalOptions, WalPosition, WalSetup};
+use crate::wal::{Wal, WalOptions, WalPosition, WalSetup};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -86,6 +85,8 @@ impl KernelOptions {
 
 /// Frames of a pool until the store's own thread has made it larger: 16 MiB.
 const FRAMES_AT_START: usize = 2048;
+/// Pages that recovery has in memory at least, as a part of the pool's frames.
+const AT_HAND_PART: usize = 8;
 /// Name of the control file.
 const CONTROL: &str = "control";
 /// Name of the file that is locked while the store is open.
@@ -299,22 +300,17 @@ fn recover(
     let control = file.newest();
     let files = page_files(&disk, folder, &clock, &options)?;
     let (pool, gate) = pool(&files, &options);
-    let mut redo = Redo {
-        pool: &pool,
-        files: &files,
-        state: Published {
-            ts: control.redo.ts,
-            totals: control.totals,
-            trimmed: control.trimmed,
-        },
-        damaged: HashSet::new(),
-        groups: 0,
-        pages: 0,
+    let state = Published {
+        ts: control.redo.ts,
+        totals: control.totals,
+        trimmed: control.trimmed,
     };
+    let mut redo = Redo::new(&files, pages_at_hand(&pool, &options), state);
     let setup = setup(&disk, folder, &clock, control.epoch, &options);
     options.progress.reach(OpenPhase::Replaying);
     let wal = Wal::open(setup, control.redo, &mut |group| redo.group(group))?;
     options.progress.reach(OpenPhase::Writing);
+    redo.finish()?;
     let (state, groups, pages) = (redo.state, redo.groups, redo.pages);
     *gate.wal.write() = Some(wal.clone());
     let mut inner = assemble(options, clock, pool, files, wal, file, control);
@@ -330,6 +326,13 @@ fn recover(
     inner.load_trees()?;
     inner.recovery = recovery(&inner, began, control.redo.lsn, groups, pages);
     Ok(inner)
+}
+
+/// Pages that recovery may have in memory: as many as the pool has no frames for yet, or a part of what a pool has that is made
+/// whole at once.
+fn pages_at_hand(pool: &Pool, options: &KernelOptions) -> usize {
+    let frames = options.pool_frames();
+    frames.saturating_sub(pool.frames()).max(frames / AT_HAND_PART)
 }
 
 fn assemble(
@@ -386,93 +389,6 @@ fn assemble(
             groups: 0,
             pages: 0,
         },
-    }
-}
-
-/// Makes the changes of the log again.
-struct Redo<'r> {
-    pool: &'r Pool,
-    files: &'r PageFiles,
-    state: Published,
-    /// Pages that can't be read, until their image comes.
-    damaged: HashSet<PageId>,
-    groups: u64,
-    /// Changes that were made.
-    pages: u64,
-}
-
-impl Redo<'_> {
-    fn group(&mut self, group: wal::Group<'_>) -> Result<()> {
-        let changes = log::parse(group.body, group.lsn, true)?;
-        self.note(group.ts, &changes);
-        self.groups += 1;
-        for (id, bytes) in &changes.pages {
-            let mark = match planted!("redo-marks-group-end") {
-                true => group.end,
-                false => group.lsn,
-            };
-            self.page(*id, bytes, group.lsn, mark)?;
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, ts: Ts, changes: &Changes<'_>) {
-        self.state.ts = ts;
-        self.state.totals = changes.totals_before;
-        for entry in &changes.entries {
-            self.state.totals.add(entry);
-        }
-        if let Some(trim) = changes.trim {
-            self.state.trimmed = match planted!("trim-totals-lost") {
-                true => Trim {
-                    to: trim.to,
-                    ..self.state.trimmed
-                },
-                false => trim,
-            };
-        }
-    }
-
-    /// Makes the changes of the group at `lsn`; the page has the LSN `mark` then.
-    fn page(&mut self, id: PageId, bytes: &[u8], lsn: Lsn, mark: Lsn) -> Result<()> {
-        // It was dropped by a later group, and its files are gone.
-        if !self.files.has_tablespace(id.tablespace()) && !planted!("dropped-tablespace-redone") {
-            return Ok(());
-        }
-        self.files.ensure(id)?;
-        let mut page = PageBuf::zeroed();
-        let is_whole = redo::begins_with_image(bytes);
-        if is_whole {
-            self.damaged.remove(&id);
-        } else {
-            if self.damaged.contains(&id) {
-                return Ok(());
-            }
-            match self.pool.copy(id, &mut page) {
-                Ok(()) => {}
-                // It is isolated, not the store: whoever reads it is told.
-                Err(KernelError::CorruptPage { .. }) => {
-                    self.damaged.insert(id);
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            }
-            if header::lsn(&page[..]) >= lsn {
-                return Ok(());
-            }
-        }
-        redo::apply_all(&mut page, bytes).map_err(|_| KernelError::CorruptLog {
-            lsn,
-            what: format!("changes of page {id} that don't fit it"),
-        })?;
-        let pin = if is_whole {
-            self.pool.pin_new(id)?
-        } else {
-            self.pool.pin(id)?
-        };
-        pin.install(&page, mark);
-        self.pages += 1;
-        Ok(())
     }
 }
 

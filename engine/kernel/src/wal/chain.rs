@@ -203,6 +203,7 @@ pub(super) struct Found {
     pub lsn: Lsn,
     pub end: Lsn,
     pub ts: Ts,
+    pub durable: Lsn,
     in_parts: bool,
 }
 
@@ -305,6 +306,7 @@ impl Groups {
             lsn: end.group,
             end: self.chain.at.lsn,
             ts: end.ts,
+            durable: end.durable,
             in_parts,
         }
     }

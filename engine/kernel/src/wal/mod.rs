@@ -136,6 +136,8 @@ pub struct Group<'a> {
     pub lsn: Lsn,
     pub end: Lsn,
     pub ts: Ts,
+    /// The log was durable up to here when the end of the group was appended, and so it stays.
+    pub durable: Lsn,
     pub body: &'a [u8],
 }
 

@@ -76,6 +76,7 @@ impl Reader {
             lsn: found.lsn,
             end: found.end,
             ts: found.ts,
+            durable: found.durable,
             body: self.groups.body(&found),
         }))
     }

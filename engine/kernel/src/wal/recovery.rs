@@ -196,6 +196,7 @@ impl Recovery<'_> {
                         lsn: found.lsn,
                         end: found.end,
                         ts: found.ts,
+                        durable: found.durable,
                         body: groups.body(&found),
                     })?;
                     progress.reach(found.end.0 - from.lsn.0);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rustydb_kernel::ids::{TablespaceId, Ts};
-use rustydb_runtime::disk::simulated::{Cut, SimDisk, Survival};
+use rustydb_runtime::disk::simulated::{Cut, Fault, SimDisk, Survival};
 use rustydb_runtime::{Clock, ManualClock, SeededRng};
 
 use crate::model::{Act, Model};
@@ -163,6 +163,58 @@ fn a_crash_among_commits_that_share_a_sync_keeps_a_beginning_of_them() {
     for seed in seed..seed + seeds() {
         cut_everywhere(seed, 60, 6);
     }
+}
+
+/// The process ended and not the machine: the recovery reads what no sync made durable, in more pages than it has in memory at a
+/// time. The power fails in its midst: of what is lost of the log, no page may tell.
+#[test]
+fn a_power_failure_in_the_recovery_of_what_was_never_synced_leaves_all_of_it_or_nothing() {
+    let seed = seed_of("a_power_failure_in_the_recovery", 201);
+    for seed in seed..seed + seeds() {
+        let mut stop = 0;
+        while recovery_of_unsynced_cut(seed, stop) {
+            stop += 1;
+        }
+        eprintln!("seed {seed}: {stop} operations of the recovery");
+    }
+}
+
+/// Whether the recovery got as far as that operation.
+fn recovery_of_unsynced_cut(seed: u64, stop: u64) -> bool {
+    let rows = |value: u8| -> Vec<Act> {
+        let row = |key: u64| Act::Write(1, key.to_be_bytes().to_vec(), Some(vec![value; 400]));
+        (0..300).map(row).collect()
+    };
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let disk = SimDisk::new(seed);
+    let mut models = vec![Model::default()];
+    let kernel = open(&disk, &clock).unwrap();
+    for value in 1..=2 {
+        let mut model = models[models.len() - 1].clone();
+        model.commit(&rows(value), clock.now_us()).unwrap();
+        models.push(model);
+        let ticket = apply(&kernel, &rows(value), clock.now_us()).unwrap();
+        if value == 1 {
+            kernel.wait(ticket).unwrap();
+            kernel.checkpoint().unwrap();
+        } else {
+            disk.inject(Fault::fail_sync(0).forever());
+            kernel.wait(ticket).unwrap_err();
+        }
+    }
+    drop(kernel);
+    disk.clear_faults();
+    disk.stop_at(disk.operations() + stop);
+    drop(open(&disk, &clock));
+    for survival in Survival::ALL {
+        let context = format!("RUSTYDB_SEED={seed} recovery cut at {stop} {survival:?}");
+        let kernel = open(&disk.crash(survival), &clock).unwrap_or_else(|error| panic!("{context}: {error}"));
+        let newest = kernel.newest();
+        assert!(newest >= Ts(1), "{context}: {newest:?}");
+        models[newest.0 as usize].check(&kernel, &context);
+        assert!(kernel.check().unwrap().findings.is_empty(), "{context}");
+    }
+    disk.is_off()
 }
 
 /// How many loads: `RUSTYDB_CRASH_SEEDS`, or few.
