@@ -497,8 +497,8 @@ impl DataEngine {
         let (taken, conflicts) = (meter.taken(), meter.conflicts());
         let ms = |ns: Option<u64>| ns.unwrap_or(0) as f64 / 1_000_000.0;
         let commits = taken.count();
-        // A refused commit of several calls is one of those that were rolled back.
-        let aborts = counts.rolled_back.max(conflicts);
+        // A refused commit of several calls is one of those that were rolled back; the others are of calls of their own.
+        let aborts = counts.rolled_back + conflicts.saturating_sub(counts.refused);
         TransactionStats {
             total_commits: commits,
             total_aborts: aborts,

@@ -179,7 +179,11 @@ impl Txn {
             inner.store.settle()?;
             let newest = self.tables.newest()?;
             for check in &self.state.checks {
-                check.run(&newest, &self.view.writes)?;
+                check.run(&newest, &self.view.writes).inspect_err(|error| {
+                    if matches!(error, TableError::WriteConflict { .. }) {
+                        inner.commits.conflicts.fetch_add(1, Ordering::Relaxed);
+                    }
+                })?;
             }
             commit(batch)
         };

@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{BeginOptions, Book, EndReason, TransactionInfo};
 use crate::locking::LOCK_TIMEOUT_US_DEFAULT;
 use crate::seam::CommitTicket;
-use crate::tables::{CommitOutcome, Isolation, Result, Txn};
+use crate::tables::{CommitOutcome, Isolation, Result, TableError, Txn};
 
 pub(super) struct Entry {
     id: u64,
@@ -191,7 +191,8 @@ impl TxnLease {
 
     /// Commits; blocks until durable. A failure ends the transaction as rolled back.
     pub fn commit(self) -> Result<CommitOutcome> {
-        self.finish(|txn| {
+        let book = Arc::clone(&self.book);
+        let committed = self.finish(|txn| {
             let committed = txn.commit();
             let reason = if committed.is_ok() {
                 EndReason::Committed
@@ -199,7 +200,11 @@ impl TxnLease {
                 EndReason::RolledBack
             };
             (committed, reason)
-        })
+        });
+        if let Err(TableError::WriteConflict { .. }) = &committed {
+            book.lock().counts.refused += 1;
+        }
+        committed
     }
 
     /// Commits without waiting until it is durable: [`Txn::commit_unsynced`]. The transaction has ended when this returns, and
@@ -213,8 +218,12 @@ impl TxnLease {
         let committed = txn.commit_unsynced();
         let (entry, book) = (Arc::clone(&self.entry), Arc::clone(&self.book));
         match &committed {
-            Err(_) => {
-                book.lock().end(entry.id, EndReason::RolledBack);
+            Err(error) => {
+                let mut book = book.lock();
+                book.end(entry.id, EndReason::RolledBack);
+                if matches!(error, TableError::WriteConflict { .. }) {
+                    book.counts.refused += 1;
+                }
             }
             Ok((_, ticket)) => {
                 book.lock().leave(entry.id, EndReason::Committed);

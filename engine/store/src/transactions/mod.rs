@@ -152,6 +152,8 @@ pub struct TransactionCounts {
     pub committed: u64,
     /// For any reason.
     pub rolled_back: u64,
+    /// Of these, because somebody else was first at the commit.
+    pub refused: u64,
     /// Of these, because they outlived a limit.
     pub timed_out: u64,
     /// Of these, as victims of deadlocks.

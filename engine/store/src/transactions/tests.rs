@@ -391,3 +391,31 @@ fn a_read_only_transaction_and_one_in_no_database() {
     assert!(matches!(nowhere, Err(TableError::DatabaseNotFound { .. })));
     assert_eq!(registry.list(None).len(), 1);
 }
+
+#[test]
+fn a_commit_that_was_refused_is_counted_among_the_rolled_back_and_among_the_conflicts() {
+    let (tables, _) = tables_and_clock();
+    let table = filled(&tables, 1);
+    let registry = TransactionRegistry::new(tables.clone());
+    let update = |txn: &mut Txn, name: &str| {
+        let row = vec![int(1), text(name)];
+        txn.update(&table, &key(&table, 1), row).map(drop).unwrap();
+    };
+    let id = registry.begin(options("a")).unwrap().id;
+    registry.with(id, "a", |txn| update(txn, "refused")).unwrap();
+    // Whoever takes no locks is not held up by them.
+    let [mut first, mut second] = [(); 2].map(|()| tables.begin().unwrap());
+    update(&mut first, "first");
+    update(&mut second, "second");
+    first.commit().unwrap();
+    assert!(matches!(second.commit(), Err(TableError::WriteConflict { .. })));
+    assert!(matches!(
+        registry.commit(id, "a"),
+        Err(TableError::WriteConflict { .. })
+    ));
+    let forgotten = registry.begin(options("a")).unwrap().id;
+    registry.rollback(forgotten, "a").unwrap();
+    let counts = registry.counts();
+    assert_eq!((counts.rolled_back, counts.refused), (2, 1));
+    assert_eq!(tables.commits().conflicts(), 2);
+}
